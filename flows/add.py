@@ -1,0 +1,94 @@
+"""Makes a table the project's data: a copy in data/raw/, tracked by DVC, and named in params.yaml."""
+
+import contextlib
+import filecmp
+import shutil
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from hone.data import schema
+from hone.errors import UserError
+from tasks import files, project, tables, versioning
+from tasks.params import load_params
+
+RAW = Path("data") / "raw"
+
+
+def add(root: Path, table: Path, target: str | None) -> Path:
+    """Return the table's place in the project, after copying it there, tracking it, and naming it in params.yaml.
+
+    table: a file anywhere; one that is in data/raw/ stays where it is. target: the column to predict; None keeps
+    the one in params.yaml. Raises UserError, leaving everything as it was, if the table cannot be read, has no such
+    column, or would take the place of another file.
+    """
+    params = load_params(root)
+    frame = tables.read_table(table)
+    column = target if target is not None else params.data.target
+    if column is None:
+        raise UserError(
+            f"--target: not given; name the column to predict, one of {', '.join(map(str, frame.columns[:12]))}"
+        )
+    schema.check_column("--target" if target is not None else "data.target", column, frame.columns)
+    place = root / RAW / table.name
+    with project.lock(root, "hone add"), _copied(table, place):
+        versioning.track(root, place)
+        set_params(root / "params.yaml", {"source": place.relative_to(root).as_posix(), "target": column})
+    return place
+
+
+def set_params(path: Path, values: dict[str, str]) -> None:
+    """Write values into the data section of a params.yaml, whose comments and order stay."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.Representer = _Representer
+    content = yaml.load(path.read_text(encoding="utf-8")) or {}
+    content.setdefault("data", {}).update(values)
+    text = StringIO()
+    yaml.dump(content, text)
+    files.write_text(path, text.getvalue())
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as people do, and not as nothing."""
+
+
+def _null(representer: RoundTripRepresenter, value: None) -> ScalarNode:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _null)
+
+
+@contextlib.contextmanager
+def _copied(table: Path, place: Path) -> Iterator[None]:
+    """Copy the table to its place for good, unless the body fails; refuse to touch another file of that name."""
+    if place.exists() or place.with_name(f"{place.name}.dvc").exists():
+        same = place.exists() and (place.samefile(table) or filecmp.cmp(table, place, shallow=False))
+        if not same:
+            raise UserError(
+                f"{RAW / place.name}: there is another file of this name; "
+                f"rename yours, or copy it over the old one yourself if it is a newer version"
+            )
+        yield
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(table, place)
+        yield
+    except BaseException:
+        place.unlink(missing_ok=True)
+        place.with_name(f"{place.name}.dvc").unlink(missing_ok=True)
+        raise
+
+
+if __name__ == "__main__":
+    from flows import cli
+
+    sys.exit(cli.main(["add", *sys.argv[1:]]))

@@ -1,0 +1,163 @@
+"""The `hone` command. Every subcommand is also a module: `python -m flows.tune` is `hone tune`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hone.errors import UserError
+from tasks import project
+from tasks.terminal import guarded, open_reporter
+
+# What a command needs is imported inside it: `hone --help` must not wait for torch, DVC and Prefect.
+app = typer.Typer(
+    name="hone",
+    add_completion=False,
+    rich_markup_mode=None,  # its pages cost a quarter of a second more
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Tune a neural network reproducibly: from a data file to a retrained model with an honest held-out score.
+
+    A first session:
+
+    \b
+      hone add FILE --target COLUMN   your table; without it, scikit-learn's digits
+      hone check                      are params.yaml and the data fine?
+      hone plan                       what would a run cost?
+      hone tune                       do it; again after an interruption, to go on
+      hone ui                         look at every trial
+
+    Everything a person may change is in params.yaml. `dvc repro` does the same work as `hone tune`, stage for stage,
+    and each finds nothing to do after the other.
+    """,
+)
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. Left out: a free one.")]
+
+
+@app.command()
+def tune(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run every stage that is stale, from raw data to the report.
+
+    A stage is stale if its data, its code or its part of params.yaml has changed; the others are left alone. A run
+    that was interrupted, even by `kill -9`, goes on where it stopped, and its results are the same bits. With the
+    same inputs, any number of workers gives the same results.
+    """
+    root = _enter()
+    from flows.check import refuse_bad_input
+    from flows.server import api
+
+    with project.lock(root, "hone tune"):
+        refuse_bad_input(root)
+        with api(root):
+            from flows.leftovers import mark_crashed
+            from flows.tune import tune as flow
+
+            mark_crashed(root)
+            flow(root=str(root), quiet=quiet, return_state=True).result()
+
+
+@app.command()
+def serve(port: Port = None) -> None:
+    """Tune on the schedule in params.yaml, until Ctrl-C.
+
+    Each time, stages whose data, code and params are unchanged are left alone; if all are, the run ends at once and
+    is called UpToDate. One run at a time: one that comes due meanwhile is cancelled and says why. Where no
+    PREFECT_API_URL is set, a Prefect server of this project's own is started on 127.0.0.1, with its pages.
+    """
+    root = _enter()
+    from flows.serve import serve as run
+
+    run(root, port=port)
+
+
+@app.command()
+def check() -> None:
+    """Say whether params.yaml and the data are fine, and what Hone makes of them. Runs and writes nothing."""
+    root = _enter()
+    from flows.check import check as run
+
+    with open_reporter() as reporter:
+        run(root, reporter)
+
+
+@app.command()
+def plan() -> None:
+    """Say what a run would cost, before it is spent: trials, epochs, rungs and time, phase by phase.
+
+    The searches are rehearsed without training, so the numbers are their own. For the time, a few configs are
+    trained for a few epochs, which takes some seconds. Early stopping and diverged trials make a run cheaper per
+    trial; what they save is spent on further trials.
+    """
+    root = _enter()
+    from flows.plan import plan as run
+
+    with open_reporter() as reporter:
+        run(root, reporter)
+
+
+@app.command()
+def add(
+    table: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz or .parquet.", show_default=False)
+    ],
+    target: Annotated[str | None, typer.Option(help="The column to predict. Left out: the one in params.yaml.")] = None,
+) -> None:
+    """Make a table this project's data.
+
+    It is copied into data/raw/, put under DVC, and named in params.yaml. To follow a table that grows, copy the newer
+    version over the old one: the next run notices.
+    """
+    table = table.absolute()
+    root = _enter()
+    from flows.add import add as run
+    from flows.check import check as look
+
+    place = run(root, table, target)
+    with open_reporter() as reporter:
+        reporter.message(
+            f"{place.relative_to(root)} is this project's data now; commit {place.name}.dvc and params.yaml to git"
+        )
+        look(root, reporter)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
+    """Open MLflow's pages on this project's runs, on 127.0.0.1, until Ctrl-C."""
+    root = _enter()
+    from flows.ui import ui as run
+
+    run(root, port)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    return guarded(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
+
+
+def _invoke(arguments: list[str]) -> None:
+    # Typer has its own copy of click in newer versions; the class is reached through what Typer exports in all.
+    usage_error: Any = typer.BadParameter.__mro__[1]
+    if not arguments:
+        arguments = ["--help"]
+    try:
+        typer.main.get_command(app).main(args=arguments, prog_name="hone", standalone_mode=False)
+    except usage_error as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "hone"
+        raise UserError(f"{error.format_message().rstrip('.')}; `{where} --help` explains") from None
+
+
+def _enter() -> Path:
+    """Go to the project's root, where Prefect and DVC look for their settings; return it."""
+    root = project.find_root()
+    os.chdir(root)
+    os.environ.setdefault("PREFECT_HOME", str(root / ".prefect"))
+    return root
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""What a run would cost, before it is spent: the searches are rehearsed without training, and an epoch is timed."""
+
+import contextlib
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hone.training.checkpoint import Checkpoint
+from hone.trial import Result, State, Trial
+from tasks import (
+    budget,
+    checkpoints,
+    files,
+    ingest,
+    search_bayes,
+    search_hyperband,
+    search_random,
+    split,
+    trials,
+    wording,
+)
+from tasks.budget import Measurement
+from tasks.executors import WorkerPool, count
+from tasks.params import Params, check_budget, load_params
+from tasks.reporting import NullReporter, Reporter, duration
+from tasks.stage import Stage
+from tasks.tracking import NullTracker
+from tasks.trainables import TrainTrial
+
+SEARCHES = {"search_random": search_random, "search_bayes": search_bayes, "search_hyperband": search_hyperband}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one phase spends. epochs: over all training rows. rungs: (epochs they end at, trials), shortest first."""
+
+    phase: str
+    trials: int
+    epochs: float
+    rungs: tuple[tuple[int, int], ...] = ()
+
+
+def plan(root: Path, reporter: Reporter) -> None:
+    """Report trials, epochs, rungs and about how long it takes, phase by phase. Leaves nothing behind.
+
+    Raises UserError for params and data that a run would refuse.
+    """
+    params = load_params(root)
+    split.check(root, params)
+    with _elsewhere(root, params) as place:
+        reporter.message("timing a few epochs …")
+        with WorkerPool(count(params.execution.workers)) as pool:
+            measured = budget.measure(_stage(place, params, "budget", pool))
+        params = _with_epochs(params, measured)
+        costs = rehearse(place, params)
+    each = measured.seconds_per_epoch / measured.workers
+    reporter.table(
+        f"Without early stopping, on {wording.plural(measured.workers, 'worker')}, "
+        f"{measured.seconds_per_epoch:.2g} s an epoch",
+        ("phase", "trials", "epochs", "time", "trials to epoch"),
+        [
+            (cost.phase, str(cost.trials), f"{cost.epochs:.0f}", duration(cost.epochs * each), _rungs(cost))
+            for cost in costs
+        ],
+    )
+    reporter.message(f"all of it, with start-up and report: about {duration(budget.seconds_for(params, measured))}")
+    if params.budget.time_limit is not None:
+        reporter.message(
+            f"the limit of {params.budget.time_limit} pays for {params.budget.epochs:.0f} epochs of search"
+        )
+
+
+def rehearse(place: Path, params: Params) -> list[Cost]:
+    """Return what each phase of a run costs if no training stops early, by running the searches without training.
+
+    place: a folder that holds a split, and is written to.
+    """
+    files.write_json(place / "artifacts" / "budget.json", {"epochs": params.budget.epochs})
+    for name, search in SEARCHES.items():
+        search.run(_stage(place, params, name, _Untrained()))
+    results = [result for name in SEARCHES for result in trials.read(place / "artifacts" / name / "trials.parquet")]
+    results += trials.read(place / "artifacts" / "search_hyperband" / "replay.parquet")
+    phases = dict.fromkeys(result.trial.study for result in results)
+    networks = 2 * params.retrain.seeds
+    return [
+        Cost("baseline", params.baseline.networks, float(params.baseline.networks * params.train.epochs)),
+        *(_cost(phase, [result for result in results if result.trial.study == phase]) for phase in phases),
+        Cost("retrain", networks, float(networks * params.train.epochs)),
+    ]
+
+
+def _cost(phase: str, results: list[Result]) -> Cost:
+    rungs = Counter(result.trial.resource for result in results)
+    return Cost(phase, len(results), sum(result.cost for result in results), tuple(sorted(rungs.items())))
+
+
+def _rungs(cost: Cost) -> str:
+    return ", ".join(f"{count} to {epochs}" for epochs, count in cost.rungs)
+
+
+def _with_epochs(params: Params, measured: Measurement) -> Params:
+    """Return the params with the budget in epochs that a time limit comes to."""
+    if params.budget.time_limit is None:
+        return params
+    epochs = budget.affordable(params, measured)
+    check_budget(params, epochs)
+    return params.model_copy(update={"budget": params.budget.model_copy(update={"epochs": float(epochs)})})
+
+
+@contextlib.contextmanager
+def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
+    """Yield a folder with a fresh split of the project's table, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="hone-plan-") as name:
+        place = Path(name)
+        (place / "data" / "raw").mkdir(parents=True)
+        for path in (root / "data" / "raw").iterdir() if (root / "data" / "raw").exists() else ():
+            if path.name != "ingested":
+                (place / "data" / "raw" / path.name).symlink_to(path.resolve())
+        for name, run in (("ingest", ingest.run), ("split", split.run)):
+            run(_stage(place, params, name, _Untrained()))
+        yield place
+
+
+def _stage(place: Path, params: Params, name: str, executor: Executor) -> Stage:
+    return Stage(
+        name=name,
+        root=place,
+        params=params,
+        fingerprint="plan",
+        pipeline="plan",
+        executor=executor,
+        tracker=NullTracker(),
+        reporter=NullReporter(),
+    )
+
+
+class _Untrained(Executor):
+    """Answers for trainings that do not take place: each a little better than the last, so that none stops early."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Return a future that is done, with the result of the trial that `fn` should have trained."""
+        assert isinstance(fn, TrainTrial)
+        future: Future[Any] = Future()
+        future.set_result(self._result(fn, *args))
+        return future
+
+    def _result(self, trainable: TrainTrial, trial: Trial) -> Result:
+        behind = checkpoints.read((trainable.store, *trainable.former), trial.parent) if trial.parent else None
+        before = behind.info["epoch"] if behind is not None else 0
+        if trial.origin != "replay":
+            checkpoints.write(trainable.store, trial.key, Checkpoint({}, {"epoch": trial.resource, "seed": 0}))
+        objective = -1.0 - trial.number
+        return Result(
+            trial=trial,
+            state=State.COMPLETE,
+            objective=objective,
+            curve=(objective,) * trial.resource,
+            best_epoch=trial.resource,
+            cost=(trial.resource - before) * trial.rows,
+        )
+
+
+if __name__ == "__main__":
+    from flows import cli
+
+    sys.exit(cli.main(["plan", *sys.argv[1:]]))

@@ -1,0 +1,116 @@
+"""Tunes on a schedule: serves the flow, one run at a time, from a Prefect server of its own if there is no other."""
+
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flows import processes, server
+from hone.errors import UserError
+from tasks.params import Schedule, load_params
+
+LOCK = ".work/serve.lock"
+NAME = "scheduled"
+
+
+def serve(root: Path, *, port: int | None = None) -> None:
+    """Tune whenever params.yaml's schedule says so, until this process is ended.
+
+    A run that comes due while another one is at work is cancelled, with the reason. Nothing of it outlives this
+    process, however that ends.
+
+    Raises UserError if the schedule is none, the port is taken, or this project is served already.
+    """
+    schedule = load_params(root).schedule
+    check_schedule(schedule)
+    # What served runs print is what this terminal shows; of Prefect's own lines, those that say that one failed.
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
+    with _alone(root), server.api(root, port=port, lasting=True) as api:
+        try:
+            _serve(root, schedule, api)
+        finally:
+            processes.end_children(but=api.pid)  # which the runs still tell how they ended
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Raise UserError if the cron expression or the time zone is none, or if the time never comes."""
+    cron, timezone = schedule.cron, schedule.timezone
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        raise UserError(
+            f"params.yaml: schedule.timezone: {timezone!r} is no time zone; use e.g. UTC or Europe/Paris"
+        ) from None
+    # The one that Prefect fires by, so that what passes here is what it takes; it publishes no types.
+    croniter: Any = import_module("prefect._vendor.croniter").croniter
+    try:
+        if len(cron.split()) != 5 or {"h", "r"} & set(cron.casefold().split()):
+            raise ValueError("it must be five fields of numbers")
+        croniter(cron, datetime.now(UTC)).get_next()
+    except (ValueError, KeyError, AttributeError) as error:
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"params.yaml: schedule.cron: {cron!r} is no schedule ({why}); "
+            'use five fields, e.g. "0 2 * * *" (every night at two) or "*/15 * * * *"'
+        ) from None
+
+
+def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:
+    import asyncio
+
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    from prefect.runner import Runner
+    from prefect.schedules import Cron
+    from prefect.types.entrypoint import EntrypointType
+
+    from flows import leftovers
+    from flows.tune import tune
+
+    leftovers.mark_crashed(root)
+    runner = Runner(name=f"hone, process {os.getpid()}", limit=1)
+
+    async def run() -> None:
+        deployment = await runner.aadd_flow(
+            tune,
+            name=NAME,
+            schedule=Cron(schedule.cron, timezone=schedule.timezone),
+            parameters={"root": str(root)},
+            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        if api.pid is not None:  # others' runs may be at work on any API but our own
+            leftovers.clear(root, deployment)
+        print(f"serving {root.name}: {schedule.cron} ({schedule.timezone}); Ctrl-C ends it", flush=True)
+        print(f"runs and their stages: {api.url.removesuffix('/api')}/deployments/deployment/{deployment}", flush=True)
+        os.environ[processes.PARENT] = str(os.getpid())
+        await runner.start()
+
+    asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    path = root / LOCK
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(f"this project is served already, by process {file.read()}; end that one first") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+if __name__ == "__main__":
+    from flows import cli
+
+    sys.exit(cli.main(["serve", *sys.argv[1:]]))

@@ -1,0 +1,109 @@
+"""The Prefect API that a command talks to: one that is configured, one that `hone serve` runs, or a child."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows import processes
+from hone.errors import UserError
+
+SERVER = "server"
+LOG = ".work/prefect-server.log"
+PATIENCE = 180.0
+"""Seconds a server may take to start. It makes its database the first time: 10 s, on a busy machine much more."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where a Prefect API is. pid: the process that answers there, if it is a child of this one."""
+
+    url: str
+    pid: int | None = None
+
+
+@contextlib.contextmanager
+def api(root: Path, *, port: int | None = None, lasting: bool = False) -> Iterator[Api]:
+    """Yield a Prefect API, in use as long as the body lasts.
+
+    A configured PREFECT_API_URL is taken as it is; then the server of a `hone serve` of this project; else a server
+    is started as a child, on 127.0.0.1 only. port: of such a child; None is a free one. lasting: the child also
+    schedules and serves the UI, and others of this project find it.
+
+    Raises UserError if the port is taken.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    configured = PREFECT_API_URL.value()
+    if configured:
+        yield Api(configured)
+        return
+    running = processes.note(root, SERVER)
+    if running is not None and not lasting:
+        with temporary_settings({PREFECT_API_URL: running["url"]}):
+            yield Api(running["url"])
+        return
+    with _started(root, port, lasting) as started, contextlib.ExitStack() as stack:
+        if lasting:
+            stack.enter_context(processes.noted(root, SERVER, url=started.url))
+        stack.enter_context(temporary_settings({PREFECT_API_URL: started.url}))
+        yield started
+
+
+@contextlib.contextmanager
+def _started(root: Path, port: int | None, lasting: bool) -> Iterator[Api]:
+    chosen = _free_port() if port is None else _checked(port)
+    factory = "prefect.server.api.server:create_app"
+    address = ["--host", "127.0.0.1", "--port", str(chosen)]
+    command = [sys.executable, "-m", "uvicorn", "--factory", factory, *address, "--log-level", "error"]
+    environment = {
+        **os.environ,
+        # `ephemeral` leaves out the services that only a server needs that others come back to.
+        **({} if lasting else {"PREFECT__SERVER_EPHEMERAL": "1"}),
+        "PREFECT_UI_ENABLED": "1" if lasting else "0",
+        "PREFECT_UI_API_URL": f"http://127.0.0.1:{chosen}/api",
+        "PREFECT__SERVER_FINAL": "1",
+        "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
+    }
+    (root / LOG).parent.mkdir(exist_ok=True)
+    with (
+        (root / LOG).open("wb") as log,
+        processes.child(command, env=environment, cwd=root, stdout=log, stderr=log) as process,
+    ):
+        _wait(process, f"http://127.0.0.1:{chosen}/api", root / LOG)
+        yield Api(f"http://127.0.0.1:{chosen}/api", process.pid)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"the Prefect server ended with code {process.returncode}; its output is in {log}")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the Prefect server did not answer within {PATIENCE:.0f} s; its output is in {log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _checked(port: int) -> int:
+    with socket.socket() as wanted:
+        wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that closed a moment ago is free
+        try:
+            wanted.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise UserError(f"--port: {port} cannot be used ({error}); choose another, or leave it out") from None
+    return port

@@ -1,0 +1,124 @@
+"""The whole chain as a Prefect flow: each stage that is stale is run, and committed to DVC at once."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows import artifacts, check, processes, summary
+from hone.errors import UserError
+from tasks import project, run, versioning
+from tasks.reporting import Reporter
+from tasks.terminal import open_reporter
+from tasks.tracking import Tracker
+
+T = TypeVar("T")
+UP_TO_DATE = "UpToDate"
+
+
+@flow(name="tune", description="From raw data to a retrained model with an honest held-out score.")
+def tune(root: str | None = None, quiet: bool = False) -> State[Any]:
+    """Bring every stage of the project up to date; return the state that says what was done.
+
+    root: the project's folder; None is the one around the working directory. quiet: report nothing.
+    The state is named UpToDate if nothing was stale. A UserError makes a failed state that carries it.
+    """
+    processes.die_with_server()
+    try:
+        folder = project.find_root(Path(root) if root is not None else None)
+        with (
+            project.lock(folder, "hone tune"),
+            processes.noted(folder, str(flow_run.get_id())),
+            open_reporter(quiet=quiet) as reporter,
+        ):
+            return _walk(folder, reporter)
+    except UserError as error:
+        return _failed(error)
+
+
+def _walk(root: Path, reporter: Reporter) -> State[Any]:
+    check.refuse_bad_input(root)
+    versioning.refresh(root)
+    done: list[str] = []
+    shown = artifacts.ShowingProgress(reporter)
+    with contextlib.ExitStack() as stack:
+        # Tracker and workers are for the first stage that runs: nothing to do needs neither.
+        surroundings = cache(lambda: stack.enter_context(run.surroundings(root, shown)))
+        for name in versioning.order(root):
+            work = partial(_bring_up_to_date, root, name, shown, surroundings, done)
+            _stage.with_options(name=name)(name, work)
+    table = summary.read(root)
+    if table is not None:
+        artifacts.publish(root, table)
+    if not done:
+        reporter.message("nothing to do: data, code and params are as they were")
+    if table is not None and "evaluate run" not in done:  # which shows it itself
+        summary.show(root, table, reporter)
+    if not done:
+        return Completed(name=UP_TO_DATE, message="nothing to do")
+    return Completed(message=", ".join(done))
+
+
+@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def _stage(name: str, work: Callable[[], State[Any]]) -> State[Any]:
+    """One stage, up to date at the end."""
+    try:
+        return work()
+    except UserError as error:
+        return _failed(error)
+
+
+@task(name="generation", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def _generation(name: str, work: Callable[[], None]) -> None:
+    """One generation of trials, which run in the pool below it."""
+    work()
+
+
+def _bring_up_to_date(
+    root: Path,
+    name: str,
+    reporter: Reporter,
+    surroundings: Callable[[], tuple[Tracker, Executor]],
+    done: list[str],
+) -> State[Any]:
+    reason = versioning.stale(root, name)
+    if reason is None:
+        reporter.stage_skipped(name)
+        return Completed(name=UP_TO_DATE, message="nothing it depends on has changed")
+    with versioning.claim(root, name) as held:
+        if held.restore():
+            reporter.stage_skipped(name, "restored from the cache")
+            done.append(f"{name} restored")
+            return Completed(name="Restored", message=f"{reason}; an earlier run had the same inputs")
+        tracker, executor = surroundings()
+        seconds = run.run_stage(root, name, reporter=reporter, tracker=tracker, executor=executor, step=_step)
+        held.commit()
+    done.append(f"{name} run")
+    return Completed(message=f"{reason}; ran {seconds:.1f} s")
+
+
+def _step(name: str, work: Callable[[], T]) -> T:
+    # Prefect is handed no results: it would look through every one of them, and keep it.
+    results: list[T] = []
+    _generation(name, lambda: results.append(work()))
+    return results[0]
+
+
+def _failed(error: UserError) -> State[Any]:
+    """Return a state with the error's text and no traceback; Prefect raises its data to whoever asks for a result."""
+    return Failed(message=str(error), data=error)
+
+
+if __name__ == "__main__":
+    from flows import cli
+
+    sys.exit(cli.main(["tune", *sys.argv[1:]]))

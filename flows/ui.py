@@ -1,0 +1,29 @@
+"""Opens MLflow's pages on the project's own runs."""
+
+import os
+import sys
+from pathlib import Path
+
+from tasks.params import load_params
+from tasks.tracking.uri import SERVERS, resolve
+
+
+def ui(root: Path, port: int) -> None:
+    """Become MLflow's server on 127.0.0.1, on the store that params.yaml names; does not return.
+
+    If that is a server already, its address is printed instead.
+    """
+    uri = resolve(root, load_params(root).tracking.uri)
+    if uri.startswith(SERVERS):
+        print(f"this project tracks to a server: {uri}")
+        return
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    command = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+if __name__ == "__main__":
+    from flows import cli
+
+    sys.exit(cli.main(["ui", *sys.argv[1:]]))

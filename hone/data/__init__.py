@@ -1,0 +1,1 @@
+"""Tables: what their columns are, how they are split, prepared and audited. pandas in, no files."""

@@ -1,0 +1,125 @@
+"""Columns read as numbers, texts, booleans or dates, whatever pandas type they came in.
+
+One place decides what counts as missing: pandas' own missing values and text that is blank.
+"""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# Beyond this a variance overflows float64.
+LARGEST = 1e100
+TRUE = frozenset({"true", "t", "yes", "y", "1"})
+FALSE = frozenset({"false", "f", "no", "n", "0"})
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|[+-]\d{2}:?\d{2}))?)?")
+# "007" is a code and not a number; "0.5", "-0" and "0" are numbers.
+LEADING_ZERO = re.compile(r"[+-]?0\d")
+
+
+def plain(series: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the column without pandas' category type, as the type of its categories."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return series.astype(object)
+    return series
+
+
+def is_number(series: "pd.Series[Any]") -> bool:
+    """Return whether the column's type is a real number's or a duration's (booleans are not numbers)."""
+    kind = series.dtype
+    if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_complex_dtype(kind):
+        return False
+    return pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind)
+
+
+def is_date(series: "pd.Series[Any]") -> bool:
+    """Return whether the column's type is a point in time."""
+    return pd.api.types.is_datetime64_any_dtype(series.dtype)
+
+
+def is_nested(series: "pd.Series[Any]") -> bool:
+    """Return whether any cell holds a list, a mapping, an array, raw bytes or a complex number."""
+    if pd.api.types.is_complex_dtype(series.dtype):
+        return True
+    if series.dtype != object:
+        return False
+    return any(isinstance(cell, list | tuple | dict | set | bytes | complex | np.ndarray) for cell in series)
+
+
+def texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return an object column of stripped str, with None where missing or blank.
+
+    Whole numbers look alike whatever their type: 3, 3.0 and "3" all give "3".
+    """
+    series = plain(series)
+    if pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_integer_dtype(series.dtype):
+        cells = [None if cell is pd.NA else str(cell) for cell in series.tolist()]
+    elif isinstance(series.dtype, pd.StringDtype):
+        stripped = series.str.strip()
+        filled = stripped.astype(object)
+        return filled.where((stripped.notna() & (stripped != "")).to_numpy(dtype=bool, na_value=False), None)
+    else:
+        cells = [_text(cell) for cell in series.tolist()]
+    return pd.Series(cells, index=series.index, name=series.name, dtype=object)
+
+
+def _text(cell: object) -> str | None:
+    if isinstance(cell, str):
+        return cell.strip() or None
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return None
+    if isinstance(cell, float):
+        if math.isnan(cell):
+            return None
+        return str(int(cell)) if cell.is_integer() else repr(float(cell))
+    return str(cell)
+
+
+def numbers(series: "pd.Series[Any]") -> "pd.Series[float]":
+    """Return a float64 column; NaN where missing, not readable as a number, or too large to compute with.
+
+    Durations count in seconds. Text is read as numbers; booleans are 0 and 1.
+    """
+    series = plain(series)
+    if pd.api.types.is_timedelta64_dtype(series.dtype):
+        values = series.dt.total_seconds().to_numpy(dtype=np.float64)
+    elif pd.api.types.is_bool_dtype(series.dtype) or is_number(series):
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif is_date(series):
+        values = np.full(len(series), np.nan)
+    else:
+        values = np.array([_number(text) for text in texts(series)], dtype=np.float64)
+    values = np.where(np.abs(values) <= LARGEST, values, np.nan)
+    return pd.Series(values, index=series.index, name=series.name)
+
+
+def _number(text: str | None) -> float:
+    if text is None or "_" in text:  # Python reads 1_000 as a number; tables do not mean one by it
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def booleans(series: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return an object column of "true", "false" and None (missing, or neither)."""
+    lower = [None if text is None else text.lower() for text in texts(series)]
+    cells = [None if text is None else "true" if text in TRUE else "false" if text in FALSE else None for text in lower]
+    return pd.Series(cells, index=series.index, name=series.name, dtype=object)
+
+
+def dates(series: "pd.Series[Any]", pattern: str | None = None) -> "pd.Series[Any]":
+    """Return a column of datetimes in UTC without a zone; NaT where missing or not readable.
+
+    pattern: how text is to be read (strptime); None for ISO 8601.
+    """
+    series = plain(series)
+    if not is_date(series):
+        series = texts(series)
+        series = pd.to_datetime(series, format=pattern or "ISO8601", errors="coerce", utc=True)
+    if getattr(series.dtype, "tz", None) is not None:
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    return series.astype("datetime64[us]")

@@ -1,0 +1,1 @@
+"""What the sealed rows say about a model, and what the trials say about the hyperparameters."""

@@ -1,0 +1,76 @@
+"""Simple models that a tuned network should beat, fitted to the same preprocessed rows; scikit-learn's throughout."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import OneHotEncoder
+from threadpoolctl import threadpool_limits
+
+from hone.data.preprocessing import Arrays
+from hone.training.train import TrainingData
+
+Floats = NDArray[np.float64]
+NAMES = ("dummy", "linear", "boosting")
+MOST_LEVELS = 255  # of a column that HistGradientBoosting takes as a category
+
+
+def predict(name: str, data: TrainingData, seed: int) -> Floats:
+    """Return what the model of that name, fitted to the training rows, predicts for the validation rows.
+
+    Probabilities [n, n_classes], or values [n] in the target's own units. Equal arguments give equal bits, whatever
+    the number of cores: sums depend on how threads share them, so one thread does the work.
+    """
+    assert data.validation is not None
+    classes = data.problem.classes is not None
+    model = _model(name, data, seed)
+    with threadpool_limits(1), warnings.catch_warnings():
+        # A linear model that has not quite converged is a baseline all the same.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        train, validation = (
+            _table(arrays, data.inputs.cardinalities, one_hot=name == "linear")
+            for arrays in (data.train, data.validation)
+        )
+        model.fit(train, data.train.y)
+        if not classes:
+            return model.predict(validation).astype(np.float64) * data.target_std + data.target_mean  # type: ignore[no-any-return]
+        found = model.predict_proba(validation).astype(np.float64)
+    # A class without a training row has no column.
+    probabilities = np.zeros((len(validation), len(data.problem.classes or ())))
+    probabilities[:, model.classes_] = found
+    return probabilities
+
+
+def truth(data: TrainingData) -> NDArray[np.int64] | Floats:
+    """Return what is true of the validation rows: [n] class codes, or values in the target's own units."""
+    assert data.validation is not None
+    if data.problem.classes is not None:
+        return data.validation.y.astype(np.int64)
+    return data.validation.y.astype(np.float64) * data.target_std + data.target_mean
+
+
+def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Floats:
+    """Return numbers and categories side by side: categories one-hot for a linear model, as codes for trees."""
+    categories = arrays.x_cat.astype(np.float64)
+    if one_hot and cardinalities:
+        encoder = OneHotEncoder(categories=[np.arange(count) for count in cardinalities], sparse_output=False)
+        categories = encoder.fit_transform(arrays.x_cat)  # the levels are given: nothing is learnt
+    return np.hstack([arrays.x_num.astype(np.float64), categories])
+
+
+def _model(name: str, data: TrainingData, seed: int) -> BaseEstimator:
+    classes = data.problem.classes is not None
+    if name == "dummy":
+        return DummyClassifier() if classes else DummyRegressor()
+    if name == "linear":
+        return LogisticRegression(max_iter=1000) if classes else Ridge()
+    assert name == "boosting"
+    # Columns of more levels than it can bin are ordered by their codes.
+    categorical = [False] * data.inputs.n_num + [count <= MOST_LEVELS for count in data.inputs.cardinalities]
+    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    return kind(categorical_features=categorical, random_state=seed)

@@ -1,0 +1,78 @@
+"""Model families by name: their default search spaces, and their networks."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hone.errors import UserError
+from hone.models import custom, mlp, resnet
+from hone.models.inputs import InputSpec, inputs_of
+from hone.seeds import derive
+from hone.space import SearchSpace
+from hone.trial import Config
+
+__all__ = ["FAMILIES", "Family", "InputSpec", "build", "check_family", "default_space", "inputs_of", "without_idle"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of network: the space it is tuned over out of the box, and how one is made from a config."""
+
+    space: SearchSpace
+    network: Callable[[InputSpec, Config], nn.Module]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "mlp": Family(mlp.SPACE, mlp.MLP),
+    "resnet": Family(resnet.SPACE, resnet.ResNet),
+}
+
+
+def check_family(family: str) -> None:
+    """Raise UserError unless `family` is one of FAMILIES, or a ``package.module:factory`` that makes networks."""
+    if family in FAMILIES:
+        return
+    if ":" in family:
+        return custom.check(family)
+    near = difflib.get_close_matches(family, FAMILIES, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(f"model.family: {family!r} is unknown; {hint}use {', '.join(FAMILIES)} or package.module:factory")
+
+
+def default_space(family: str) -> SearchSpace:
+    """Return the space that a family is tuned over, and its default config; UserError as `check_family`."""
+    if family in FAMILIES:
+        return FAMILIES[family].space
+    check_family(family)
+    return custom.space(family)
+
+
+def without_idle(space: SearchSpace, inputs: InputSpec) -> SearchSpace:
+    """Return the space without hyperparameters that can change nothing on such a table, nor their children.
+
+    Label smoothing needs classes; a numeric embedding needs numeric columns.
+    """
+    idle = {*(["label_smoothing"] if inputs.n_outputs == 1 else []), *(["embedding"] if inputs.n_num == 0 else [])}
+    for name, condition in space.conditions.items():  # a child comes after its parent
+        idle |= {name} if condition.parent in idle else set()
+    return SearchSpace(
+        {name: domain for name, domain in space.domains.items() if name not in idle},
+        {name: condition for name, condition in space.conditions.items() if name not in idle},
+        {name: value for name, value in space.defaults.items() if name not in idle},
+    )
+
+
+def build(family: str, config: Config, inputs: InputSpec, seed: int) -> nn.Module:
+    """Return a new network, in training mode, on the CPU; equal arguments give equal weights.
+
+    Its ``forward(x_num float32 [b, n_num], x_cat int64 [b, n_cat])`` returns float32 ``[b, n_outputs]``.
+    The global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, "weights"))
+        if family in FAMILIES:
+            return FAMILIES[family].network(inputs, config)
+        return custom.build(family, config, inputs)

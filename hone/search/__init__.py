@@ -1,0 +1,1 @@
+"""Search strategies: each proposes trials from a history, and keeps no other state."""

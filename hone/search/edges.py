@@ -1,0 +1,51 @@
+"""Edges: a best value at a bound of the space says that the space was too small."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hone.space import Float, Int, SearchSpace
+from hone.trial import Config, Value
+
+NEAR = 0.02  # of the domain's width, on its own scale
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A value at a bound, and what to do about it."""
+
+    name: str
+    value: Value
+    side: Literal["low", "high"]
+    bound: float
+    message: str
+
+
+def at_edge(space: SearchSpace, config: Config) -> list[Edge]:
+    """Return an edge for every number of config that lies within 2% of a bound of the space (the user's, not narrowed).
+
+    A lower bound of 0, or of 1 for an integer, is as low as it can sensibly be, and is not reported.
+    """
+    edges = []
+    for name, value in config.items():
+        domain = space.domains.get(name)
+        if not isinstance(domain, Float | Int) or domain.low == domain.high:
+            continue
+        u = _position(domain, float(value))
+        if u >= 1 - NEAR:
+            edges.append(_edge(name, value, "high", domain.high))
+        elif u <= NEAR and not (domain.low == 0 or (isinstance(domain, Int) and domain.low == 1)):
+            edges.append(_edge(name, value, "low", domain.low))
+    return edges
+
+
+def _position(domain: Float | Int, value: float) -> float:
+    low, high = float(domain.low), float(domain.high)
+    if domain.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return (value - low) / (high - low)
+
+
+def _edge(name: str, value: Value, side: Literal["low", "high"], bound: float) -> Edge:
+    message = f"search.space.{name}.{side}: the best value {value:g} is at the bound {bound:g}; widen it"
+    return Edge(name, value, side, bound, message)

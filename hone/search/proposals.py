@@ -1,0 +1,122 @@
+"""What strategies share: proposals become numbered trials, within the budget, and no config is tried twice."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hone.seeds import numpy_generator
+from hone.space import SearchSpace, identity
+from hone.trial import Config, History, Result, State, Trial, results_of
+
+PATIENCE = 1_000  # repeated configs in a row, after which a space counts as used up
+TOLERANCE = 1e-9  # epochs; sums of fractions must not cost a trial
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A config to be tried, why, and the trial whose checkpoint it continues."""
+
+    config: Config
+    origin: str
+    parent: str | None = None
+
+
+def numbered(
+    study: str, history: History, proposals: Iterable[Proposal], *, resource: int, rows: float = 1.0
+) -> list[Trial]:
+    """Return the proposals as the trials of the generation that follows `history`."""
+    n_before = len(results_of(history))
+    return [
+        Trial(
+            study=study,
+            number=n_before + offset,
+            generation=len(history),
+            config=proposal.config,
+            resource=resource,
+            parent=proposal.parent,
+            rows=rows,
+            origin=proposal.origin,
+        )
+        for offset, proposal in enumerate(proposals)
+    ]
+
+
+def charge(result: Result) -> float:
+    """Return what a result takes from the budget: its cost, or what was planned for one that failed from the start.
+
+    Trials that fail at once cost nothing; if nothing were charged, a study in which all fail would never end.
+    """
+    if result.state is State.FAILED and result.trial.parent is None:
+        return max(result.cost, result.trial.resource * result.trial.rows)
+    return result.cost
+
+
+def left(budget: float, history: History) -> float:
+    """Return what remains of a budget, in epochs over all rows; a little more than exact, against rounding."""
+    return budget - math.fsum(charge(result) for result in results_of(history)) + TOLERANCE
+
+
+def affordable(budget: float, history: History, cost: float, at_most: int) -> int:
+    """Return how many trials of equal `cost`, up to `at_most`, the rest of the budget pays for."""
+    return max(0, min(at_most, math.floor(left(budget, history) / cost)))
+
+
+def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int) -> list[Config]:
+    """Return the first n configs that neither repeat one another nor one already tried.
+
+    Fewer are returned where `configs` ends, or repeats itself `PATIENCE` times in a row: the space is used up.
+    """
+    known = {identity(config) for config in tried}
+    new: list[Config] = []
+    repeats = 0
+    for config in configs if n > 0 else ():
+        repeats += 1
+        if identity(config) not in known:
+            known.add(identity(config))
+            new.append(config)
+            repeats = 0
+        if len(new) == n or repeats == PATIENCE:
+            break
+    return new
+
+
+def walk(
+    study: str,
+    configs: Iterable[Config],
+    history: History,
+    *,
+    default: Config,
+    origin: str,
+    budget: float,
+    resource: int,
+    rows: float,
+    batch: int,
+) -> list[Trial]:
+    """Return the next generation of a strategy that walks a fixed sequence of configs behind the default.
+
+    `configs` starts anew each time: what was tried is skipped, so that nothing but the history is state.
+    """
+    n = affordable(budget, history, resource * rows, batch)
+    tried = [result.trial.config for result in results_of(history)]
+    opening = [Proposal(default, "default")] if not tried and n > 0 else []
+    new = first_new(configs, [*tried, default], n - len(opening))
+    proposals = [*opening, *(Proposal(config, origin) for config in new)]
+    return numbered(study, history, proposals, resource=resource, rows=rows)
+
+
+def uniform(space: SearchSpace, seed: int) -> Iterator[Config]:
+    """Yield configs for ever, uniform on the unit cube; the same ones for the same seed."""
+    generator = numpy_generator(seed, "uniform")
+    while True:
+        yield space.decode(generator.random(space.dimension))  # U[0, 1)^d
+
+
+def outside(space: SearchSpace, full_space: SearchSpace, tried: Sequence[Config], n: int, seed: int) -> list[Config]:
+    """Return up to n new configs of the full space that the narrowed one does not contain.
+
+    By rejection, so uniform on what was cut off; none where the two spaces are the same.
+    """
+    if dict(space.domains) == dict(full_space.domains):
+        return []
+    draws = (config for _, config in zip(range(PATIENCE * max(n, 1)), uniform(full_space, seed), strict=False))
+    return first_new((config for config in draws if not space.contains(config)), tried, n)

@@ -1,0 +1,87 @@
+"""The one loop that joins a strategy and a trainable; production, tests and benchmarks share it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+
+from hone.search.strategy import Strategy
+from hone.trial import Generation, Result, State, Trial
+
+Trainable = Callable[[Trial], Result]
+Step = Callable[[int, Callable[[], list[Result]]], list[Result]]
+WORKER_DIED = "the worker process died while training it (killed, or out of memory)"
+
+
+def generations(
+    strategy: Strategy,
+    trainable: Trainable,
+    executor: Executor,
+    *,
+    finished: Iterable[Result] = (),
+    on_result: Callable[[Result], None] = lambda result: None,
+    step: Step = lambda index, work: work(),
+) -> Iterator[Generation]:
+    """Yield generations, asked and told as a whole, until the strategy asks for nothing more.
+
+    finished: results of an earlier run of the same study, in any order; what it had done is not done again. A
+    result whose trial is not the one that is asked for now belongs to another study and is passed over.
+    on_result: called in this process with each new result as it arrives, in whatever order that is; everything
+    else is in order of number. step: called with a generation's index and the work of evaluating it, which it
+    must do and return; it lets a caller show, time or repeat a generation.
+
+    What is asked depends on results and never on timing, so any number of workers gives the same history.
+    """
+    known = {result.trial.number: result for result in finished}
+    history: list[Generation] = []
+    while trials := strategy.ask(history):
+        results = {
+            trial.number: known[trial.number]
+            for trial in trials
+            if trial.number in known and known[trial.number].trial == trial
+        }
+        missing = [trial for trial in trials if trial.number not in results]
+
+        def evaluate(missing: list[Trial] = missing) -> list[Result]:
+            new = []
+            for result in _evaluate(missing, trainable, executor):
+                on_result(result)
+                new.append(result)
+            return new
+
+        results.update({result.trial.number: result for result in step(len(history), evaluate)})
+        history.append(Generation(len(history), tuple(results[trial.number] for trial in trials)))
+        yield history[-1]
+
+
+def _evaluate(trials: list[Trial], trainable: Trainable, executor: Executor) -> Iterator[Result]:
+    """Yield a result for every trial, as they arrive; an exception becomes a failed result.
+
+    When a worker dies, its pool breaks and takes innocent trials along. All that were lost are tried again
+    one at a time, so that the guilty one is found and the others are kept.
+    """
+    futures: dict[Future[Result], Trial] = {}
+    lost = []
+    for trial in trials:
+        try:
+            futures[executor.submit(trainable, trial)] = trial
+        except BrokenExecutor:
+            lost.append(trial)
+    for future in as_completed(futures):
+        try:
+            yield future.result()
+        except BrokenExecutor:
+            lost.append(futures[future])
+        except Exception as error:  # a trainable may raise anything; the study goes on
+            yield _failed(futures[future], f"{type(error).__name__}: {error}")
+    for trial in sorted(lost, key=lambda trial: trial.number):
+        try:
+            yield executor.submit(trainable, trial).result()
+        except BrokenExecutor:
+            yield _failed(trial, WORKER_DIED)
+        except Exception as error:
+            yield _failed(trial, f"{type(error).__name__}: {error}")
+
+
+def _failed(trial: Trial, reason: str) -> Result:
+    # Charged in full: a search of nothing but failures must come to an end.
+    cost = trial.resource * trial.rows
+    return Result(trial=trial, state=State.FAILED, cost=cost, error=" ".join(reason.split())[:500])

@@ -1,0 +1,96 @@
+"""The loop that trains a network: it knows no metric, no tracker and no files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, get_total_norm
+
+from hone.seeds import torch_generator
+from hone.training.determinism import seeded
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training rows resident on the network's device, dealt in an order drawn anew for each epoch.
+
+    x_num: float32 ``[n, n_num]``. x_cat: int64 ``[n, n_cat]``. y: ``[n]``, int64 classes or float32 values.
+    """
+
+    x_num: Tensor
+    x_cat: Tensor
+    y: Tensor
+    size: int
+
+    def sizes(self) -> list[int]:
+        """Return the rows of each batch of an epoch; together they are all rows.
+
+        A last batch of one row is merged into the one before it: batch norm needs two.
+        """
+        n_full, rest = divmod(len(self.y), self.size)
+        sizes = [self.size] * n_full + [rest] * (rest > 0)
+        if len(sizes) > 1 and sizes[-1] == 1:
+            sizes[-2:] = [sizes[-2] + 1]
+        return sizes
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield (x_num, x_cat, y) for each batch of an epoch."""
+        order = torch.randperm(len(self.y), generator=generator).to(self.y.device)
+        # Gathered once: cheaper than once a batch, whose rows are then views.
+        shuffled = (
+            torch.split(tensor.index_select(0, order), self.sizes()) for tensor in (self.x_num, self.x_cat, self.y)
+        )
+        return zip(*shuffled, strict=True)
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch of training: its number, from 1, the mean training loss, and whether all is still finite."""
+
+    epoch: int
+    loss: float
+    finite: bool
+
+
+def fit(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    batches: Batches,
+    *,
+    epochs: range,
+    horizon: int,
+    learning_rate: float,
+    schedule: Callable[[float], float],
+    gradient_clip: float,
+    seed: int,
+) -> Iterator[EpochMetrics]:
+    """Train `model` in place and yield after each of `epochs` (numbers from 1), until the caller takes no more.
+
+    horizon: epochs over which the schedule runs. gradient_clip: largest norm of a gradient; 0 does not clip.
+    Every random number is drawn from (seed, epoch), so any run of epochs may be split in two at any point.
+    """
+    sizes = batches.sizes()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for epoch in epochs:
+        model.train()
+        total = torch.zeros((), device=batches.y.device)
+        with seeded(batches.y.device, seed, "dropout", epoch):
+            dealt = batches.epoch(torch_generator(seed, "shuffle", epoch))
+            for step, (x_num, x_cat, y) in enumerate(dealt):
+                progress = (epoch - 1 + step / len(sizes)) / horizon
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate * schedule(progress)
+                optimizer.zero_grad()
+                batch_loss = loss(model(x_num, x_cat), y)
+                batch_loss.backward()  # type: ignore[no-untyped-call]
+                if gradient_clip > 0:
+                    clip_grad_norm_(parameters, gradient_clip, foreach=True)
+                optimizer.step()
+                total += batch_loss.detach() * (sizes[step] / len(batches.y))  # read once an epoch: a sync point
+        # A norm is finite only if every weight is; weights that overflow it have diverged too.
+        finite = torch.isfinite(total + get_total_norm(parameters, foreach=True))
+        yield EpochMetrics(epoch, float(total), bool(finite))

@@ -1,0 +1,234 @@
+"""One training, from config to outcome: what a trial, a replay and a retrained network have in common."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hone import metrics, models
+from hone.data.preprocessing import Arrays
+from hone.data.problem import Problem
+from hone.errors import UserError
+from hone.models import InputSpec
+from hone.seeds import torch_generator
+from hone.training.checkpoint import Checkpoint, capture, restore, snapshot
+from hone.training.determinism import deterministic, device_of
+from hone.training.loop import Batches, Loss, fit
+from hone.training.optimizers import optimizer_for
+from hone.training.predict import Prediction, in_units, on_device, outputs
+from hone.training.schedules import SCHEDULES
+from hone.trial import Config, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all trainings of a study share.
+
+    epochs: the full resource, over which learning-rate schedules run whatever a single training gets.
+    patience: epochs without a better validation score (or an equal one at a lower validation loss) after which a
+    training stops; 0: never.
+    gradient_clip: largest norm of a gradient; 0: not clipped. device: cpu, cuda or auto.
+    metric: whose value on the validation rows is the objective.
+    """
+
+    epochs: int
+    metric: str
+    patience: int = 0
+    gradient_clip: float = 0.0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Preprocessed rows to learn from and, unless all are to be learnt from, rows to score on after each epoch.
+
+    target_mean, target_std: of the training rows' target, by which `y` was standardised; 0 and 1 for classes.
+    """
+
+    train: Arrays
+    validation: Arrays | None
+    problem: Problem
+    inputs: InputSpec
+    target_mean: float = 0.0
+    target_std: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a training went; the fields mean what they mean in `hone.trial.Result`.
+
+    best_epoch: where epochs tie, the one with the lowest validation loss. metrics: at that epoch, every metric on the
+    validation rows, validation_loss, and train_loss (as optimised, smoothing and dropout included). epochs_run: new
+    epochs, those of the checkpoint it continued not included. Without validation rows the curve is empty, the
+    objective inf, and the best epoch the last.
+    """
+
+    state: State
+    objective: float = math.inf
+    curve: tuple[float, ...] = ()
+    best_epoch: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epochs_run: int = 0
+    error: str | None = None
+
+
+def train(
+    config: Config,
+    family: str,
+    data: TrainingData,
+    settings: Settings,
+    *,
+    resource: int,
+    seed: int,
+    rows: float = 1.0,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Outcome, Checkpoint | None]:
+    """Return the outcome of training up to `resource` epochs, and a checkpoint to continue it from.
+
+    To train to 6 and on to 18 equals training to 18, to the bit, provided that rows and settings are the same. A
+    checkpoint brings its own seed and replaces the one given; one that had stopped early, or has got its
+    `resource`, is returned as it is, at no cost. rows: share of the training rows; a smaller share is part of
+    a larger one, and equal shares are the same rows in every training.
+
+    A training that diverges is an outcome and leaves no checkpoint. What a network raises, running out of memory
+    included, goes to the caller.
+    """
+    if checkpoint is not None and dict(checkpoint.info["config"]) != dict(config):
+        raise ValueError(f"the checkpoint is of another config: {checkpoint.info['config']}, not {dict(config)}")
+    if checkpoint is not None and (checkpoint.info["stopped"] or checkpoint.info["epoch"] >= resource):
+        return _complete(checkpoint.info, epochs_run=0), checkpoint
+
+    device = device_of(settings.device)
+    seed = seed if checkpoint is None else int(checkpoint.info["seed"])
+    with deterministic(device):
+        model = models.build(family, config, data.inputs, seed).to(device)
+        optimizer = optimizer_for(model, config)
+        start, curve, best_epoch, measured, best = 0, list[float](), 0, dict[str, float](), dict[str, Tensor]()
+        if checkpoint is not None:
+            restore(checkpoint.tensors, model, optimizer)
+            start, curve = int(checkpoint.info["epoch"]), list(checkpoint.info["curve"])
+            best_epoch, measured = int(checkpoint.info["best_epoch"]), dict(checkpoint.info["metrics"])
+            best = checkpoint.weights()
+        validation = None if data.validation is None else _Validation(data, data.validation, settings.metric, device)
+        epoch, stopped, found = start, False, None
+        for trained in fit(
+            model,
+            optimizer,
+            _loss(data.problem, config),
+            _batches(data.train, rows, int(config["batch_size"]), device),
+            epochs=range(start + 1, resource + 1),
+            horizon=settings.epochs,
+            learning_rate=float(config["learning_rate"]),
+            schedule=SCHEDULES[str(config["schedule"])],
+            gradient_clip=settings.gradient_clip,
+            seed=seed,
+        ):
+            epoch = trained.epoch
+            prediction, loss = validation.predict(model) if trained.finite and validation else (None, math.inf)
+            if not trained.finite or (prediction is not None and not np.isfinite(prediction).all()):
+                what = "a prediction" if trained.finite else "the training loss or a weight"
+                error = f"diverged: {what} was not finite after epoch {epoch}"
+                return Outcome(state=State.DIVERGED, curve=tuple(curve), epochs_run=epoch - start, error=error), None
+            if validation is None or prediction is None:
+                best_epoch, measured = epoch, {"train_loss": trained.loss}
+                continue
+            curve.append(validation.objective(prediction))
+            # By loss where scores tie: accuracy on few rows is soon at its best, long before the network is.
+            if best_epoch == 0 or (curve[-1], loss) < (curve[best_epoch - 1], measured["validation_loss"]):
+                best_epoch, best, found = epoch, snapshot(model), prediction
+                measured = {"validation_loss": loss, "train_loss": trained.loss}
+            if 0 < settings.patience <= epoch - best_epoch:
+                stopped = True
+                break
+        if validation is not None and found is not None:
+            measured = {**validation.measure(found), **measured}
+        tensors = capture(model, best if validation is not None else snapshot(model), optimizer)
+    info = {
+        "family": family,
+        "config": dict(config),
+        "seed": seed,
+        "epoch": epoch,
+        "curve": curve,
+        "best_epoch": best_epoch,
+        "metrics": measured,
+        "stopped": stopped,
+    }
+    return _complete(info, epochs_run=epoch - start), Checkpoint(tensors, info)
+
+
+class _Validation:
+    """The validation rows on the device, and how predictions on them are scored."""
+
+    def __init__(self, data: TrainingData, arrays: Arrays, metric: str, device: torch.device) -> None:
+        self.data, self.metric = data, metric
+        self.x_num, self.x_cat = on_device(arrays.x_num, device), on_device(arrays.x_cat, device)
+        self.y = _targets(arrays, data)
+        targets = on_device(arrays.y, device)
+        self.targets = targets.double() if targets.is_floating_point() else targets
+        self.loss = _loss(data.problem, {})
+
+    def predict(self, model: nn.Module) -> tuple[Prediction, float]:
+        """Return predictions, and their loss."""
+        raw = outputs(model, self.x_num, self.x_cat)
+        prediction = in_units(raw, self.data.problem, self.data.target_mean, self.data.target_std)
+        return prediction, float(self.loss(raw.double(), self.targets))
+
+    def objective(self, prediction: Prediction) -> float:
+        value = metrics.score(self.metric, self.data.problem, self.y, prediction)
+        if not math.isfinite(value):  # the predictions are: it is the rows that don't allow it
+            raise UserError(
+                f"data.metric: {self.metric} is not defined on the {len(self.y)} validation rows "
+                "(one class only?); choose another metric or a larger split.validation"
+            )
+        return metrics.objective(self.metric, value)
+
+    def measure(self, prediction: Prediction) -> dict[str, float]:
+        values = metrics.score_all(self.data.problem, self.y, prediction)
+        return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _targets(arrays: Arrays, data: TrainingData) -> NDArray[Any]:
+    """Return [n] class codes, or values in the target's own units."""
+    if data.problem.task == "regression":
+        return arrays.y.astype(np.float64) * data.target_std + data.target_mean
+    return arrays.y
+
+
+def _batches(arrays: Arrays, rows: float, size: int, device: torch.device) -> Batches:
+    """Return batches over a share of the rows: the first so many of an order that is the same for all trainings.
+
+    The same for all, because trials that saw the same rows compare better than trials that saw different ones.
+    """
+    x_num, x_cat, y = (on_device(array, device) for array in (arrays.x_num, arrays.x_cat, arrays.y))
+    n = len(arrays)
+    n_kept = max(1, round(rows * n))
+    if n_kept < n:
+        kept = torch.randperm(n, generator=torch_generator(0, "rows", n))[:n_kept].to(device)
+        x_num, x_cat, y = (tensor.index_select(0, kept) for tensor in (x_num, x_cat, y))
+    return Batches(x_num, x_cat, y, size)
+
+
+def _loss(problem: Problem, config: Config) -> Loss:
+    """Return cross-entropy with the config's label smoothing, or squared error on the standardised target."""
+    if problem.task == "regression":
+        return lambda raw, y: functional.mse_loss(raw.squeeze(1), y)
+    smoothing = float(config.get("label_smoothing", 0.0))
+    return lambda raw, y: functional.cross_entropy(raw, y, label_smoothing=smoothing)
+
+
+def _complete(info: Mapping[str, Any], epochs_run: int) -> Outcome:
+    curve, best_epoch = tuple(info["curve"]), int(info["best_epoch"])
+    return Outcome(
+        state=State.COMPLETE,
+        objective=curve[best_epoch - 1] if curve else math.inf,
+        curve=curve,
+        best_epoch=best_epoch,
+        metrics=dict(info["metrics"]),
+        epochs_run=epochs_run,
+    )

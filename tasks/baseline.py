@@ -1,0 +1,140 @@
+"""What tuning must beat: a dummy, a linear model, gradient boosting, and the network at its defaults."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from hone import metrics
+from hone.data.preprocessing import Scaling
+from hone.evaluation import baselines
+from hone.seeds import derive
+from hone.training.train import Settings, TrainingData, train
+from hone.trial import Config, State
+from tasks import files, trainables, wording
+from tasks.reporting import duration
+from tasks.stage import Stage
+from tasks.tracking.entry import Entry
+
+SHOWN = 4  # metrics in the terminal; the file has them all
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one model got on the validation rows, in how many seconds; error: why there are no metrics."""
+
+    metrics: Mapping[str, float]
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Fits one model to the training rows of a split, in a worker, and scores it on the validation rows.
+
+    name: one of `baselines.NAMES`, or "network": the default config, trained with the seed of that `number`.
+    """
+
+    split: Path
+    fingerprint: str
+    family: str
+    scaling: Scaling
+    settings: Settings
+    default: Config
+    seed: int
+    name: str
+    number: int = 0
+
+    def __call__(self) -> Score:
+        """Return the model's score."""
+        data = trainables.load(self.split, self.fingerprint, self.scaling, None)
+        started = time.perf_counter()
+        seed = derive(self.seed, "baseline", self.name, self.number)
+        scores, error = self._network(data, seed) if self.name == "network" else (self._classical(data, seed), None)
+        return Score(scores, time.perf_counter() - started, error)
+
+    def _classical(self, data: TrainingData, seed: int) -> dict[str, float]:
+        return metrics.score_all(data.problem, baselines.truth(data), baselines.predict(self.name, data, seed))
+
+    def _network(self, data: TrainingData, seed: int) -> tuple[dict[str, float], str | None]:
+        outcome, _ = train(self.default, self.family, data, self.settings, resource=self.settings.epochs, seed=seed)
+        if outcome.state is not State.COMPLETE:
+            return {}, outcome.error
+        return {name: value for name, value in outcome.metrics.items() if name in metrics.METRICS}, None
+
+
+def run(stage: Stage) -> None:
+    """Write every baseline's metrics on the validation rows; times go to the terminal and the tracker only."""
+    params = stage.params
+    split = stage.path("data", "split")
+    problem = trainables.read_problem(split)
+    network = Baseline(
+        split=split,
+        fingerprint=stage.fingerprint,
+        family=params.model.family,
+        scaling=params.data.scaling,
+        settings=trainables.settings(params, problem),
+        default=trainables.full_space(stage).default,
+        seed=params.seed,
+        name="network",
+    )
+    submit = stage.executor.submit
+    training = [submit(replace(network, number=number)) for number in range(params.baseline.networks)]
+    fitting = {name: submit(replace(network, name=name)) for name in baselines.NAMES}
+    scores = {name: [_outcome(future)] for name, future in fitting.items()}
+    scores["network"] = [_outcome(future) for future in training]
+    files.write_json(stage.artifact("metrics.json"), summary(scores))
+    for name, tried in scores.items():
+        for error in sorted({score.error for score in tried if score.error}):
+            n_failed = sum(score.error == error for score in tried)
+            stage.reporter.warning(f"baseline: {name} has no score in {n_failed} of {len(tried)} runs: {error}")
+    columns, rows = _table(scores, problem.metric)
+    stage.reporter.table("Baselines on the validation rows", columns, rows)
+    seconds = tuple((f"seconds.{name}", fmean(score.seconds for score in tried), 0) for name, tried in scores.items())
+    key = f"{stage.pipeline}/{stage.name}"
+    stage.tracker.log(Entry(key=key, kind="stage", name=stage.name, parent=stage.pipeline, metrics=seconds))
+
+
+def summary(scores: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+    """Return each model's metrics, means over its runs, and the networks' standard deviations and number."""
+    complete = [score for score in scores["network"] if score.error is None]
+    return {
+        **{name: _over_runs(tried, fmean) for name, tried in scores.items()},
+        "network_std": _over_runs(complete, stdev) if len(complete) > 1 else {},
+        "network_runs": len(complete),
+    }
+
+
+def _over_runs(tried: Sequence[Score], reduce: Callable[[list[float]], float]) -> dict[str, float]:
+    """Return each metric reduced over the runs that have it, without those that exist in none."""
+    values: dict[str, list[float]] = {}
+    for score in tried:
+        for name, value in score.metrics.items():
+            if math.isfinite(value):
+                values.setdefault(name, []).append(value)
+    return {name: reduce(found) for name, found in values.items()}
+
+
+def _outcome(future: Future[Score]) -> Score:
+    try:
+        return future.result()
+    except Exception as error:  # running out of memory, say; a baseline less is no reason to stop
+        return Score({}, 0.0, " ".join(f"{type(error).__name__}: {error}".split())[:300])
+
+
+def _table(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows for the terminal: the chosen metric first, and a few others."""
+    means = summary(scores)
+    there = [name for name in metrics.METRICS if any(name in means[model] for model in scores)]
+    names = sorted(there, key=lambda name: name != metric)[:SHOWN]
+    rows = []
+    for model, tried in scores.items():
+        std = means["network_std"] if model == "network" else {}
+        cells = [wording.with_std(means[model].get(name), std.get(name)) for name in names]
+        label = f"network, defaults (mean of {means['network_runs']})" if model == "network" else model
+        rows.append([label, *cells, duration(fmean(score.seconds for score in tried))])
+    return ["model", *(wording.label(name) for name in names), "time"], rows

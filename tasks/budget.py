@@ -1,0 +1,144 @@
+"""How much the search may spend: epochs as params state them, or a time limit turned into epochs by measurement.
+
+What was measured is kept in budget.lock, which belongs into git beside dvc.lock: with the same inputs the epochs
+are read from there, so that a rerun, on any machine, does the same work.
+"""
+
+import math
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hone.errors import UserError
+from hone.search.sobol import Sobol
+from hone.trial import Trial
+from tasks import files, pipeline, trainables
+from tasks.executors import count
+from tasks.params import Params, check_budget, seconds
+from tasks.stage import Stage
+from tasks.trainables import TrainTrial, read_problem
+
+LOCK = "budget.lock"
+START_UP = 45.0
+"""Seconds of a run that train nothing: processes that start, tracking, baselines, the report."""
+STOPPED_EARLY = 0.6
+"""Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner."""
+SAMPLE = 8
+"""Configs whose training is timed."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a calibration found. seconds_per_epoch: of one worker, over all training rows, the mean of some configs."""
+
+    seconds_per_epoch: float
+    workers: int
+
+
+def run(stage: Stage) -> None:
+    """Write the budget in epochs; raise UserError if a time limit is too short for one trial of each phase."""
+    limit = stage.params.budget.time_limit
+    if limit is None:
+        files.write_json(stage.path("artifacts", "budget.json"), {"epochs": stage.params.budget.epochs})
+        return
+    epochs = _written_down(stage)
+    if epochs is None:
+        measured = measure(stage)
+        epochs = affordable(stage.params, measured)
+        try:
+            check_budget(stage.params, epochs)
+        except UserError:
+            raise UserError(
+                f"budget.time_limit: {limit} is too short: on {measured.workers} workers an epoch takes"
+                f" {measured.seconds_per_epoch:.2g} s, which leaves {epochs:.0f} epochs to the search;"
+                " allow more time, or lower train.epochs and the phases' epochs"
+            ) from None
+        files.write_json(stage.path(LOCK), {"inputs": _inputs(stage), "epochs": epochs, "measured": asdict(measured)})
+        stage.reporter.message(
+            f"{limit} on {measured.workers} workers is {epochs:.0f} epochs of search; written to {LOCK}"
+        )
+    files.write_json(stage.path("artifacts", "budget.json"), {"epochs": epochs})
+
+
+def affordable(params: Params, measured: Measurement) -> int:
+    """Return the epochs that are left to the search when a run must end within `budget.time_limit`."""
+    limit = seconds(str(params.budget.time_limit))
+    usable = max(limit - START_UP, limit * 0.4)
+    return max(0, math.floor(usable * measured.workers / measured.seconds_per_epoch - after_search(params)))
+
+
+def after_search(params: Params) -> float:
+    """Return the epochs that a run spends outside its search: baseline, replays, final trainings."""
+    replays = (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
+    trainings = params.baseline.networks + replays + 2 * params.retrain.seeds
+    return trainings * params.train.epochs * STOPPED_EARLY
+
+
+def seconds_for(params: Params, measured: Measurement) -> float:
+    """Return about how long a run takes that spends `budget.epochs` on its search."""
+    return START_UP + (params.budget.epochs + after_search(params)) * measured.seconds_per_epoch / measured.workers
+
+
+def measure(stage: Stage) -> Measurement:
+    """Return how long an epoch takes, with all workers busy, as the mean over configs spread through the space.
+
+    Raises UserError if not one of them trains.
+    """
+    params, problem = stage.params, read_problem(stage.path("data", "split"))
+    store = stage.workdir / "calibration"
+    trainable = TrainTrial(
+        split=stage.path("data", "split"),
+        fingerprint=stage.fingerprint,
+        family=params.model.family,
+        scaling=params.data.scaling,
+        settings=trainables.settings(params, problem),
+        seed=params.seed,
+        store=store,
+    )
+    space = trainables.full_space(stage)
+    resource = min(3, params.train.epochs)
+    sample = Sobol(
+        study="budget",
+        space=space,
+        seed=params.seed,
+        budget=SAMPLE * resource,
+        resource=resource,
+        rows=1.0,
+        batch=SAMPLE,
+    ).ask(())
+    workers = count(params.execution.workers)
+    # Reading the rows and the first steps of a process are no part of an epoch.
+    list(stage.executor.map(trainable, [_warm_up(sample[0])] * workers))
+    results = [result for result in stage.executor.map(trainable, sample) if result.cost]
+    shutil.rmtree(store, ignore_errors=True)
+    if not results:
+        raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
+    total = math.fsum(result.seconds for result in results) / math.fsum(result.cost for result in results)
+    return Measurement(seconds_per_epoch=total, workers=workers)
+
+
+def _warm_up(trial: Trial) -> Trial:
+    return Trial(study="warm_up", number=0, generation=0, config=trial.config, resource=1)
+
+
+def _written_down(stage: Stage) -> int | None:
+    path = stage.path(LOCK)
+    if not path.exists():
+        return None
+    try:
+        content = files.read_json(path)
+        return int(content["epochs"]) if content["inputs"] == _inputs(stage) else None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{LOCK}: cannot be read; delete it, and the epochs are measured anew") from None
+
+
+def _inputs(stage: Stage) -> str:
+    """Return a hash of what the epochs depend on, the code left out: an edit must not undo what is written down."""
+    content: dict[str, Any] = {
+        key: pipeline.lookup(stage.params.model_dump(mode="json"), key)
+        for key in ("budget.time_limit", "model", "train", "search.space", "search.replay", "retrain", "baseline")
+    }
+    data = {
+        name: pipeline.hash_path(stage.path("data", "split", f"{name}.parquet")) for name in ("train", "validation")
+    }
+    return pipeline.hash_json({**content, "data": data})

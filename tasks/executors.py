@@ -1,0 +1,63 @@
+"""Where trials run: a pool of processes that heals itself, dies with its parent and computes on one thread each."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+
+# Read when a worker loads NumPy and torch; set later they have no effect.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def count(workers: int | Literal["auto"]) -> int:
+    """Return the number of worker processes: as asked, or one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if workers == "auto" else workers
+
+
+class WorkerPool(Executor):
+    """Processes that train. When one dies, its pool breaks; the next submission starts a new pool."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool = self._start()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Return a future of ``fn(*args, **kwargs)``; it raises BrokenExecutor if its worker dies."""
+        try:
+            return self._pool.submit(fn, *args, **kwargs)
+        except BrokenExecutor:
+            self._pool.shutdown(wait=False)
+            self._pool = self._start()
+            return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers, once they have done what was submitted unless that is cancelled."""
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _start(self) -> ProcessPoolExecutor:
+        os.environ.update(ONE_THREAD)  # spawned workers inherit it
+        return ProcessPoolExecutor(
+            self._workers,
+            # A fork would copy torch's thread pools and locks in whatever state they are in.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare_worker,
+            initargs=(os.getpid(),),
+        )
+
+
+def _prepare_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+    import torch
+
+    torch.set_num_threads(1)

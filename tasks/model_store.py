@@ -1,0 +1,181 @@
+"""The final model as a folder: weights, preprocessor, description. No pickle, and equal models are equal bytes."""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+from torch import Tensor, nn
+
+from hone.data.preprocessing import Preprocessor
+from hone.data.problem import Problem
+from hone.errors import UserError
+from hone.models import InputSpec
+from hone.training.predict import Prediction, load_network, predict
+from hone.trial import Config
+from tasks import files
+
+WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
+FORMAT = 1
+# Beyond scikit-learn's own classes. A file that asks for anything else is not loaded.
+TRUSTED = ["numpy.dtype"]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model ready for raw rows. The predictions of its networks, of which there is at least one, are averaged."""
+
+    networks: tuple[nn.Module, ...]
+    preprocessor: Preprocessor
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that the model solves."""
+        return self.preprocessor.problem
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that rows must have; others are passed over."""
+        return self.preprocessor.schema.used
+
+    def proba(self, frame: pd.DataFrame) -> Prediction:
+        """Return float64 probabilities ``[n, n_classes]``, or values ``[n]`` in the target's own units.
+
+        Missing values and unseen categories are fine. Raises UserError naming the columns that are missing.
+        """
+        arrays = self.preprocessor.features(frame)
+        mean, std = self.preprocessor.target_mean, self.preprocessor.target_std
+        predictions = [predict(network, arrays, self.problem, mean, std) for network in self.networks]
+        return np.asarray(np.mean(predictions, axis=0), dtype=np.float64)
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a row for each row, with its index: `prediction`, and for classes ``probability_<class>`` for each.
+
+        Raises UserError naming the columns that are missing.
+        """
+        found = self.proba(frame)
+        if self.problem.classes is None:
+            return pd.DataFrame({"prediction": found}, index=frame.index)
+        labels = np.array(self.problem.classes, dtype=object)[np.argmax(found, axis=1)]
+        columns: dict[str, Any] = {"prediction": pd.Series(labels, index=frame.index).infer_objects()}
+        for code, name in enumerate(self.problem.classes):
+            columns[f"probability_{name}"] = found[:, code]
+        return pd.DataFrame(columns, index=frame.index)
+
+
+def save(
+    folder: Path,
+    *,
+    networks: Sequence[Mapping[str, Tensor]],
+    family: str,
+    config: Config,
+    inputs: InputSpec,
+    preprocessor: Preprocessor,
+) -> None:
+    """Write model.safetensors, preprocess.skops and model.json; equal arguments give equal bytes.
+
+    networks: state dicts of networks of one family, config and inputs, at least one.
+    """
+    from skops.io import dumps  # takes seconds: it imports all of scikit-learn
+
+    assert networks
+    tensors = {
+        f"{number}.{name}": tensor.detach().cpu().contiguous().clone()
+        for number, weights in enumerate(networks)
+        for name, tensor in weights.items()
+    }
+    description = {
+        "format": FORMAT,
+        "family": family,
+        "config": dict(config),
+        "inputs": inputs.to_json(),
+        "n_networks": len(networks),
+        "preprocessor": preprocessor.to_json(),
+    }
+    files.write_bytes(folder / WEIGHTS, safetensors.torch.save(tensors))
+    files.write_bytes(folder / PREPROCESSOR, _canonical(dumps(dict(preprocessor.estimators))))
+    files.write_json(folder / DESCRIPTION, description)
+
+
+def load(folder: Path) -> Predictor:
+    """Return the model in a folder, on the CPU.
+
+    Raises UserError if there is none, or its preprocessor holds anything but scikit-learn's classes.
+    """
+    from skops import io as skops_io
+
+    for name in (DESCRIPTION, WEIGHTS, PREPROCESSOR):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: there is no model, {name} is missing; run `hone tune`, or pull it with dvc")
+    description = files.read_json(folder / DESCRIPTION)
+    if description["format"] != FORMAT:
+        raise UserError(
+            f"{folder / DESCRIPTION}: format {description['format']!r}, not {FORMAT}; use the Hone that wrote it"
+        )
+    unknown = sorted(set(skops_io.get_untrusted_types(file=folder / PREPROCESSOR)) - set(TRUSTED))
+    if unknown:
+        raise UserError(
+            f"{folder / PREPROCESSOR}: refused, it holds types that no preprocessor of Hone's needs "
+            f"({', '.join(unknown)}); do not use this model"
+        )
+    estimators = skops_io.load(folder / PREPROCESSOR, trusted=TRUSTED)
+    tensors = safetensors.torch.load_file(folder / WEIGHTS)
+    inputs = InputSpec.from_json(description["inputs"])
+    networks = tuple(
+        load_network(description["family"], description["config"], inputs, _under(f"{number}.", tensors))
+        for number in range(description["n_networks"])
+    )
+    return Predictor(networks, Preprocessor.from_json(description["preprocessor"], estimators))
+
+
+def _load_pyfunc(path: str) -> Predictor:
+    """Return the model in a folder; MLflow calls this for a pyfunc model with this module as its loader."""
+    return load(Path(path))
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _canonical(content: bytes) -> bytes:
+    """Return a skops file without what differs from run to run: memory addresses and the time of day.
+
+    skops names arrays by their address, and marks every value with its own, so that an object that is there twice
+    is one object again when loaded. A fitted preprocessor has no use for that.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    names: dict[str, str] = {}
+
+    def tidy(value: Any) -> Any:
+        if isinstance(value, list):
+            return [tidy(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(file := value.get("file"), str) and file in members:
+            new = names.setdefault(file, f"{len(names)}{Path(file).suffix}")
+            value = {**value, "file": new}
+        # A mark is a number; an attribute that is called __id__ would be a dict.
+        return {key: tidy(item) for key, item in value.items() if not (key == "__id__" and isinstance(item, int))}
+
+    schema = tidy(json.loads(members["schema.json"]))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for old, new in names.items():
+            archive.writestr(_member(new), members[old])
+        archive.writestr(_member("schema.json"), json.dumps(schema, indent=2))
+    return buffer.getvalue()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # the earliest that a zip file can hold
+    member.create_system = 3
+    member.external_attr = 0o644 << 16
+    return member

@@ -1,0 +1,299 @@
+"""params.yaml as typed values, validated as a whole before anything runs."""
+
+import difflib
+import re
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from hone import metrics, models
+from hone.errors import UserError
+from hone.space import SearchSpace
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+HANDED_ON = 8
+"""How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
+
+
+class Section(BaseModel):
+    """A section of params.yaml: immutable, strict about types, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Section):
+    source: str = "sklearn:digits"
+    target: str | None = None
+    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    metric: str = "auto"
+    positive: str | int | float | bool | None = None
+    drop: list[str] = []
+    kinds: dict[str, Literal["numeric", "categorical", "boolean", "date"]] = {}
+    scaling: Literal["standard", "quantile", "robust"] = "standard"
+
+
+class Split(Section):
+    method: Literal["auto", "random", "stratified", "grouped", "time"] = "auto"
+    group: str | None = None
+    time: str | None = None
+    validation: Share = 0.2
+    test: Share = 0.2
+    folds: Count = 0
+
+
+class Model(Section):
+    family: str = "mlp"
+
+
+class Train(Section):
+    epochs: Positive = 54
+    patience: Count = 12
+    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+
+
+class Baseline(Section):
+    networks: Positive = 3
+
+
+class Budget(Section):
+    epochs: Annotated[float, Field(gt=0)] = 1200
+    time_limit: str | None = None
+
+    @field_validator("time_limit")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None and seconds(text) <= 0:
+            raise ValueError("must be longer than nothing, e.g. 90s, 10m or 2h")
+        return text
+
+
+class Random(Section):
+    sampler: Literal["sobol", "uniform", "grid"] = "sobol"
+    share: Share = 0.25
+    epochs: Positive = 6
+    rows: Annotated[float, Field(gt=0, le=1)] = 0.5
+    batch: Positive = 8
+    keep: Share = 0.25
+    plateau: Count = 0
+
+
+class Bayes(Section):
+    sampler: Literal["tpe", "gp"] = "tpe"
+    share: Share = 0.35
+    epochs: Positive = 18
+    batch: Positive = 8
+    outside: Annotated[float, Field(ge=0, lt=1)] = 0.125
+    keep: Share = 0.25
+    plateau: Count = 0
+
+
+class Hyperband(Section):
+    share: Share = 0.4
+    min_epochs: Positive = 6
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    entrants: Annotated[int, Field(ge=0, le=HANDED_ON)] = 4
+    batch: Positive = 8
+    outside: Annotated[float, Field(ge=0, lt=1)] = 0.125
+    plateau: Count = 0
+
+
+class Replay(Section):
+    finalists: Positive = 3
+    seeds: Positive = 3
+
+
+class Search(Section):
+    space: dict[str, Any] = {}
+    random: Random = Random()
+    bayes: Bayes = Bayes()
+    hyperband: Hyperband = Hyperband()
+    replay: Replay = Replay()
+
+
+class Retrain(Section):
+    seeds: Positive = 3
+
+
+class Evaluate(Section):
+    bootstrap: Annotated[int, Field(ge=100)] = 1000
+    confidence: Share = 0.95
+
+
+class Report(Section):
+    title: str = "Hone report"
+
+
+class Execution(Section):
+    workers: Literal["auto"] | Positive = "auto"
+
+
+class Tracking(Section):
+    uri: str | None = None
+    experiment: str = "hone"
+    model: str = "hone"
+    trials: bool = True
+    tensorboard: bool = False
+    wandb: str | None = None
+
+
+class Schedule(Section):
+    cron: str = "0 2 * * *"
+    timezone: str = "UTC"
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: Count = 0
+    data: Data = Data()
+    split: Split = Split()
+    model: Model = Model()
+    train: Train = Train()
+    baseline: Baseline = Baseline()
+    budget: Budget = Budget()
+    search: Search = Search()
+    retrain: Retrain = Retrain()
+    evaluate: Evaluate = Evaluate()
+    report: Report = Report()
+    execution: Execution = Execution()
+    tracking: Tracking = Tracking()
+    schedule: Schedule = Schedule()
+
+
+def load_params(root: Path) -> Params:
+    """Return the project's params.yaml, validated as a whole.
+
+    Raises UserError naming the key, the value and the remedy.
+    """
+    path = root / "params.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"params.yaml: not found in {root}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"params.yaml: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"params.yaml: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict | None):
+        raise UserError(f"params.yaml: holds a {type(content).__name__}; it must hold sections such as `data:`")
+    return parse_params(content or {})
+
+
+def parse_params(content: dict[str, Any]) -> Params:
+    """Return params from the content of a params.yaml; raise UserError naming the key, the value and the remedy."""
+    try:
+        # A section that is there but empty (`search:`) is read as left out.
+        params = Params.model_validate({key: value for key, value in content.items() if value is not None})
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(detail) for detail in error.errors()[:5])) from None
+    _check_together(params)
+    return params
+
+
+def seconds(text: str) -> float:
+    """Return a duration such as "90s", "10m", "1.5h" or "1h30m" in seconds.
+
+    Raises ValueError if it is none.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smh])", text)
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smh])", "", text).strip():
+        raise ValueError("is not a duration such as 90s, 10m or 1h30m")
+    return sum(float(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+
+
+def search_space(params: Params) -> SearchSpace:
+    """Return the space to search: the model family's own, with what params.yaml lays over it.
+
+    A factory of the user's own may be given hyperparameters of any name.
+    """
+    family = params.model.family
+    return models.default_space(family).merged(params.search.space, extend=family not in models.FAMILIES)
+
+
+def _check_together(params: Params) -> None:
+    """Raise UserError for values that are fine alone and impossible together."""
+    data, split, search, budget = params.data, params.split, params.search, params.budget
+    models.check_family(params.model.family)
+    if data.metric != "auto":
+        metrics.check(data.metric, None if data.task == "auto" else data.task)
+    search_space(params)
+
+    if split.validation + split.test >= 1:
+        raise UserError(
+            f"split: validation {split.validation} + test {split.test} leave no rows to train on; make them smaller"
+        )
+    for method, key in (("grouped", "group"), ("time", "time")):
+        if split.method == method and getattr(split, key) is None:
+            raise UserError(f"split.{key}: null, but split.method is {method}; name the column")
+    if split.folds == 1:
+        raise UserError("split.folds: 1 fold holds out everything; use 0 (the validation rows) or at least 2")
+
+    for key, epochs in (
+        ("search.random.epochs", search.random.epochs),
+        ("search.bayes.epochs", search.bayes.epochs),
+        ("search.hyperband.min_epochs", search.hyperband.min_epochs),
+    ):
+        if epochs > params.train.epochs:
+            raise UserError(
+                f"{key}: {epochs} is above train.epochs {params.train.epochs}; lower the one or raise the other"
+            )
+    shares = search.random.share + search.bayes.share + search.hyperband.share
+    if shares > 1 + 1e-9:
+        raise UserError(f"search.*.share: the phases' shares add up to {shares:g}; they may spend 1 in all")
+    if budget.time_limit is None:
+        check_budget(params, budget.epochs)
+
+
+def check_budget(params: Params, epochs: float) -> None:
+    """Raise UserError if a budget in epochs does not pay for one trial of each phase."""
+    search = params.search
+    for name, share, needed in (
+        ("random", search.random.share, search.random.epochs * search.random.rows),
+        ("bayes", search.bayes.share, search.bayes.epochs),
+        ("hyperband", search.hyperband.share, params.train.epochs),
+    ):
+        if epochs * share < needed:
+            raise UserError(
+                f"budget.epochs: {epochs:g} × search.{name}.share {share:g} = {epochs * share:g} epochs,"
+                f" below the {needed:g} of one trial; raise it to at least {needed / share:.0f}"
+            )
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """Return one line: the key as a person writes it, the value, what is wrong, and the remedy."""
+    path = [str(part) for part in detail["loc"]]
+    if detail["type"] == "extra_forbidden":
+        section = _section(path[:-1])
+        near = difflib.get_close_matches(path[-1], section, n=1)
+        remedy = f"did you mean `{near[0]}`?" if near else f"keys here are {', '.join(section)}"
+        return f"params.yaml: {'.'.join(path)}: unknown key; {remedy}"
+    value = detail["input"]
+    if detail["type"] == "literal_error":
+        expected = str(detail["ctx"]["expected"])
+        near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", expected), n=1)
+        wrong = f"must be {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
+    else:
+        wrong = detail["msg"].removeprefix("Value error, ")
+        wrong = re.sub("^Input should be", "must be", wrong)
+    # A union reports each member with the member's name behind the key.
+    keys = [part for part in path if part.isidentifier()] or path
+    return f"params.yaml: {'.'.join(keys)}: {value!r} {wrong}"
+
+
+def _section(path: list[str]) -> list[str]:
+    """Return the keys that a section may have."""
+    model: type[BaseModel] = Params
+    for part in path:
+        annotation: Any = model.model_fields[part].annotation
+        if get_origin(annotation) in (Union, types.UnionType):
+            annotation = get_args(annotation)[0]
+        model = annotation
+    return list(model.model_fields)

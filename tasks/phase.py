@@ -1,0 +1,185 @@
+"""What the three search stages have in common: run a strategy to its end, and hand on what it found."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from hone import metrics
+from hone.data.problem import Problem
+from hone.errors import UserError
+from hone.search import edges, narrowing
+from hone.search.plateau import StopOnPlateau
+from hone.search.strategy import Strategy
+from hone.space import SearchSpace
+from hone.study import generations
+from hone.trial import Result, State, ranked, spent
+from tasks import checkpoints, files, trainables, trials
+from tasks.journal import Journal
+from tasks.params import HANDED_ON
+from tasks.reporting import GenerationInfo
+from tasks.stage import Stage
+from tasks.trainables import TrainTrial, read_problem
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a phase finds when it starts: the problem, all former results, and the space they narrowed.
+
+    full: the space as params state it. space: what the former phase left of it.
+    """
+
+    problem: Problem
+    full: SearchSpace
+    space: SearchSpace
+    prior: tuple[Result, ...]
+    budget: float
+
+
+def findings(stage: Stage, share: float, *former: str) -> Findings:
+    """Return what the former stages, named in their order, hand to this one."""
+    problem = read_problem(stage.path("data", "split"))
+    full = trainables.full_space(stage)
+    space = full
+    for name in former:
+        space = SearchSpace.from_json(files.read_json(stage.path("artifacts", name, "space.json"))["space"])
+    prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
+    budget = files.read_json(stage.path("artifacts", "budget.json"))["epochs"] * share
+    return Findings(problem, full, space, tuple(prior), budget)
+
+
+def run(
+    stage: Stage,
+    strategy: Strategy,
+    found: Findings,
+    *,
+    study: str,
+    former: Sequence[str] = (),
+    plateau: int = 0,
+    prune: bool = True,
+    budget: float | None = None,
+) -> list[Result]:
+    """Return the results of a strategy that has run to its end, going on where a killed run stopped.
+
+    study: the name its trials carry. former: stages whose handed-on checkpoints may be continued. plateau: end
+    after this many generations without a better objective; 0 never. prune: keep only as many checkpoints as
+    are handed on. budget: what it may spend, for the display.
+
+    Raises UserError if not one trial completed.
+    """
+    params, problem = stage.params, found.problem
+    store = stage.workdir / "checkpoints"
+    journal = Journal(stage.workdir / f"{study}.jsonl")
+    trainable = TrainTrial(
+        split=stage.path("data", "split"),
+        fingerprint=stage.fingerprint,
+        family=params.model.family,
+        scaling=params.data.scaling,
+        settings=trainables.settings(params, problem),
+        seed=params.seed,
+        store=store,
+        former=tuple(stage.path("artifacts", name, "checkpoints") for name in former),
+    )
+    if plateau:
+        strategy = StopOnPlateau(strategy, plateau)
+    history = []
+    for generation in generations(
+        strategy,
+        trainable,
+        stage.executor,
+        finished=list(journal.results),
+        on_result=journal.append,
+        step=lambda index, work: stage.step(f"{study}, generation {index}", work),
+    ):
+        history.append(generation)
+        results = [result for past in history for result in past.results]
+        if prune:
+            checkpoints.keep(store, [result.trial.key for result in ranked(results)[:HANDED_ON]])
+        stage.track_generation(generation, [*found.prior, *results], problem.metric)
+        _show(stage, study, results, [*found.prior, *results], problem.metric, spent(history), budget)
+    results = [result for past in history for result in past.results]
+    if not ranked(results):
+        reason, times = Counter(str(result.error) for result in results).most_common(1)[0]
+        raise UserError(f"{study}: all {len(results)} trials failed; most often ({times} times): {reason}")
+    return results
+
+
+def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -> None:
+    """Write what a phase found: its trials, the narrowed space, its best, its metrics and its curve."""
+    metric = found.problem.metric
+    narrowed = narrowing.narrow(found.space, results, keep)
+    incumbent = trials.top(results)[0]
+    trials.write(stage.artifact("trials.parquet"), results, metric)
+    files.write_json(
+        stage.artifact("space.json"),
+        {"space": narrowed.space.to_json(), "changes": [asdict(change) for change in narrowed.changes]},
+    )
+    files.write_json(
+        stage.artifact("best.json"),
+        {
+            "key": incumbent.trial.key,
+            "config": dict(incumbent.trial.config),
+            "resource": incumbent.trial.resource,
+            "rows": incumbent.trial.rows,
+            "best_epoch": incumbent.best_epoch,
+            "metric": metric,
+            "value": metrics.value(metric, incumbent.objective),
+            "edges": [asdict(edge) for edge in edges.at_edge(found.full, incumbent.trial.config)],
+        },
+    )
+    write_summary(stage, metric, results, len(found.prior))
+
+
+def hand_on_checkpoints(stage: Stage, results: list[Result]) -> None:
+    """Copy the checkpoints of a phase's best to its outs, where a later phase may continue them."""
+    keys = [result.trial.key for result in ranked(results)[:HANDED_ON]]
+    checkpoints.copy(keys, stage.workdir / "checkpoints", stage.artifact("checkpoints"))
+
+
+def write_summary(stage: Stage, metric: str, results: list[Result], before: int) -> None:
+    """Write the phase's metrics, and its best-so-far curve for `dvc plots`."""
+    counts = Counter(result.state for result in results)
+    files.write_json(
+        stage.artifact("metrics.json"),
+        {
+            "trials": len(results),
+            "complete": counts[State.COMPLETE],
+            "diverged": counts[State.DIVERGED],
+            "failed": counts[State.FAILED],
+            "epochs": round(sum(result.cost for result in results), 6),
+            f"best_{metric}": metrics.value(metric, trials.top(results)[0].objective),
+        },
+    )
+    rows, best, cost = [], float("inf"), 0.0
+    for result in results:
+        cost += result.cost
+        best = min(best, result.objective)
+        if best < float("inf"):
+            rows.append({"trial": before + result.trial.number, "epochs": cost, "best": metrics.value(metric, best)})
+    files.write_csv(stage.artifact("history.csv"), pd.DataFrame(rows))
+
+
+def _show(
+    stage: Stage,
+    study: str,
+    results: list[Result],
+    all_results: list[Result],
+    metric: str,
+    cost: float,
+    budget: float | None,
+) -> None:
+    best = ranked(all_results)
+    generation = results[-1].trial.generation
+    stage.reporter.generation(
+        GenerationInfo(
+            stage=study,
+            index=generation,
+            n_trials=len(results),
+            best=metrics.value(metric, best[0].objective) if best else None,
+            metric=metric,
+            spent=cost,
+            budget=budget if budget is not None else cost,
+            n_failed=sum(result.state is not State.COMPLETE for result in results),
+        )
+    )

@@ -1,0 +1,116 @@
+"""The final model as MLflow packs models: loaded by our own code, which it takes along, and without pickle."""
+
+import importlib.metadata
+import re
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tasks import files, model_store
+from tasks.model_store import Predictor
+from tasks.provenance import LOCK_FILE
+
+N_EXAMPLES = 5
+# What loading and predicting imports; a custom family's own needs are for its author to add.
+PACKAGES = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "rtdl_num_embeddings",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "skops",
+    "torch",
+)
+REPOSITORY = Path(__file__).resolve().parents[1]
+# The modules of tasks/ that a model takes along; hone/ goes as a whole.
+TASKS = ("__init__.py", "files.py", "model_store.py")
+
+
+def save(
+    folder: Path,
+    model: Path,
+    example: pd.DataFrame,
+    *,
+    root: Path,
+    model_id: str | None = None,
+    run_id: str | None = None,
+) -> None:
+    """Write an MLflow model that takes raw rows and needs neither pickle nor this repository.
+
+    example: raw rows; the first few are kept with the model, and fix the order of its columns.
+
+    Every column of the signature is of MLflow's type `any`: a column of whole numbers is `long` in one table and
+    `double` in the next, where a value is missing; one of text is `double` where all are; MLflow would refuse
+    both. The preprocessor reads them all.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of its own use of pandas, and of `any` in its own types
+        import mlflow.pyfunc
+        from mlflow.models import Model
+
+        predictor = model_store.load(model)
+        shown = example.loc[:, [*predictor.columns]].head(N_EXAMPLES).reset_index(drop=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            mlflow.pyfunc.save_model(
+                str(folder),
+                loader_module="tasks.model_store",
+                data_path=str(model),
+                code_paths=_code(Path(scratch), root, files.read_json(model / model_store.DESCRIPTION)["family"]),
+                signature=_signature(predictor),
+                input_example=shown,
+                pip_requirements=requirements(root),
+                mlflow_model=Model(model_id=model_id, run_id=run_id),
+            )
+    for cache in folder.rglob("__pycache__"):
+        shutil.rmtree(cache)
+
+
+def requirements(root: Path) -> list[str]:
+    """Return pins of the few packages that a model needs: the lock file's, else the versions that are installed."""
+    lock = root / LOCK_FILE
+    lines = lock.read_text(encoding="utf-8").splitlines() if lock.is_file() else []
+    pinned = {_canonical(line.partition("==")[0]): line.strip() for line in lines if "==" in line}
+    return [
+        pinned.get(_canonical(name)) or f"{name}=={importlib.metadata.version(name).partition('+')[0]}"
+        for name in PACKAGES
+    ]
+
+
+def _signature(predictor: Predictor) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    classes = predictor.problem.classes
+    kinds = {bool: "boolean", int: "long", float: "double", str: "string"}
+    label = "double" if classes is None else kinds[type(classes[0])]
+    whatever: Any = AnyType
+    inputs: list[Any] = [ColSpec(whatever(), name) for name in predictor.columns]
+    outputs: list[Any] = [ColSpec(label, "prediction")]
+    outputs += [ColSpec("double", f"probability_{name}") for name in classes or ()]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _code(scratch: Path, root: Path, family: str) -> list[str]:
+    """Return what a model takes along: hone/, what it needs of tasks/, and the module of a custom family."""
+    copied = shutil.copytree(REPOSITORY / "hone", scratch / "hone", ignore=shutil.ignore_patterns("__pycache__"))
+    (scratch / "tasks").mkdir()
+    for name in TASKS:
+        shutil.copyfile(REPOSITORY / "tasks" / name, scratch / "tasks" / name)
+    paths = [copied, scratch / "tasks"]
+    if ":" in family:
+        top = family.partition(":")[0].partition(".")[0]
+        own = root / top if (root / top).is_dir() else root / f"{top}.py"
+        if own.exists() and top not in ("hone", "tasks"):  # what is installed elsewhere is for pip
+            paths.append(own)
+    return [str(path) for path in paths]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).strip().lower()

@@ -1,0 +1,211 @@
+"""The model registry: a challenger is registered, and becomes champion if it is better on the same sealed rows."""
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from hone import metrics
+from hone.data import problem as problems
+from hone.data.problem import Problem
+from tasks import model_store, pyfunc
+from tasks.model_store import Predictor
+from tasks.params import Tracking
+from tasks.tracking import OFF, uri
+from tasks.tracking.mlflow import KEY, PIPELINE, connect, find_experiment, find_runs
+from tasks.tracking.spool import ignore, one_line
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+DECISION = "hone.decision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A version in the registry. decision: why it is champion or not, in a sentence.
+
+    is_new: it was not there before this call.
+    """
+
+    name: str
+    version: str
+    is_champion: bool
+    decision: str
+    is_new: bool = True
+
+
+def publish(
+    root: Path,
+    tracking: Tracking,
+    *,
+    pipeline: str,
+    model: Path,
+    rows: pd.DataFrame,
+    example: pd.DataFrame,
+    scores: Mapping[str, float],
+    tags: Mapping[str, str],
+    warn: Callable[[str], None] = ignore,
+) -> Published | None:
+    """Register a pipeline's model as challenger, and as champion if there is none or it beats the one there is.
+
+    pipeline: the pipeline's key; a pipeline that has published already registers nothing new. model: its folder.
+    rows: the sealed rows, target included, on which the champion is scored too. example: raw rows that are not
+    sealed, the first few of which are shown with the model. scores: the model's own on `rows`, the problem's metric
+    among them. tags: put on the version (see provenance.tags).
+
+    A champion that cannot be scored on these rows stays champion, with a warning. Return None, after one warning,
+    if anything fails: a tuned model is worth keeping whether a registry takes it or not.
+    """
+    if tracking.uri == OFF:
+        return None
+    try:
+        registry = _Registry(root, tracking, warn)
+        return registry.publish(pipeline, model, rows, example, scores, tags)
+    except Exception as error:
+        warn(f"registry: {tracking.model!r} is not registered ({one_line(error)}); the model is in {model.name}/")
+        return None
+
+
+class _Registry:
+    """A connection to the registry that params name."""
+
+    def __init__(self, root: Path, tracking: Tracking, warn: Callable[[str], None]) -> None:
+        self._root = root
+        self._uri = uri.resolve(root, tracking.uri)
+        self._name = tracking.model
+        self._warn = warn
+        self._client: MlflowClient = connect(self._uri)
+        self._experiment = find_experiment(self._client, root, self._uri, tracking.experiment)
+
+    def publish(
+        self,
+        pipeline: str,
+        model: Path,
+        rows: pd.DataFrame,
+        example: pd.DataFrame,
+        scores: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> Published:
+        version = self._version(pipeline)
+        if version is not None and DECISION in version.tags:
+            champion = self._champion()
+            decided = version.tags[DECISION]
+            is_champion = champion is not None and str(champion.version) == str(version.version)
+            return Published(
+                name=self._name, version=str(version.version), is_champion=is_champion, decision=decided, is_new=False
+            )
+        problem = model_store.load(model).problem
+        if version is None:
+            values = {f"metric.{name}": repr(float(value)) for name, value in scores.items()}
+            version = self._register(pipeline, model, example, {**tags, **values, "hone.metric": problem.metric})
+        number = str(version.version)
+        self._client.set_registered_model_alias(self._name, CHALLENGER, number)
+        won, decision = self._compare(number, problem, float(scores[problem.metric]), rows)
+        if won:
+            self._client.set_registered_model_alias(self._name, CHAMPION, number)
+        self._client.set_model_version_tag(self._name, number, DECISION, decision)  # last: from here on it is done
+        return Published(name=self._name, version=number, is_champion=won, decision=decision)
+
+    def _register(self, pipeline: str, model: Path, example: pd.DataFrame, tags: Mapping[str, str]) -> Any:
+        """Upload the model and return its new version."""
+        self._ensure_name()
+        run_id = next((run.info.run_id for run in self._runs(pipeline) if run.data.tags.get(KEY) == pipeline), None)
+        name = re.sub(r"[^\w-]", "_", self._name)  # a logged model's name may hold less than a registered one's
+        logged = self._client.create_logged_model(self._experiment, name, run_id, {PIPELINE: pipeline}, {}, "pyfunc")
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            pyfunc.save(folder, model, example, root=self._root, model_id=logged.model_id, run_id=run_id)
+            self._client.log_model_artifacts(logged.model_id, str(folder))
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        # A database's registry would look a model's id up in MLflow's global store; a server knows its own.
+        is_server = self._uri.partition("://")[0] in uri.SERVERS
+        return self._client.create_model_version(
+            self._name,
+            f"models:/{logged.model_id}" if is_server else logged.artifact_location,
+            run_id,
+            tags={**{key: str(value)[:5000] for key, value in tags.items()}, PIPELINE: pipeline},
+            model_id=logged.model_id if is_server or run_id else None,
+            description=_describe(model_store.load(model)),
+        )
+
+    def _compare(self, number: str, problem: Problem, score: float, rows: pd.DataFrame) -> tuple[bool, str]:
+        """Return whether version `number` is to be champion, and why."""
+        champion = self._champion()
+        if champion is None:
+            return True, f"first champion, {problem.metric} {score:.6g}"
+        if str(champion.version) == number:  # a kill came between the alias and the tag
+            return True, f"champion, {problem.metric} {score:.6g}"
+        try:
+            held = self._score(champion, problem, rows)
+        except Exception as error:
+            reason = f"version {champion.version} cannot be scored on these rows ({one_line(error)})"
+            self._warn(
+                f"registry: {self._name!r} {reason} and stays champion; version {number} is registered as "
+                f"{CHALLENGER}: move the alias {CHAMPION} in MLflow if it is to serve"
+            )
+            return False, f"not compared: champion {reason}"
+        against = f"{problem.metric} {score:.6g} against {held:.6g} of version {champion.version}"
+        if metrics.objective(problem.metric, score) < metrics.objective(problem.metric, held):
+            return True, f"new champion, {against}"
+        return False, f"not better than the champion, {against}"
+
+    def _score(self, champion: Any, problem: Problem, rows: pd.DataFrame) -> float:
+        """Return the champion's score on the sealed rows, by the challenger's metric."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.models import Model
+
+        source = self._client.get_model_version_download_uri(self._name, champion.version)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(download_artifacts(source, dst_path=scratch, tracking_uri=self._uri))
+            predictor = model_store.load(folder / Model.load(str(folder)).flavors["python_function"]["data"])
+        theirs = predictor.problem
+        if (theirs.task, theirs.target, theirs.classes) != (problem.task, problem.target, problem.classes):
+            raise ValueError(f"it predicts {_shown(theirs)}, not {_shown(problem)}")
+        truth = problems.encode(problem, rows[problem.target])
+        return metrics.score(problem.metric, problem, truth, predictor.proba(rows))
+
+    def _version(self, pipeline: str) -> Any | None:
+        """Return the version that a pipeline has published, or None."""
+        found = self._client.search_model_versions(f"name = '{self._name}'", max_results=1000)
+        return next((version for version in found if version.tags.get(PIPELINE) == pipeline), None)
+
+    def _champion(self) -> Any | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_model_version_by_alias(self._name, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def _ensure_name(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(self._name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _runs(self, pipeline: str) -> Any:
+        return find_runs(self._client, self._experiment, pipeline)
+
+
+def _describe(predictor: Predictor) -> str:
+    """Return what the model predicts, from which columns, as Markdown."""
+    kinds = {column.name: column.kind for column in predictor.preprocessor.schema.columns}
+    columns = ", ".join(f"{name} ({kinds[name]})" for name in predictor.columns)
+    text = f"Predicts {_shown(predictor.problem)} from {columns}."
+    return text if len(text) <= 5000 else f"{text[:4999]}…"
+
+
+def _shown(problem: Problem) -> str:
+    of = "" if problem.classes is None else f" of {', '.join(map(str, problem.classes))}"
+    return f"{problem.target!r} ({problem.task}{of})"

@@ -1,0 +1,478 @@
+"""One page that shows what a pipeline found: it opens offline, and equal findings give equal bytes."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from hone import metrics
+from hone.data.problem import Problem
+from hone.evaluation.importance import Importances, importances
+from hone.seeds import derive
+from hone.space import SearchSpace, identity
+from hone.trial import Config, Result, State
+from tasks import files, pipeline, report_figures, trials
+from tasks.params import Params, search_space
+from tasks.report_page import Block, Card, Cards, Figure, Fold, Headline, Pair, Section, Table, Text, Tone, render
+from tasks.stage import Stage
+from tasks.trainables import read_problem
+from tasks.wording import DASH, decimals, label, number, plural, signed, with_interval, with_std
+
+PHASES = report_figures.PHASE_NAMES
+HASHED = (
+    "data/split/train.parquet",
+    "data/split/validation.parquet",
+    "artifacts/search_hyperband/winner.json",
+    "artifacts/retrain/model",
+    "artifacts/evaluate/metrics.json",
+)
+IDLE = {"execution", "tracking", "schedule"}  # params that cannot change a result
+N_CURVES = 8
+N_SLICES = 4
+N_PARALLEL = 7
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that the stages before have written, read.
+
+    results: of the three phases, in the order they ran. replays: of the finalists. space: as params state it.
+    """
+
+    params: Params
+    problem: Problem
+    audit: Mapping[str, Any]
+    baseline: Mapping[str, Any]
+    results: Sequence[Result]
+    replays: Sequence[Result]
+    changes: Mapping[str, Sequence[Mapping[str, str]]]
+    winner: Mapping[str, Any]
+    retrained: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    plots: Mapping[str, pd.DataFrame]
+    space: SearchSpace
+    hashes: Mapping[str, str]
+
+    @property
+    def metric(self) -> str:
+        """Return the metric that the search went by."""
+        return self.problem.metric
+
+
+def run(stage: Stage) -> None:
+    """Write the page, and say where it is."""
+    found = read(stage)
+    files.write_text(stage.artifact("report.html"), page(found))
+    stage.reporter.message(f"report: {stage.artifact('report.html').relative_to(stage.root)}")
+
+
+def read(stage: Stage) -> Findings:
+    """Return what the stages before have written."""
+    artifacts = stage.path("artifacts")
+    return Findings(
+        params=stage.params,
+        problem=read_problem(stage.path("data", "split")),
+        audit=files.read_json(stage.path("data", "split", "audit.json")),
+        baseline=files.read_json(artifacts / "baseline" / "metrics.json"),
+        results=[result for study in PHASES for result in trials.read(artifacts / study / "trials.parquet")],
+        replays=trials.read(artifacts / "search_hyperband" / "replay.parquet"),
+        changes={study: files.read_json(artifacts / study / "space.json")["changes"] for study in PHASES},
+        winner=files.read_json(artifacts / "search_hyperband" / "winner.json"),
+        retrained=files.read_json(artifacts / "retrain" / "metrics.json"),
+        evaluation=files.read_json(artifacts / "evaluate" / "metrics.json"),
+        plots={path.stem: _read_plot(path) for path in sorted((artifacts / "evaluate" / "plots").glob("*.csv"))},
+        space=search_space(stage.params),
+        hashes={name: pipeline.hash_path(stage.path(name)) for name in HASHED},
+    )
+
+
+def page(found: Findings) -> str:
+    """Return the page as HTML."""
+    mattered = importances(found.space, found.results, derive(found.params.seed, "importance"))
+    sections = [
+        _result(found),
+        _baselines(found),
+        _search(found),
+        _learning(found),
+        _importance(found, mattered),
+        _narrowing(found),
+        _winner(found),
+        _test(found),
+        _audit(found),
+        _provenance(found),
+    ]
+    rows = sum(found.audit["rows"].values())
+    kinds = [column["kind"] for name, column in found.audit["columns"].items() if name != found.problem.target]
+    facts = [
+        f"{found.params.data.source}: {plural(rows, 'row')}, {plural(sum(k != 'dropped' for k in kinds), 'feature')}",
+        f"{_task(found.problem)} of {found.problem.target}",
+        f"metric: {label(found.metric)}, {_better(found.metric)} is better",
+        f"family: {found.params.model.family}",
+    ]
+    return render(found.params.report.title, facts, Headline(found.evaluation["findings"][0], _tone(found)), sections)
+
+
+def _result(found: Findings) -> Section:
+    metric, evaluation = found.metric, found.evaluation
+    bounds = evaluation["intervals"]
+    share = f"{100 * found.params.evaluate.confidence:g} %"
+    gain, gained = evaluation.get("gain", {}).get(metric), bounds["gain"].get(metric)
+    spent = math.fsum(result.cost for result in found.results)
+    cards = [
+        Card("Tuned, on sealed test rows", *_big(evaluation["tuned"][metric], bounds["tuned"][metric], share)),
+        Card(
+            "Defaults, on the same rows",
+            *_big(evaluation.get("defaults", {}).get(metric), bounds["defaults"].get(metric), share),
+        ),
+        Card("Gain", *_big(gain, gained, share, sign=True), tone=_tone(found)),
+        Card("Search", plural(len(found.results), "trial"), f"{spent:,.0f} epochs in three phases"),
+    ]
+    names = sorted((name for name in metrics.METRICS if name in evaluation["tuned"]), key=lambda name: name != metric)
+    rows = [
+        [
+            f"{label(name)} {'↑' if _larger(name) else '↓'}",
+            *(
+                with_interval(evaluation.get(part, {}).get(name), bounds[part].get(name))
+                for part in ("defaults", "tuned")
+            ),
+            with_interval(evaluation.get("gain", {}).get(name), bounds["gain"].get(name), sign=True),
+        ]
+        for name in names
+    ]
+    table = Table(
+        ["metric", "defaults", "tuned", "gain"],
+        rows,
+        caption=f"{plural(evaluation['n_rows'], 'sealed test row')}, {share} intervals from "
+        f"{found.params.evaluate.bootstrap:,} paired bootstrap resamples. ↑ larger is better, ↓ smaller is better; "
+        "a positive gain is an improvement.",
+        strong=0,
+    )
+    notes = [Text(text, warning=text.startswith("Suspicious")) for text in evaluation["findings"][1:]]
+    edges = [Text(edge["message"][0].upper() + edge["message"][1:], warning=True) for edge in found.winner["edges"]]
+    lead = (
+        f"Both are {_networks(found, 'model')}, trained on training and validation rows. The test rows were opened "
+        "once, after every decision had been made."
+    )
+    return Section("result", "Result", lead, [Cards(cards), *notes, *edges, table])
+
+
+def _baselines(found: Findings) -> Section:
+    metric, baseline, winner = found.metric, found.baseline, found.winner
+    rows: list[tuple[str, float, float | None]] = [
+        (f"network, defaults (mean of {baseline['network_runs']})", *_mean(baseline, "network", metric)),
+        ("gradient boosting", *_mean(baseline, "boosting", metric)),
+        ("linear model", *_mean(baseline, "linear", metric)),
+        ("dummy", *_mean(baseline, "dummy", metric)),
+    ]
+    rows.append((f"tuned network (mean of {winner['n']})", winner["value"], winner["std"]))
+    there = sorted((row for row in rows if row[1] is not None), key=lambda row: row[1], reverse=_larger(metric))
+    without_dummy = [row for row in there if row[0] != "dummy"]
+    ahead = [row[0] for row in there if row[0] in ("gradient boosting", "linear model")]
+    order = [row[0] for row in there]
+    tuned = next(name for name in order if name.startswith("tuned"))
+    beaten_by = [name for name in ahead if order.index(name) < order.index(tuned)]
+    lead = (
+        "Scores on the validation rows, which the tuned config was chosen on: its own score here is a little too good."
+    )
+    blocks: list[Block] = [
+        Figure("baselines", report_figures.dots(without_dummy, metric), _dummy_caption(there, metric)),
+        Table(
+            ["model", label(metric)],
+            [[name, with_std(value, std)] for name, value, std in there],
+            strong=order.index(tuned),
+        ),
+    ]
+    if beaten_by:
+        message = (
+            f"{' and '.join(beaten_by).capitalize()} beat the tuned network on these rows: consider using it instead."
+        )
+        blocks.insert(0, Text(message, warning=True))
+    return Section("baselines", "Against baselines", lead, blocks)
+
+
+def _search(found: Findings) -> Section:
+    metric = found.metric
+    figure, n_cut = report_figures.search(found.results, metric)
+    caption = (
+        "Each dot is a trial; hover for its number. Trials of few epochs or part of the rows score lower by nature."
+    )
+    if n_cut:
+        caption += f" Triangles: {plural(n_cut, 'trial')} that {'was' if n_cut == 1 else 'were'} worse still."
+    rows = []
+    for study, name in PHASES.items():
+        part = [result for result in found.results if result.trial.study == study]
+        complete = [result for result in part if result.state is State.COMPLETE]
+        best = trials.top(complete)[0] if complete else None
+        rows.append(
+            [
+                name,
+                f"{len(part):,}",
+                f"{sum(result.state is State.DIVERGED for result in part):,}",
+                f"{sum(result.state is State.FAILED for result in part):,}",
+                f"{math.fsum(result.cost for result in part):,.0f}",
+                _range(sorted({result.trial.resource for result in part})),
+                _range(sorted({round(100 * result.trial.rows) for result in part}), " %"),
+                number(metrics.value(metric, best.objective)) if best else DASH,
+                best.trial.origin if best else DASH,
+            ]
+        )
+    columns = ["phase", "trials", "diverged", "failed", "epochs spent", "epochs a trial", "of the rows", "best", "from"]
+    errors = pd.Series([str(r.error) for r in found.results if r.error], dtype=str).value_counts(sort=False)
+    blocks: list[Block] = [Figure("search", figure, caption), Table(columns, rows)]
+    if len(errors):
+        worst = sorted(errors.items(), key=lambda pair: (-pair[1], str(pair[0])))[:5]
+        blocks.append(
+            Table(["why trials did not complete", "trials"], [[str(text), str(count)] for text, count in worst])
+        )
+    lead = (
+        "From coarse to fine: many short trials on part of the rows, then a model of them, then brackets of long ones."
+    )
+    return Section("search", "The search", lead, blocks)
+
+
+def _learning(found: Findings) -> Section:
+    metric = found.metric
+    hyperband = [result for result in found.results if result.trial.study == "search_hyperband"]
+    chosen: dict[str, Result] = {}
+    for result in trials.top(hyperband or found.results):
+        chosen.setdefault(identity(result.trial.config), result)
+    curves = [(_name(result), _curve(result, metric)) for result in list(chosen.values())[:N_CURVES]]
+    default = identity(found.winner["default"]["config"])
+    for result in found.replays:
+        if identity(result.trial.config) == default and result.state is State.COMPLETE and result.curve:
+            curves.append(("defaults", _curve(result, metric)))
+            break
+    lead = (
+        "How the best configs learnt, on the validation rows. A curve ends where the training stopped early or ran out."
+    )
+    return Section(
+        "learning", "Learning curves", lead, [Figure("learning", report_figures.learning_curves(curves, metric))]
+    )
+
+
+def _importance(found: Findings, mattered: Importances | None) -> Section:
+    metric = found.metric
+    if mattered is None:
+        names = [name for name in found.space.names if any(name in r.trial.config for r in found.results)]
+        lead = "There are too few different trials to tell which hyperparameters mattered."
+    else:
+        names = [one.name for one in mattered.ranking]
+        first = [one.name for one in mattered.ranking if one.value > 0.01][:3]
+        trust = (
+            "explains nothing of the ranking of trials it has not seen: do not trust the order below"
+            if mattered.explained <= 0.05
+            else f"explains {100 * mattered.explained:.0f} % of the ranking of trials it has not seen"
+        )
+        lead = f"A random forest fitted to {plural(mattered.n_trials, 'trial')} {trust}. "
+        lead += f"Most of it comes from {_listed(first)}." if first and mattered.explained > 0.05 else ""
+    blocks: list[Block] = []
+    if mattered is not None:
+        blocks.append(Figure("importance", report_figures.importance(mattered.ranking)))
+    if names:
+        slices = report_figures.slices(found.results, names[:N_SLICES], found.space, metric)
+        blocks.append(
+            Figure(
+                "slices",
+                slices,
+                "The metric against the most important hyperparameters; the worst trials are off the axis.",
+            )
+        )
+        parallel = report_figures.parallel(found.results, names[:N_PARALLEL], found.space, metric)
+        caption = (
+            "A line a trial, the darker the better; drag along an axis to pick trials. At none: not in the config."
+        )
+        blocks.append(Figure("parallel", parallel, caption))
+    return Section("importance", "What mattered", lead, blocks)
+
+
+def _narrowing(found: Findings) -> Section:
+    blocks: list[Block] = []
+    following = {"search_random": "for bayes", "search_bayes": "for hyperband", "search_hyperband": "for a next search"}
+    for study, changes in found.changes.items():
+        rows = [[change["name"], change["before"], change["after"], change["reason"]] for change in changes]
+        caption = f"After {PHASES[study]}, {following[study]}"
+        if rows:
+            blocks.append(Table(["hyperparameter", "before", "after", "why"], rows, caption=caption, prose=True))
+        else:
+            blocks.append(Text(f"{caption}: nothing was narrowed."))
+    lead = (
+        "Each phase hands on the part of the space where its best trials lie; "
+        "a share of later proposals is still drawn from outside it."
+    )
+    return Section("narrowing", "How the space narrowed", lead, blocks)
+
+
+def _winner(found: Findings) -> Section:
+    winner, metric = found.winner, found.metric
+    standings = winner["standings"]
+    default = identity(winner["default"]["config"])
+    places = ["winner", *(f"finalist {place}" for place in range(2, len(standings) + 1))]
+    names = [
+        f"{place}: the defaults" if identity(one["config"]) == default else place
+        for place, one in zip(places, standings, strict=True)
+    ]
+    rows = [
+        [
+            name,
+            with_std(one["value"], one["std"]) if one["value"] is not None else "failed",
+            str(one["n"]),
+            str(one["epochs"] or DASH),
+        ]
+        for name, one in zip(names, standings, strict=True)
+    ]
+    configs = [winner["config"], winner["default"]["config"]]
+    hyperparameters = [name for name in found.space.names if any(name in config for config in configs)]
+    compared = [[name, *(_cell(config, name) for config in configs)] for name in hyperparameters]
+    seeds, folds = found.params.search.replay.seeds, found.params.split.folds
+    over = plural(seeds, "seed") + (f" and {plural(folds, 'fold')}" if folds else "")
+    lead = f"The finalists were trained anew over {over}; the best mean wins, not the luckiest run."
+    blocks: list[Block] = [
+        Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
+        Table(["hyperparameter", "winner", "defaults"], compared, prose=True),
+    ]
+    return Section("winner", "The winner", lead, blocks)
+
+
+def _test(found: Findings) -> Section:
+    plots, problem = found.plots, found.problem
+    if "residuals" in plots:
+        scatter, bars = report_figures.residuals(plots["residuals"], problem.target)
+        pair = Pair([Figure("predicted", scatter), Figure("residuals", bars)])
+        return Section("test", "On the test rows", "The tuned model on the sealed rows.", [pair])
+    labels = [str(one) for one in problem.classes or ()]
+    counts = pd.crosstab(plots["confusion"]["actual"], plots["confusion"]["predicted"])
+    counts = counts.reindex(index=labels, columns=labels, fill_value=0)
+    roc = report_figures.curve(plots["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
+    precision_recall = report_figures.curve(plots["precision_recall"], "recall", "precision", diagonal=False)
+    errors = found.evaluation["calibration_error"]
+    event = str(problem.positive) if problem.positive_index is not None else "the most probable class"
+    caption = f"The probability given to {event} against how often it was right. Expected calibration error: "
+    caption += ", ".join(f"{name} {number(errors[name], 3)}" for name in sorted(errors, reverse=True)) + "."
+    blocks: list[Block] = [
+        Pair(
+            [
+                Figure(
+                    "confusion", report_figures.confusion(counts), "Rows counted; colour is the share of the class."
+                ),
+                Figure("calibration", report_figures.calibration(plots["calibration"]), caption),
+            ]
+        ),
+        Pair([Figure("roc", roc), Figure("precision-recall", precision_recall)]),
+    ]
+    lead = "The tuned model on the sealed rows."
+    if problem.positive_index is None:
+        lead += " Curves show one class against the rest."
+    return Section("test", "On the test rows", lead, blocks)
+
+
+def _audit(found: Findings) -> Section:
+    audit = found.audit
+    parts = ["train", "validation", "test"]
+    rows = [["all", *(f"{audit['rows'][part]:,}" for part in parts)]]
+    shown = list((audit["classes"] or {}).items())
+    rows += [[f"class {name}", *(f"{counts[part]:,}" for part in parts)] for name, counts in shown[:20]]
+    warnings = [one for one in audit["findings"] if one["severity"] == "warning"]
+    notes = [one for one in audit["findings"] if one["severity"] != "warning"]
+    blocks: list[Block] = [Text(_sentence(one["message"]), warning=True) for one in warnings]
+    blocks += [Text(_sentence(one["message"])) for one in notes]
+    more = f"; the first 20 of {len(shown)} classes" if len(shown) > 20 else ""
+    blocks.append(Table(["rows", *parts], rows, caption=f"The split: {audit['method']}{more}"))
+    columns = [[name, column["kind"], column["reason"]] for name, column in audit["columns"].items()]
+    text = "\n".join(f"{name:<32} {kind:<12} {reason or ''}".rstrip() for name, kind, reason in columns)
+    blocks.append(Fold(f"How each of the {plural(len(columns), 'column')} was read", text))
+    found_text = f"{plural(len(warnings), 'warning')}" if warnings else "nothing that needs attention"
+    lead = f"Looked for leaks, duplicates across the split, ids, constants, rare classes and order: {found_text}."
+    return Section("audit", "Data audit", lead, blocks)
+
+
+def _provenance(found: Findings) -> Section:
+    params = {name: section for name, section in found.params.model_dump(mode="json").items() if name not in IDLE}
+    blocks: list[Block] = [
+        Table(["made from", "SHA-256"], [[name, digest] for name, digest in found.hashes.items()], prose=True),
+        Fold("params.yaml, as it was used", yaml.safe_dump(params, sort_keys=False, allow_unicode=True)),
+        Fold("The winner's config", json.dumps(found.winner["config"], indent=2, sort_keys=True)),
+    ]
+    lead = "The same data, code and params give this page again, byte for byte."
+    return Section("provenance", "Provenance", lead, blocks)
+
+
+def _tone(found: Findings) -> Tone:
+    """Return whether tuning helped or harmed beyond doubt."""
+    low, high = found.evaluation["intervals"]["gain"].get(found.metric) or (None, None)
+    if low is None or high is None or low <= 0 <= high:
+        return "plain"
+    return "good" if low > 0 else "bad"
+
+
+def _read_plot(path: Path) -> pd.DataFrame:
+    # Labels are text, also those that look like numbers or like a missing value.
+    kinds = {"actual": str, "predicted": str, "curve": str} if path.stem == "confusion" else {"curve": str}
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False)
+
+
+def _big(value: float | None, bounds: Sequence[float | None] | None, share: str, sign: bool = False) -> tuple[str, str]:
+    low, high = bounds or (None, None)
+    places = decimals(low, high, None if sign else value)
+    write = signed if sign else number
+    return write(value, places), f"{write(low, places)} to {write(high, places)} ({share})"
+
+
+def _mean(baseline: Mapping[str, Any], name: str, metric: str) -> tuple[Any, float | None]:
+    return baseline[name].get(metric), baseline["network_std"].get(metric) if name == "network" else None
+
+
+def _dummy_caption(rows: Sequence[tuple[str, float, float | None]], metric: str) -> str:
+    dummy = next((value for name, value, _ in rows if name == "dummy"), None)
+    return (
+        "" if dummy is None else f"Bars are standard deviations over seeds. Not drawn: the dummy, at {number(dummy)}."
+    )
+
+
+def _networks(found: Findings, name: str) -> str:
+    count = found.retrained[name]["networks"]
+    return "single networks" if count == 1 else f"averages of {count} networks"
+
+
+def _task(problem: Problem) -> str:
+    kinds = {"binary": "binary classification", "multiclass": f"classification in {problem.n_classes} classes"}
+    return kinds.get(problem.task, problem.task)
+
+
+def _better(metric: str) -> str:
+    return "larger" if _larger(metric) else "smaller"
+
+
+def _larger(metric: str) -> bool:
+    return metrics.METRICS[metric].larger_is_better
+
+
+def _name(result: Result) -> str:
+    return f"{PHASES.get(result.trial.study, result.trial.study)} {result.trial.number}"
+
+
+def _curve(result: Result, metric: str) -> list[float]:
+    return [metrics.value(metric, objective) for objective in result.curve]
+
+
+def _cell(config: Config, name: str) -> str:
+    value = config.get(name)
+    return DASH if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _range(values: Sequence[int], unit: str = "") -> str:
+    if not values:
+        return DASH
+    return f"{values[0]}{unit}" if len(values) == 1 else f"{values[0]} to {values[-1]}{unit}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")

@@ -1,0 +1,141 @@
+"""The final networks: the winner's and the default config, each trained on all but the sealed rows, several times."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.torch import load, save
+
+from hone import models
+from hone.data import preprocessing
+from hone.data.preprocessing import Preprocessor, Scaling
+from hone.errors import UserError
+from hone.seeds import derive
+from hone.training.train import Settings, TrainingData, train
+from hone.trial import Config
+from tasks import files, model_store
+from tasks.stage import Stage
+from tasks.trainables import read_problem, read_schema, settings
+
+MODELS = {"model": "the tuned config", "defaults": "the default config"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """One training on training and validation rows; small to send to a worker."""
+
+    split: Path
+    fingerprint: str
+    family: str
+    scaling: Scaling
+    settings: Settings
+    config: Config
+    epochs: int
+    seed: int
+
+    def __call__(self) -> tuple[bytes | None, str | None]:
+        """Return the network's weights as safetensors, or None and why there are none."""
+        _, data = prepare(self.split, self.fingerprint, self.scaling)
+        outcome, checkpoint = train(self.config, self.family, data, self.settings, resource=self.epochs, seed=self.seed)
+        return (None, outcome.error) if checkpoint is None else (save(checkpoint.weights()), None)
+
+
+def run(stage: Stage) -> None:
+    """Write two model folders, the tuned one and the defaults', each of `retrain.seeds` networks.
+
+    A seed that diverges is named and left out. Raises UserError if none is left of the tuned config; without a
+    network of the defaults their folder holds the reasons, and `evaluate` says that there is nothing to compare with.
+    """
+    params = stage.params
+    split = stage.path("data", "split")
+    problem = read_problem(split)
+    winner = files.read_json(stage.path("artifacts", "search_hyperband", "winner.json"))
+    plans = {"model": winner, "defaults": winner["default"]}
+    waiting = {
+        (name, number): stage.executor.submit(
+            Network(
+                split=split,
+                fingerprint=stage.fingerprint,
+                family=params.model.family,
+                scaling=params.data.scaling,
+                settings=settings(params, problem),
+                config=plan["config"],
+                # Defaults that failed in every replay carry no epochs over; they get the most there are.
+                epochs=plan["epochs"] or params.train.epochs,
+                seed=derive(params.seed, "retrain", number),  # the same seeds for both: a paired comparison
+            )
+        )
+        for name, plan in plans.items()
+        for number in range(params.retrain.seeds)
+    }
+    outcomes = {key: _outcome(future) for key, future in waiting.items()}
+    preprocessor, data = prepare(split, stage.fingerprint, params.data.scaling)
+    summary: dict[str, Any] = {"rows": len(data.train)}
+    for name, plan in plans.items():
+        weights, errors = [], []
+        for number in range(params.retrain.seeds):
+            trained, error = outcomes[name, number]
+            if trained is not None:
+                weights.append(load(trained))
+            else:
+                errors.append(f"seed {number}: {error}")
+        _complain(stage, name, errors, len(weights))
+        if not weights:
+            files.write_json(stage.artifact(name, "failed.json"), errors)
+        else:
+            model_store.save(
+                stage.artifact(name),
+                networks=weights,
+                family=params.model.family,
+                config=plan["config"],
+                inputs=data.inputs,
+                preprocessor=preprocessor,
+            )
+        summary[name] = {"networks": len(weights), "diverged": len(errors), "epochs": plan["epochs"]}
+    files.write_json(stage.artifact("metrics.json"), summary)
+
+
+@lru_cache(maxsize=2)
+def prepare(split: Path, fingerprint: str, scaling: Scaling) -> tuple[Preprocessor, TrainingData]:
+    """Return a preprocessor fitted to training and validation rows together, and these rows, with none to validate on.
+
+    fingerprint: of the stage; it keeps rows read for one run of it from being used in another.
+    """
+    schema, problem = read_schema(split), read_problem(split)
+    rows = pd.concat(
+        [pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation")], ignore_index=True
+    )
+    preprocessor = preprocessing.fit(rows, schema, problem, scaling)
+    encoded = preprocessor.transform(rows)
+    data = TrainingData(
+        train=encoded,
+        validation=None,
+        problem=problem,
+        inputs=models.inputs_of(encoded, problem, preprocessor.cardinalities),
+        target_mean=preprocessor.target_mean,
+        target_std=preprocessor.target_std,
+    )
+    return preprocessor, data
+
+
+def _outcome(future: Future[tuple[bytes | None, str | None]]) -> tuple[bytes | None, str | None]:
+    try:
+        return future.result()
+    except Exception as error:  # running out of memory, say: that network is left out
+        return None, " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _complain(stage: Stage, name: str, errors: list[str], n_left: int) -> None:
+    if not errors:
+        return
+    if not n_left and name == "model":
+        raise UserError(
+            f"retrain: all {len(errors)} trainings of the tuned config failed, {errors[0]}; "
+            "set retrain.seeds higher, or lower search.space.learning_rate.high"
+        )
+    left_out = f"left out of {MODELS[name]}" if n_left else f"nothing is left of {MODELS[name]}"
+    for error in errors:
+        stage.reporter.warning(f"retrain: {error}; {left_out}")

@@ -1,0 +1,86 @@
+"""The fine phase: brackets that continue checkpoints, then finalists trained again; their best mean wins."""
+
+from dataclasses import asdict
+from typing import Any
+
+from hone import metrics
+from hone.search import edges
+from hone.search.hyperband import Hyperband
+from hone.search.replay import Replay, Score, finalists, winner
+from tasks import files, phase, trials
+from tasks.stage import Stage
+
+FORMER = ("search_random", "search_bayes")
+
+
+def run(stage: Stage) -> None:
+    """Write the trials of the brackets, the replays of the finalists, and the winner."""
+    params, chosen = stage.params, stage.params.search.hyperband
+    found = phase.findings(stage, chosen.share, *FORMER)
+    strategy = Hyperband(
+        study=stage.name,
+        space=found.space,
+        full_space=found.full,
+        prior=found.prior,
+        seed=params.seed,
+        budget=found.budget,
+        max_epochs=params.train.epochs,
+        min_epochs=chosen.min_epochs,
+        eta=chosen.reduction_factor,
+        entrants=chosen.entrants,
+        batch=chosen.batch,
+        outside=chosen.outside,
+        sampler=params.search.bayes.sampler,
+    )
+    results = phase.run(
+        stage,
+        strategy,
+        found,
+        study=stage.name,
+        former=FORMER,
+        plateau=chosen.plateau,
+        prune=False,
+        budget=found.budget,
+    )
+    phase.hand_on(stage, found, results, params.search.bayes.keep)
+
+    # The default is always among them: what is tuned must beat it here, or it wins.
+    configs = (found.full.default, *finalists([*found.prior, *results], params.search.replay.finalists))
+    again = Replay(
+        study="replay",
+        configs=configs,
+        resource=params.train.epochs,
+        seeds=params.search.replay.seeds,
+        folds=params.split.folds,
+    )
+    replayed = phase.run(stage, again, found, study="replay", prune=False)
+    trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
+
+    metric, scores = found.problem.metric, winner(configs, replayed)
+    default = next(score for score in scores if score.config == found.full.default)
+    widen = edges.at_edge(found.full, scores[0].config)
+    files.write_json(
+        stage.artifact("winner.json"),
+        {
+            "family": params.model.family,
+            "metric": metric,
+            **_described(scores[0], metric),
+            "edges": [asdict(edge) for edge in widen],
+            "default": _described(default, metric),
+            "standings": [_described(score, metric) for score in scores],
+        },
+    )
+    for edge in widen:
+        stage.reporter.warning(edge.message)
+
+
+def _described(score: Score, metric: str) -> dict[str, Any]:
+    """Return a finalist's score in its metric. epochs: for the final training; None if all replays failed."""
+    return {
+        "config": dict(score.config),
+        "value": metrics.value(metric, score.mean) if score.n else None,
+        "std": score.std if score.n else None,
+        "n": score.n,
+        "n_failed": score.n_failed,
+        "epochs": score.epochs if score.n else None,
+    }

@@ -1,0 +1,129 @@
+"""Splits the raw table into training, validation and sealed test rows, and audits what it finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from hone.data import audit as audits
+from hone.data import cells, schema, splitting
+from hone.data import problem as problems
+from hone.data.checks import FEWEST_ROWS, check_table
+from hone.data.problem import Problem
+from hone.data.schema import Schema
+from hone.data.splitting import Rows, SplitIndices
+from hone.errors import UserError
+from tasks import files, ingest, tables
+from tasks.params import Params
+from tasks.stage import Stage
+
+FOLDER = ("data", "split")
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A table that fits the params. frame: raw rows that have a target. folds: of train, then validation rows."""
+
+    frame: pd.DataFrame
+    problem: Problem
+    split: SplitIndices
+    schema: Schema
+    folds: Rows
+    n_missing_target: int
+
+
+def run(stage: Stage) -> None:
+    """Write the parts of the table, its schema, problem, folds and audit; test rows go to sealed/ only."""
+    frame, target = _ingested(stage)
+    checked = check_frame(frame, target, stage.params)
+    split, problem = checked.split, checked.problem
+    # one conversion for all parts, so that a column that is empty in one of them keeps its type
+    table = pa.Table.from_pandas(checked.frame, preserve_index=False)
+    files.write_parquet(stage.path(*FOLDER, "train.parquet"), table.take(split.train))
+    files.write_parquet(stage.path(*FOLDER, "validation.parquet"), table.take(split.validation))
+    files.write_parquet(stage.path(*FOLDER, "sealed", "test.parquet"), table.take(split.test))
+    files.write_parquet(stage.path(*FOLDER, "folds.parquet"), pd.DataFrame({"fold": checked.folds}))
+    files.write_json(stage.path(*FOLDER, "schema.json"), checked.schema.to_json())
+    files.write_json(stage.path(*FOLDER, "problem.json"), problem.to_json())
+    report = audits.audit(
+        checked.frame,
+        split,
+        problem,
+        checked.schema,
+        n_missing_target=checked.n_missing_target,
+        seed=stage.params.seed,
+    )
+    files.write_json(stage.path(*FOLDER, "audit.json"), report)
+    title = f"{problem.task} of {problem.target!r} by {problem.metric}, split {split.method}"
+    stage.reporter.table(title, *summary(checked))
+    for finding in report["findings"]:
+        tell = stage.reporter.warning if finding["severity"] == "warning" else stage.reporter.message
+        tell(finding["message"])
+
+
+def check(root: Path, params: Params) -> Checked:
+    """Return what `run` would write, without writing anything; nothing need have run before.
+
+    Raises UserError for every table and target that does not fit the params.
+    """
+    source = params.data.source
+    if tables.is_sklearn(source):
+        return check_frame(*tables.load_sklearn(source), params)
+    return check_frame(tables.read_table(tables.locate(root, source), source), None, params)
+
+
+def check_frame(frame: pd.DataFrame, default_target: str | None, params: Params) -> Checked:
+    """Return a raw table's problem, split, schema and folds; UserError for whatever does not fit the params.
+
+    default_target: the target where `data.target` is null; None if there is no such default.
+    """
+    data, asked = params.data, params.split
+    check_table(frame, f"data.source: {data.source}", ignore=data.drop)
+    target = data.target if data.target is not None else default_target
+    if target is None:
+        names = ", ".join(map(str, frame.columns[:SHOWN])) + (", …" if frame.shape[1] > SHOWN else "")
+        raise UserError(f"data.target: not set; name the column to predict, one of {names}")
+    schema.check_column("data.target", target, frame.columns)
+    problem = problems.infer(frame[target], task=data.task, metric=data.metric, positive=data.positive)
+    has_target = cells.texts(frame[target]).notna().to_numpy()
+    known = frame[has_target]
+    if len(known) < FEWEST_ROWS:
+        raise UserError(
+            f"data.target: column {target!r} has a value in only {len(known)} rows; at least {FEWEST_ROWS} are needed"
+        )
+    split = splitting.split(
+        known,
+        problem,
+        method=asked.method,
+        group=asked.group,
+        time=asked.time,
+        validation=asked.validation,
+        test=asked.test,
+        seed=params.seed,
+    )
+    group = asked.group if split.method == "grouped" else None
+    columns = schema.infer(known.iloc[split.train], target, data.drop, data.kinds, group)
+    folds = splitting.folds(known, split, problem, k=asked.folds, group=asked.group, time=asked.time, seed=params.seed)
+    return Checked(known, problem, split, columns, folds, int((~has_target).sum()))
+
+
+def summary(checked: Checked) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Return (columns, rows) of a table of how many rows, and of which classes, each part has."""
+    parts = {"train": checked.split.train, "validation": checked.split.validation, "test (sealed)": checked.split.test}
+    labels = [str(label) for label in checked.problem.classes or ()]
+    if not labels or len(labels) > SHOWN:
+        return ("part", "rows"), [(part, str(len(rows))) for part, rows in parts.items()]
+    codes: Any = problems.encode(checked.problem, checked.frame[checked.problem.target])
+    counts = {part: np.bincount(codes[rows], minlength=len(labels)) for part, rows in parts.items()}
+    return ("part", "rows", *labels), [(part, str(len(rows)), *map(str, counts[part])) for part, rows in parts.items()]
+
+
+def _ingested(stage: Stage) -> tuple[pd.DataFrame, str | None]:
+    """Return the raw table that `ingest` points to, with its default target."""
+    source = files.read_json(stage.path(*ingest.FOLDER, "source.json"))
+    return tables.read_table(stage.path(source["table"]), source["table"]), source["target"]

@@ -1,0 +1,208 @@
+"""The terminal: live progress where there is one, plain lines elsewhere, and how a command ends."""
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from hone.errors import UserError
+from tasks import project
+from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+ERROR_LOG = ".work/error.log"
+GO_ON = "run the same command to go on where it stopped"
+
+
+@contextlib.contextmanager
+def open_reporter(*, quiet: bool = False) -> Iterator[Reporter]:
+    """Yield the reporter that fits standard output, and leave the terminal tidy afterwards."""
+    reporter: Reporter
+    if quiet:
+        reporter = NullReporter()
+    elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        reporter = RichReporter()
+    else:
+        reporter = PlainReporter()
+    try:
+        yield reporter
+    finally:
+        reporter.close()
+
+
+class RichReporter:
+    """A live line for what runs now, above it a line for each thing that is done."""
+
+    def __init__(self, console: "Console | None" = None) -> None:
+        # Imported here: rich costs a tenth of a second that `python -m tasks.run` in a pipe need not pay.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+        from rich.table import Column
+
+        self._console = console or Console()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=8),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            TextColumn("left", style="dim", table_column=Column(no_wrap=True)),
+            # Last, so that this is what a narrow terminal cuts.
+            TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,  # more would take the trials' time on a small machine
+            speed_estimate_period=300,  # generations are seldom
+        )
+        self._lines: dict[str, TaskID] = {}
+
+    def stage_started(self, name: str) -> None:
+        """Show the stage on the live line."""
+        self._progress.start()
+        self._clear()
+        self._line(name)
+
+    def stage_finished(self, name: str, seconds: float, note: str = "") -> None:
+        """Print a line that stays."""
+        self._clear()
+        self._say("✓ ", "green", f"{name:<18}", f"{duration(seconds):>12}" + (f"  {note}" if note else ""))
+
+    def stage_skipped(self, name: str, note: str = "up to date") -> None:
+        """Print a line that stays."""
+        self._say("· ", "dim", f"{name:<18}", f"{note:>12}")
+
+    def phase(self, name: str, budget: float) -> None:
+        """Give the live line an end to move towards."""
+        self._update(name, total=budget, completed=0.0)
+
+    def generation(self, info: GenerationInfo) -> None:
+        """Move the live line on."""
+        best = "" if info.best is None else f"{info.metric} {info.best:.4f}, "
+        failed = f", {info.n_failed} failed" if info.n_failed else ""
+        status = f"gen {info.index + 1}, {best}{info.spent:.0f}/{info.budget:.0f} epochs{failed}"
+        # A phase may end below its budget, never above; one without a budget has no end that is known.
+        total = info.budget if info.budget > info.spent else None
+        self._update(info.stage, total=total, completed=info.spent, status=status)
+
+    def message(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def warning(self, text: str) -> None:
+        """Print a line that stays, in yellow."""
+        self._say("! ", "yellow", text)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(Text(column), justify="left" if index == 0 else "right")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._console.print(table)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        self._clear()
+        self._progress.stop()
+
+    def _say(self, sign: str, style: str, *parts: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.assemble((sign, style), *parts), highlight=False)
+
+    def _update(self, name: str, *, total: float | None, completed: float, status: str = "") -> None:
+        self._line(name)
+        self._progress.update(self._lines[name], total=total, completed=completed, status=status)
+
+    def _line(self, name: str) -> None:
+        if name in self._lines:
+            return
+        if self._lines:  # a phase within a stage takes the stage's line
+            self._clear()
+        self._lines[name] = self._progress.add_task(name, total=None, status="")
+
+    def _clear(self) -> None:
+        for line in self._lines.values():
+            self._progress.remove_task(line)
+        if self._lines:
+            self._lines.clear()
+            self._progress.refresh()
+
+
+def guarded(work: Callable[[], object]) -> int:
+    """Do the work of a command; return its exit code, after saying on standard error what went wrong, if so.
+
+    0: done. 2: a UserError, whose text is all that is shown. 130: Ctrl-C, 143: SIGTERM; what was done is kept.
+    1: anything else: one line, and the traceback in a file.
+    """
+    with _sigterm_as_exception():
+        try:
+            work()
+        except UserError as error:
+            return _say(f"error: {error}", 2)
+        except _Terminated:
+            return _say(f"ended by SIGTERM; {GO_ON}", 143)
+        except KeyboardInterrupt:
+            return _say(f"interrupted; {GO_ON}", 130)
+        except Exception as error:
+            return report_unexpected(error)
+    return 0
+
+
+def report_unexpected(error: BaseException) -> int:
+    """Write the traceback to a file, say so in one line on standard error, and return the exit code 1."""
+    path = _error_log()
+    lines = [time.strftime("%Y-%m-%d %H:%M:%S "), " ".join(sys.argv), "\n", *traceback.format_exception(error)]
+    path.write_text("".join(lines), encoding="utf-8")
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return _say(f"error: {what[:300]}; this is a fault of Hone's, and its traceback is in {path}", 1)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextlib.contextmanager
+def _sigterm_as_exception() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that locks are freed and children ended."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _error_log() -> Path:
+    try:
+        path = project.find_root() / ERROR_LOG
+        path.parent.mkdir(exist_ok=True)
+        return path
+    except (UserError, OSError):
+        return Path(tempfile.gettempdir()) / "hone-error.log"
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return code

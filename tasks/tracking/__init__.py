@@ -1,0 +1,49 @@
+"""Tracking: what happened, told to MLflow, TensorBoard and Weights & Biases. Importing it imports none of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.tracking.entry import Entry, Fanout, NullTracker, RefusedError, Tracker, WithoutTrials
+from tasks.tracking.mlflow import MlflowTracker
+from tasks.tracking.spool import SpoolingTracker, ignore
+from tasks.tracking.tensorboard import TensorBoardTracker
+from tasks.tracking.wandb import WandbTracker
+
+if TYPE_CHECKING:
+    from tasks.params import Tracking
+
+__all__ = [
+    "Entry",
+    "Fanout",
+    "MlflowTracker",
+    "NullTracker",
+    "RefusedError",
+    "SpoolingTracker",
+    "TensorBoardTracker",
+    "Tracker",
+    "WandbTracker",
+    "WithoutTrials",
+    "open_tracker",
+]
+OFF = "none"
+
+
+def open_tracker(root: Path, tracking: "Tracking", warn: Callable[[str], None] = ignore) -> Tracker:
+    """Return a tracker for the project at `root` that never blocks and never raises what a store raises.
+
+    What waits in .work/spool/ from before is sent at once. `uri: none` leaves MLflow out.
+    warn: called with one line, from another thread, when something cannot be sent.
+    Raises UserError if a URI is malformed or a package is not installed.
+    """
+    sinks: dict[str, Tracker] = {}
+    if tracking.uri != OFF:
+        sinks["mlflow"] = MlflowTracker(root, tracking.uri, tracking.experiment)
+    if tracking.tensorboard:
+        sinks["tensorboard"] = TensorBoardTracker(root / ".work" / "tensorboard")
+    if tracking.wandb is not None:
+        sinks["wandb"] = WandbTracker(tracking.wandb, root / ".work" / "wandb")
+    spool = root / ".work" / "spool"
+    trackers = [SpoolingTracker(sink, spool / f"{name}.jsonl", name=name, warn=warn) for name, sink in sinks.items()]
+    everything = Fanout(trackers) if trackers else NullTracker()
+    return everything if tracking.trials else WithoutTrials(everything)

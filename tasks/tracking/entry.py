@@ -1,0 +1,112 @@
+"""What a tracker is told: entries, the two methods that every tracker has, and the trackers that only hand on."""
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self, final
+
+Kind = Literal["pipeline", "stage", "trial"]
+Status = Literal["running", "finished", "failed", "killed"]
+Point = tuple[str, float, int]
+
+
+class RefusedError(Exception):
+    """An entry that its tracker will never take, however often it is sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Something to record about one run; JSON can hold it, so it can wait in a file.
+
+    key: names the run, uniquely and for good: "<pipeline>", "<pipeline>/<stage>" or "<pipeline>/<stage>/<number>".
+    parent: the key of the run above it. metrics: (name, value, step); a point (name, step) is recorded once.
+    files: paths relative to the project, kept as artifacts. seconds: how long the work took.
+    at: when it was logged, in seconds since 1970; filled in by the tracker if None.
+    A running entry may be followed by more with its key, which add to it; a finished or failed trial is complete.
+    """
+
+    key: str
+    kind: Kind
+    name: str
+    parent: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[Point, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    status: Status = "running"
+    seconds: float | None = None
+    at: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the entry that `to_json` was called on. Raises KeyError or TypeError if it is none."""
+        known = {name: content[name] for name in (item.name for item in fields(cls)) if name in content}
+        points = tuple((str(name), float(value), int(step)) for name, value, step in content["metrics"])
+        return cls(**{**known, "metrics": points, "files": tuple(content["files"])})
+
+
+class Tracker(ABC):
+    """Records runs somewhere."""
+
+    @abstractmethod
+    def log(self, entry: Entry) -> None:
+        """Record an entry; the same entry again adds nothing.
+
+        Raises RefusedError if the entry can never be recorded, and anything else if it may be worth trying again.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of whatever is open; nothing is logged afterwards."""
+
+
+@final
+class NullTracker(Tracker):
+    """Records nothing."""
+
+    def log(self, entry: Entry) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@final
+class Fanout(Tracker):
+    """Tells several trackers."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self._trackers = tuple(trackers)
+
+    def log(self, entry: Entry) -> None:
+        """Tell every tracker."""
+        for tracker in self._trackers:
+            tracker.log(entry)
+
+    def close(self) -> None:
+        """Close every tracker, also behind one that raises."""
+        with contextlib.ExitStack() as stack:
+            for tracker in self._trackers:
+                stack.callback(tracker.close)
+
+
+@final
+class WithoutTrials(Tracker):
+    """Hands on pipelines and stages only."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+
+    def log(self, entry: Entry) -> None:
+        """Hand on the entry unless it is a trial's."""
+        if entry.kind != "trial":
+            self._tracker.log(entry)
+
+    def close(self) -> None:
+        """Close the tracker."""
+        self._tracker.close()

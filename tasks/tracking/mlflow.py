@@ -1,0 +1,247 @@
+"""Runs in MLflow: one create, one batch and one end for each trial, all of them found again by their keys."""
+
+import logging
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+from tasks.tracking import uri as uris
+from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+T = TypeVar("T")
+KEY, PIPELINE, KIND = "hone.key", "hone.pipeline", "hone.kind"
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+COMPLETE = ("FINISHED", "FAILED")
+METRICS_A_BATCH, OTHERS_A_BATCH = 800, 100  # MLflow takes 1000 values a batch, of which 100 params and 100 tags
+LONGEST_PARAM, LONGEST_TAG = 6000, 5000
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would print two lines for every trial
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the spool tries again, and it does not block
+}
+
+
+def connect(uri: str) -> "MlflowClient":
+    """Return a client for tracking and registry; a database is created if it is not there.
+
+    Raises whatever is wrong with the store, soon: MLflow on its own tries a broken database for 100 seconds.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if (path := uris.sqlite_path(uri)) is not None:
+        _write_ahead(path)
+    elif uri.partition("://")[0].partition("+")[0] in uris.DATABASES:
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+    from mlflow.tracking import MlflowClient
+
+    for logger in ("alembic", "mlflow.store.db.utils"):  # fifty lines on how a database is made
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def find_experiment(client: "MlflowClient", root: Path, uri: str, name: str) -> str:
+    """Return the id of an experiment, created if need be. Its files lie beside the project's own database."""
+    if (experiment := client.get_experiment_by_name(name)) is None:
+        local = uri.partition("://")[0].partition("+")[0] in uris.DATABASES
+        return str(client.create_experiment(name, (root.resolve() / "mlartifacts").as_uri() if local else None))
+    if experiment.lifecycle_stage != "active":
+        raise RuntimeError(f"experiment {name!r} is deleted; restore it in MLflow or set another tracking.experiment")
+    return str(experiment.experiment_id)
+
+
+def find_runs(client: "MlflowClient", experiment: str, pipeline: str) -> Iterator[Any]:
+    """Yield the MLflow runs of a pipeline, oldest first."""
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment],
+            f"tags.`{PIPELINE}` = '{pipeline}'",
+            max_results=1000,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        yield from page
+        if not (token := page.token):
+            return
+
+
+@dataclass
+class _Run:
+    """What is known of a run in MLflow. points: None means that they are to be looked up."""
+
+    id: str
+    status: str
+    params: set[str] = field(default_factory=set)
+    tags: dict[str, str] = field(default_factory=dict)
+    points: dict[str, set[int]] = field(default_factory=dict)
+    is_new: bool = False
+
+
+@final
+class MlflowTracker(Tracker):
+    """Records pipelines, stages and trials as nested runs of one experiment.
+
+    root: the project; a relative SQLite path and entries' files are relative to it. MLflow is imported, and its
+    database made, with the first entry. Values that are not finite are left out: no chart can show them.
+    """
+
+    def __init__(self, root: Path, uri: str | None, experiment: str) -> None:
+        self._root = root
+        self._uri = uris.resolve(root, uri)
+        self._experiment_name = experiment
+        self._experiment = ""
+        self._client: MlflowClient | None = None
+        self._runs: dict[str, dict[str, _Run]] = {}  # by pipeline, then by key
+
+    def log(self, entry: Entry) -> None:
+        """Record an entry. Raises RefusedError if MLflow finds it invalid or a file of it is gone, else as it comes."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._log(self._connected(), entry)
+        except MlflowException as error:
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise RefusedError(error.message) from error
+            self.close()
+            raise
+        except Exception:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Forget the connection and what was known of the runs; the next entry looks again."""
+        self._client = None
+        self._runs = {}
+
+    def _log(self, client: "MlflowClient", entry: Entry) -> None:
+        run = self._find(client, entry.key)
+        if run is not None and entry.kind == "trial" and run.status in COMPLETE:
+            return
+        at = round(1000 * (entry.at or time.time()))
+        if run is None:
+            run = self._create(client, entry, at)
+        self._log_values(client, run, entry, at)
+        missing = self._log_files(client, run, entry.files)
+        status = STATUS.get(entry.status)
+        if status is not None and status != run.status:
+            client.set_terminated(run.id, status, at)
+            run.status = status
+        elif status is None and run.status in ("FAILED", "KILLED"):
+            client.update_run(run.id, status="RUNNING")
+            run.status = "RUNNING"
+        if entry.kind == "trial" and run.status in COMPLETE:
+            self._runs[_pipeline(entry.key)][entry.key] = _Run(run.id, run.status)  # of thousands, keep little
+        if missing:
+            raise RefusedError(f"no such file: {', '.join(missing)}")
+
+    def _connected(self) -> "MlflowClient":
+        if self._client is None:
+            client = connect(self._uri)
+            self._experiment = find_experiment(client, self._root, self._uri, self._experiment_name)
+            self._client = client
+        return self._client
+
+    def _find(self, client: "MlflowClient", key: str) -> _Run | None:
+        pipeline = _pipeline(key)
+        if pipeline not in self._runs:
+            known: dict[str, _Run] = {}
+            for found in find_runs(client, self._experiment, pipeline):
+                run = _Run(found.info.run_id, found.info.status, set(found.data.params), dict(found.data.tags))
+                known.setdefault(found.data.tags.get(KEY, ""), run)
+            self._runs[pipeline] = known
+        return self._runs[pipeline].get(key)
+
+    def _create(self, client: "MlflowClient", entry: Entry, at: int) -> _Run:
+        tags = {**_tags(entry.tags), KEY: entry.key, PIPELINE: _pipeline(entry.key), KIND: entry.kind}
+        if entry.parent is not None:
+            tags["mlflow.parentRunId"] = self._parent(client, entry.parent, at).id
+        start = at - round(1000 * (entry.seconds or 0))
+        created = client.create_run(self._experiment, start, tags, entry.name)
+        run = _Run(created.info.run_id, created.info.status, tags=tags, is_new=True)
+        self._runs[_pipeline(entry.key)][entry.key] = run
+        return run
+
+    def _parent(self, client: "MlflowClient", key: str, at: int) -> _Run:
+        """Return the run of a key; if nobody logged it, a bare one, so that its children have a place."""
+        if (run := self._find(client, key)) is not None:
+            return run
+        above, _, name = key.rpartition("/")
+        bare = Entry(key=key, kind="stage" if above else "pipeline", name=name, parent=above or None)
+        return self._create(client, bare, at)
+
+    def _log_values(self, client: "MlflowClient", run: _Run, entry: Entry, at: int) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        points = [point for point in dict.fromkeys(entry.metrics) if math.isfinite(point[1])]
+        points = [point for point in points if point[2] not in self._steps(client, run, point)]
+        params = {name: str(value)[:LONGEST_PARAM] for name, value in entry.params.items() if name not in run.params}
+        tags = {name: value for name, value in _tags(entry.tags).items() if run.tags.get(name) != value}
+        batches = zip_longest(
+            _chunks([Metric(name, value, at, step) for name, value, step in points], METRICS_A_BATCH),
+            _chunks([Param(name, value) for name, value in params.items()], OTHERS_A_BATCH),
+            _chunks([RunTag(name, value) for name, value in tags.items()], OTHERS_A_BATCH),
+            fillvalue=(),
+        )
+        for metrics, some_params, some_tags in batches:
+            client.log_batch(run.id, metrics, some_params, some_tags, synchronous=True)
+        for name, _, step in points:
+            run.points[name].add(step)
+        run.params |= set(params)
+        run.tags |= tags
+
+    def _steps(self, client: "MlflowClient", run: _Run, point: Point) -> set[int]:
+        name = point[0]
+        if name not in run.points:
+            history = () if run.is_new else client.get_metric_history(run.id, name)
+            run.points[name] = {metric.step for metric in history}
+        return run.points[name]
+
+    def _log_files(self, client: "MlflowClient", run: _Run, files: Sequence[str]) -> list[str]:
+        """Copy files and folders into the run, each under its path in the project; return those that are missing."""
+        missing = []
+        for name in files:
+            path = self._root / name
+            if path.is_dir():
+                client.log_artifacts(run.id, str(path), name)
+            elif path.is_file():
+                folder = Path(name).parent.as_posix()
+                client.log_artifact(run.id, str(path), None if folder == "." else folder)
+            else:
+                missing.append(name)
+        return missing
+
+
+def _write_ahead(path: Path) -> None:
+    """Turn on SQLite's write-ahead log, which makes every later write three times faster; it lasts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=5)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _pipeline(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(value)[:LONGEST_TAG] for name, value in tags.items()}
+
+
+def _chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]

@@ -1,0 +1,179 @@
+"""A tracker in front of another one, so that tracking is never waited for and never loses an entry."""
+
+import json
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO, final
+
+from tasks.tracking.entry import Entry, RefusedError, Tracker
+
+LONGEST_WAIT = 60.0
+
+
+def ignore(text: str) -> None:
+    """Do nothing with a warning."""
+
+
+@final
+class SpoolingTracker(Tracker):
+    """Sends entries to a tracker from one thread of its own, in order, and keeps them in a file until they are sent.
+
+    An entry is in the file before `log` returns, so it outlives a kill; the next tracker with the same file sends
+    what it finds there first. What was sent just before a kill is sent again, which adds nothing (see Tracker.log).
+
+    name: what a warning calls the tracker. warn: called from the thread, with one line, at the first failure and
+    the first refusal. retry: seconds before the second attempt; they double up to a minute. patience: seconds that
+    `close` waits for what is queued; the rest stays in the file.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        file: Path,
+        *,
+        name: str,
+        warn: Callable[[str], None] = ignore,
+        retry: float = 1.0,
+        patience: float = 30.0,
+    ) -> None:
+        self._tracker = tracker
+        self._file = file
+        self._name = name
+        self._warn = warn
+        self._retry = retry
+        self._patience = patience
+        self._changed = threading.Condition()
+        self._entries: deque[Entry] = deque(_read(file))
+        self._handle: TextIO | None = None
+        self._closing = False
+        self._abandoned = False
+        self._warned: set[str] = set()
+        # A daemon: a server that never answers must not keep the process from ending.
+        self._thread = threading.Thread(target=self._send, name=f"track-{name}", daemon=True)
+        if self._entries:
+            self._thread.start()
+
+    def log(self, entry: Entry) -> None:
+        """Put the entry in the queue; raise RuntimeError if the tracker is closed."""
+        if entry.at is None:
+            entry = replace(entry, at=time.time())
+        with self._changed:
+            if self._closing:
+                raise RuntimeError("the tracker is closed")
+            self._append(entry)
+            self._entries.append(entry)
+            self._changed.notify_all()
+            if self._thread.ident is None:
+                self._thread.start()
+
+    def close(self) -> None:
+        """Send what is queued, or leave it in the file once patience ends."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(self._patience)
+        with self._changed:
+            self._abandoned = True
+            self._compact()
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+            if self._entries and not self._warned:
+                self._warn_once("slow", f"{len(self._entries)} entries were not taken in {self._patience:g} s")
+
+    def _send(self) -> None:
+        wait = self._retry
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._entries or self._closing)
+                if not self._entries:
+                    break
+                entry, last_attempt = self._entries[0], self._closing
+            try:
+                self._tracker.log(entry)
+            except RefusedError as error:
+                self._warn_once("refused", f"it refuses {entry.key} ({one_line(error)}), which is left out")
+            except Exception as error:
+                self._warn_once("failed", f"it takes no entries now ({one_line(error)})")
+                with self._changed:
+                    if last_attempt or self._abandoned:
+                        break
+                    self._changed.wait_for(lambda: self._closing, wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+                continue
+            wait = self._retry
+            with self._changed:
+                self._entries.popleft()
+                if self._abandoned:  # close() has given up waiting and left the file as it should be
+                    return
+                if not self._entries:
+                    self._compact()
+        try:
+            self._tracker.close()
+        except Exception as error:
+            self._warn_once("failed", f"it does not close ({one_line(error)})")
+
+    def _append(self, entry: Entry) -> None:
+        try:
+            if self._handle is None:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._handle = self._file.open("a", encoding="utf-8")
+            # The newline comes first too: the file may end in a line that a kill or a full disk cut short.
+            self._handle.write(f"\n{json.dumps(entry.to_json())}\n")
+            self._handle.flush()
+        except OSError as error:
+            self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); entries wait in memory")
+
+    def _compact(self) -> None:
+        """Leave just what is not yet sent in the file."""
+        try:
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+            if not self._entries:
+                self._file.unlink(missing_ok=True)
+                return
+            part = self._file.with_suffix(".part")
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text("".join(f"{json.dumps(entry.to_json())}\n" for entry in self._entries), encoding="utf-8")
+            os.replace(part, self._file)
+        except OSError as error:
+            self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); some entries may be lost")
+
+    def _warn_once(self, kind: str, text: str) -> None:
+        if kind in self._warned:
+            return
+        self._warned.add(kind)
+        place = Path(*self._file.parts[-3:]).as_posix()  # .work/spool/<name>.jsonl
+        waits = kind not in ("refused", "unwritten")
+        waiting = f"; the work goes on, entries wait in {place} and are sent later" if waits else ""
+        self._warn(f"tracking with {self._name}: {text}{waiting}")
+
+
+def _read(file: Path) -> list[Entry]:
+    """Return the entries in a spool file; lines that are torn are left out."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    entries = []
+    for line in filter(None, lines):
+        try:
+            entries.append(Entry.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return entries
+
+
+def one_line(error: Exception) -> str:
+    """Return an exception as one short line, without the password that a URI in it may hold."""
+    text = " ".join(f"{error}".split()) or type(error).__name__
+    text = re.sub(r"://[^/@\s]*@", "://***@", text)
+    return text if len(text) <= 160 else f"{text[:157]}..."

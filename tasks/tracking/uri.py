@@ -1,0 +1,72 @@
+"""Where MLflow keeps its runs: tracking URIs, checked without importing MLflow."""
+
+import difflib
+import importlib.util
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hone.errors import UserError
+
+DATABASES = {"sqlite": "sqlite3", "postgresql": "psycopg2", "mysql": "MySQLdb", "mssql": "pyodbc"}
+SERVERS = ("http", "https", "databricks")
+REMEDY = "use null, sqlite:///mlflow.db, postgresql://user:password@host/name or http://host:5000"
+
+
+def resolve(root: Path, uri: str | None) -> str:
+    """Return a tracking URI that does not depend on the working directory; None is mlflow.db in the project.
+
+    Raises UserError if the URI is malformed, of a scheme that cannot work, or needs a driver that is not installed.
+    """
+    if uri is None:
+        return f"sqlite:///{root.resolve() / 'mlflow.db'}"
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # raises ValueError if it is no number
+    except ValueError as error:
+        raise _malformed(uri, str(error)) from None
+    scheme, _, driver = parts.scheme.partition("+")
+    if uri == "databricks":
+        return uri
+    if not scheme or "://" not in uri:
+        raise _malformed(uri, "it has no scheme; MLflow no longer writes to plain folders")
+    if scheme in SERVERS:
+        if not parts.hostname:
+            raise _malformed(uri, "it names no host")
+        return uri.rstrip("/")
+    if scheme not in DATABASES:
+        near = difflib.get_close_matches(scheme, [*DATABASES, *SERVERS], n=1)
+        hint = f"did you mean {near[0]}?" if near else REMEDY
+        raise UserError(f"tracking.uri: {_shown(uri)} has the unknown scheme {scheme!r}; {hint}")
+    if scheme == "sqlite":
+        return _sqlite(root, uri)
+    if not parts.hostname and not parts.query:
+        raise _malformed(uri, "it names no host")
+    module = {"pymysql": "pymysql", "psycopg": "psycopg"}.get(driver, driver) or DATABASES[scheme]
+    if importlib.util.find_spec(module) is None:
+        raise UserError(f"tracking.uri: {_shown(uri)} needs the package {module}, which is not installed; install it")
+    return uri
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the database file of a URI that `resolve` returned; None if it is no SQLite database."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _sqlite(root: Path, uri: str) -> str:
+    name, question, query = uri.partition("://")[2].removeprefix("/").partition("?")
+    if not uri.startswith("sqlite:///") or not name or name == ":memory:":
+        raise _malformed(uri, "it names no file")
+    path = root.resolve() / name
+    if path.is_dir():
+        raise _malformed(uri, "it names a folder")
+    return f"sqlite:///{path}{question}{query}"
+
+
+def _malformed(uri: str, why: str) -> UserError:
+    return UserError(f"tracking.uri: {_shown(uri)} is no tracking URI, {why}; {REMEDY}")
+
+
+def _shown(uri: str) -> str:
+    """Return a URI without its password, quoted."""
+    head, at, tail = uri.rpartition("@")
+    return repr(f"{head.partition('://')[0]}://***@{tail}" if at and "://" in head else uri)

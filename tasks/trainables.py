@@ -1,0 +1,129 @@
+"""What a worker process does: one trial, from the split's files to a result and a checkpoint."""
+
+import json
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from hone import models
+from hone.data import preprocessing, splitting
+from hone.data.preprocessing import Scaling
+from hone.data.problem import Problem
+from hone.data.schema import Schema
+from hone.seeds import derive
+from hone.space import SearchSpace
+from hone.training.train import Settings, TrainingData, train
+from hone.trial import Result, Trial
+from tasks import checkpoints
+from tasks.params import Params, search_space
+from tasks.stage import Stage
+
+
+@dataclass(frozen=True)
+class TrainTrial:
+    """A trainable over the files of a split; small to send to a worker, which reads the rows itself, once.
+
+    fingerprint: of the stage; it keeps rows that a worker has read for one stage from being used for another.
+    store: the folder of this study's checkpoints. former: folders of the best checkpoints of former studies.
+    """
+
+    split: Path
+    fingerprint: str
+    family: str
+    scaling: Scaling
+    settings: Settings
+    seed: int
+    store: Path
+    former: tuple[Path, ...] = ()
+
+    def __call__(self, trial: Trial) -> Result:
+        """Return the trial's result, after its checkpoint is safely in the store."""
+        started = time.perf_counter()
+        data = load(self.split, self.fingerprint, self.scaling, trial.fold)
+        parent = None if trial.parent is None else checkpoints.read((self.store, *self.former), trial.parent)
+        # Former studies hand on their best checkpoints only: a config without one starts afresh.
+        if trial.parent is not None and parent is None and trial.parent.startswith(f"{trial.study}-"):
+            raise FileNotFoundError(f"the checkpoint of {trial.parent}, which this trial continues, is gone")
+        outcome, checkpoint = train(
+            trial.config,
+            self.family,
+            data,
+            self.settings,
+            resource=trial.resource,
+            seed=self._seed(trial),
+            rows=trial.rows,
+            checkpoint=parent,
+        )
+        if checkpoint is not None and trial.origin != "replay":
+            checkpoints.write(self.store, trial.key, checkpoint)
+        return Result(
+            trial=trial,
+            state=outcome.state,
+            objective=outcome.objective,
+            curve=outcome.curve,
+            best_epoch=outcome.best_epoch,
+            metrics=outcome.metrics,
+            cost=outcome.epochs_run * trial.rows,
+            seconds=time.perf_counter() - started,
+            error=outcome.error,
+        )
+
+    def _seed(self, trial: Trial) -> int:
+        if trial.origin == "replay":  # the same seeds for every finalist: a paired comparison
+            return derive(self.seed, "replay", trial.replicate)
+        return derive(self.seed, trial.study, trial.number)
+
+
+@lru_cache(maxsize=4)
+def load(split: Path, fingerprint: str, scaling: Scaling, fold: int | None) -> TrainingData:
+    """Return training and validation rows, encoded by a preprocessor that was fitted on the training rows alone.
+
+    fold: which fold of the training and validation rows is held out; None holds out the validation rows.
+    """
+    schema, problem = read_schema(split), read_problem(split)
+    training, validation = (pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation"))
+    if fold is not None:
+        rows = pd.concat([training, validation], ignore_index=True)
+        folds = pd.read_parquet(split / "folds.parquet")["fold"].to_numpy()
+        training, validation = (rows.iloc[part] for part in splitting.fold_rows(folds, fold))
+    preprocessor = preprocessing.fit(training, schema, problem, scaling)
+    encoded = preprocessor.transform(training)
+    return TrainingData(
+        train=encoded,
+        validation=preprocessor.transform(validation),
+        problem=problem,
+        inputs=models.inputs_of(encoded, problem, preprocessor.cardinalities),
+        target_mean=preprocessor.target_mean,
+        target_std=preprocessor.target_std,
+    )
+
+
+def read_schema(split: Path) -> Schema:
+    """Return the schema that the split stage wrote."""
+    return Schema.from_json(json.loads((split / "schema.json").read_text(encoding="utf-8")))
+
+
+def read_problem(split: Path) -> Problem:
+    """Return the problem that the split stage wrote."""
+    return Problem.from_json(json.loads((split / "problem.json").read_text(encoding="utf-8")))
+
+
+def full_space(stage: Stage) -> SearchSpace:
+    """Return the space as params state it, without what can change nothing on such a table."""
+    params = stage.params
+    data = load(stage.path("data", "split"), stage.fingerprint, params.data.scaling, None)
+    return models.without_idle(search_space(params), data.inputs)
+
+
+def settings(params: Params, problem: Problem) -> Settings:
+    """Return how every network of this project is trained."""
+    return Settings(
+        epochs=params.train.epochs,
+        patience=params.train.patience,
+        gradient_clip=params.train.gradient_clip,
+        device=params.train.device,
+        metric=problem.metric,
+    )

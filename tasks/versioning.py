@@ -1,0 +1,209 @@
+"""All that Hone asks of DVC, so that work done outside `dvc repro` leaves what `dvc repro` would have left.
+
+Each function does what DVC 3.67 does at the same moment of a reproduction: `dvc.stage.Stage.reproduce` and `run`,
+`dvc.stage.run.run_stage`, `dvc.repo.reproduce`. DVC's errors leave here as UserErrors.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hone.errors import UserError
+
+
+def order(root: Path) -> list[str]:
+    """Return the names of the pipeline's stages in the order in which `dvc repro` takes them.
+
+    dvc.lock lists stages in the order of their first commit, so both doors must walk the same way.
+    """
+    with _repo(root) as repo:
+        return [stage.name for stage in _plan(repo) if not stage.is_data_source]
+
+
+def refresh(root: Path) -> list[str]:
+    """Bring the .dvc files of tracked inputs up to what is on disk; return those that had changed.
+
+    Raises UserError if a tracked file is gone.
+    """
+    with _repo(root) as repo:
+        changed = []
+        for stage in (stage for stage in _plan(repo) if stage.is_data_source):
+            missing = [str(out) for out in stage.outs if not out.exists]
+            if missing and not stage.frozen:
+                raise UserError(
+                    f"{missing[0]}: tracked by {stage.relpath} but not there; "
+                    "`dvc pull` or `dvc checkout` brings it back, `dvc remove` forgets it"
+                )
+            if stage.reproduce() is not None:
+                stage.dump(update_pipeline=False)
+                changed.append(str(stage.relpath))
+        return changed
+
+
+def stale(root: Path, name: str) -> str | None:
+    """Return why a stage must run, in a few words, or None if its outs are what its inputs call for."""
+    with _repo(root) as repo:
+        stage = _stage(repo, name)
+        status = stage.status()
+        if status and not any(out.hash_info for out in stage.outs):
+            return "it has not run yet"
+        return _reason(next(iter(status.values()))) if status else None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A stage that this process holds. inputs: hashes of what it depends on, when it was claimed."""
+
+    root: Path
+    name: str
+    inputs: dict[str, str] = field(repr=False)
+
+    def restore(self) -> bool:
+        """Return True if the stage's outs could be brought back from the cache or from the cache of runs.
+
+        If not, they are gone afterwards: a stage's function starts with none, through either door.
+        """
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        with _repo(self.root) as repo:
+            stage = _stage(repo, self.name)
+            stage.remove_outs(ignore_remove=False, force=False)
+            try:
+                repo.stage_cache.restore(stage)
+            except RunCacheNotFoundError:
+                return False
+            _save(stage)
+            return True
+
+    def commit(self) -> None:
+        """Certify what is on disk as the stage's outs, in dvc.lock and in both caches.
+
+        Call it right after the stage's function succeeded. Raises UserError, leaving dvc.lock as it was, if an
+        input was edited meanwhile: nobody could say which version of it the outs came from.
+        """
+        with _repo(self.root) as repo:
+            stage = _stage(repo, self.name)
+            now = _inputs(stage)
+            edited = sorted(key for key in now.keys() | self.inputs.keys() if now.get(key) != self.inputs.get(key))
+            if edited:
+                raise UserError(
+                    f"{', '.join(edited[:3])}: changed while {self.name} was running, so its results were not kept; "
+                    "run the same command again"
+                )
+            _save(stage)
+
+
+@contextlib.contextmanager
+def claim(root: Path, name: str) -> Iterator[Claim]:
+    """Hold a stage's files for this process, so that a `dvc repro` beside it says at once who is at work on them.
+
+    This is the lock that DVC itself holds while a stage's command runs. Raises UserError if another has it.
+    """
+    from dvc.rwlock import rwlock
+
+    with _repo(root) as repo:
+        stage = _stage(repo, name)
+        inputs = _inputs(stage)
+        reads = [dep.fs_path for dep in stage.deps]
+        writes = [out.fs_path for out in stage.outs]
+        folder, fs = repo.tmp_dir, repo.fs
+        hard = repo.config["core"].get("hardlink_lock", False)
+    # The command must be spelled as DVC spells it: its own calls from this process then count as the same holder.
+    hold = rwlock(folder, fs, " ".join(sys.argv), reads, writes, hard)
+    with _as_user_errors():
+        hold.__enter__()
+    try:
+        yield Claim(root, name, inputs)
+    finally:
+        hold.__exit__(None, None, None)
+
+
+def track(root: Path, path: Path) -> Path:
+    """Put a file inside the project under DVC, as `dvc add` does; return the path of its .dvc file."""
+    with _repo(root) as repo, repo.scm_context(quiet=True):
+        (stage,) = repo.add(str(path))
+        return Path(stage.path)
+
+
+@contextlib.contextmanager
+def _repo(root: Path) -> Iterator[Any]:
+    """Open the project, locked. DVC reads the working directory in places, so it is the root meanwhile."""
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # its progress is not the user's: he did not call it
+    with _as_user_errors(), contextlib.chdir(root):
+        from dvc.repo import Repo, lock_repo
+
+        with Repo(str(root)) as repo, lock_repo(repo), repo.scm_context(quiet=True):
+            yield repo
+
+
+@contextlib.contextmanager
+def _as_user_errors() -> Iterator[None]:
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.lock import LockError
+
+    try:
+        yield
+    except NotDvcRepoError as error:
+        raise UserError("no DVC project here; `git init` and `dvc init` make one, then try again") from error
+    except LockError as error:
+        raise UserError(f"DVC is at work in this project: {_flat(error)}") from error
+    except DvcException as error:
+        raise UserError(f"DVC: {_flat(error)}") from error
+
+
+def _flat(error: BaseException) -> str:
+    causes: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(causes) < 2:
+        causes.append(" ".join(str(cause).split()))
+        cause = cause.__cause__
+    return ": ".join(text for text in causes if text)
+
+
+def _plan(repo: Any) -> list[Any]:
+    from dvc.dvcfile import PROJECT_FILE
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    stages: list[Any] = plan_repro(get_active_graph(repo.index.graph), collect_stages(repo, [PROJECT_FILE]))
+    return stages
+
+
+def _stage(repo: Any, name: str) -> Any:
+    (stage,) = repo.stage.collect(name)
+    return stage
+
+
+def _save(stage: Any) -> None:
+    uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
+    stage.save(run_cache=not uncached)
+    stage.commit()
+    stage.dump(update_pipeline=False)
+
+
+def _inputs(stage: Any) -> dict[str, str]:
+    """Return a hash for each dependency, and the value itself for each of the params."""
+    found = {}
+    for dep in stage.deps:
+        hashed = dep.get_hash()
+        if isinstance(hashed.value, dict):
+            found.update({key: repr(value) for key, value in hashed.value.items()})
+        else:
+            found[str(dep)] = str(hashed.value)
+    return found
+
+
+def _reason(status: list[Any]) -> str:
+    """Return the most telling part of DVC's status of one stage: what it depends on, before what it wrote."""
+    words = []
+    for kind in ("changed deps", "changed outs"):
+        for entry in (entry[kind] for entry in status if isinstance(entry, dict) and kind in entry):
+            for path, what in entry.items():
+                words += [f"{key} {how}" for key, how in what.items()] if isinstance(what, dict) else [f"{path} {what}"]
+    words += [entry for entry in status if isinstance(entry, str)]
+    if words and all(word.endswith(" deleted") for word in words):
+        return "has no outs yet"
+    return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")

@@ -1,0 +1,183 @@
+"""Projects to run pipelines in: copies of this repository, small enough to finish in seconds."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks import pipeline
+
+ROOT = Path(__file__).parents[2]
+COPIED = (
+    "hone",
+    "tasks",
+    "flows",
+    "dvc.yaml",
+    "params.yaml",
+    "prefect.toml",
+    "requirements.lock",
+    ".gitignore",
+    ".dvcignore",
+)
+
+SMALL: dict[str, Any] = {
+    "data.source": "sklearn:wine",
+    "train.epochs": 9,
+    "train.patience": 4,
+    "baseline.networks": 2,
+    "budget.epochs": 120,
+    "search.random.epochs": 3,
+    "search.random.batch": 4,
+    "search.bayes.epochs": 4,
+    "search.bayes.batch": 4,
+    "search.hyperband.min_epochs": 3,
+    "search.hyperband.entrants": 2,
+    "search.hyperband.batch": 4,
+    "search.replay.finalists": 2,
+    "search.replay.seeds": 2,
+    "retrain.seeds": 2,
+    "evaluate.bootstrap": 100,
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project on disk, and the ways people use it."""
+
+    root: Path
+    environment: Mapping[str, str]
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project and return it with its output; fail the test if it fails."""
+        done = subprocess.run(
+            command, cwd=self.root, env=dict(self.environment), capture_output=True, text=True, timeout=600
+        )
+        if check and done.returncode:
+            pytest.fail(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            )
+        return done
+
+    def dvc(self, *arguments: str) -> str:
+        """Run a dvc command and return what it printed."""
+        return self.run("dvc", *arguments).stdout
+
+    def flow(self) -> str:
+        """Run the whole chain as a flow and return what it printed."""
+        return self.run("python", "-m", "flows.tune").stdout
+
+    def git(self, *arguments: str) -> str:
+        """Run a git command and return what it printed."""
+        return self.run("git", *arguments).stdout
+
+    def killed(self, *command: str, when: Any, after: float = 300) -> None:
+        """Run a command in a process group of its own and kill -9 the whole group as soon as `when()` holds."""
+        log = self.root / ".work" / "killed.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=self.root, env=dict(self.environment), stdout=output, stderr=output, start_new_session=True
+            )
+            deadline = time.monotonic() + after
+            try:
+                while not when():
+                    assert process.poll() is None, f"it ended before it could be killed:\n{log.read_text()[-3000:]}"
+                    assert time.monotonic() < deadline, f"nothing to kill it for:\n{log.read_text()[-3000:]}"
+                    time.sleep(0.01)
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Change params.yaml, by dotted key."""
+        path = self.root / "params.yaml"
+        content = yaml.safe_load(path.read_text())
+        for key, value in changes.items():
+            *sections, last = key.split(".")
+            section = content
+            for name in sections:
+                section = section[name]
+            section[last] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def hashes(self) -> dict[str, str]:
+        """Return a hash of every out of every stage."""
+        outs = [out for spec in pipeline.specs(self.root).values() for out in spec.outs]
+        assert all((self.root / out).exists() for out in outs), "an out is missing"
+        return {out: pipeline.hash_path(self.root / out) for out in outs}
+
+    def lock(self) -> dict[str, Any]:
+        """Return dvc.lock."""
+        return yaml.safe_load((self.root / "dvc.lock").read_text())
+
+    def journal(self, stage: str, study: str | None = None) -> list[str]:
+        """Return the lines of a stage's journal; none if it has not begun."""
+        files = sorted(self.root.glob(f".work/{stage}-*/{study or stage}.jsonl"))
+        return files[-1].read_text().splitlines() if files else []
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """The environment of every command; Prefect's database is shared, as making one takes 10 s."""
+    home = tmp_path_factory.mktemp("prefect")
+    bin_folder = Path(sys.executable).parent
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "HONE_"))},
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "PREFECT_HOME": str(home),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "COLUMNS": "160",
+    }
+
+
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory, environment):
+    """Return a function that makes a project, with params changed by dotted key, committed to git."""
+
+    def make(changes: Mapping[str, Any] | None = None, table: Any = None, name: str = "project") -> Project:
+        root = tmp_path_factory.mktemp(name)
+        for item in COPIED:
+            source = ROOT / item
+            if source.is_dir():
+                shutil.copytree(source, root / item, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(source, root / item)
+        (root / "data" / "raw").mkdir(parents=True)
+        shutil.copyfile(ROOT / "data" / "raw" / "README.md", root / "data" / "raw" / "README.md")
+        (root / ".dvc").mkdir()
+        for item in ("config", ".gitignore"):
+            shutil.copyfile(ROOT / ".dvc" / item, root / ".dvc" / item)
+        project = Project(root, environment)
+        project.change({**SMALL, **(changes or {})})
+        if table is not None:
+            table.to_csv(root / "data" / "raw" / "table.csv", index=False)
+        project.git("init", "-q")
+        if table is not None:
+            project.dvc("add", "-q", "data/raw/table.csv")
+        project.git("add", "-A")
+        project.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "a project")
+        return project
+
+    return make
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(path.read_text())

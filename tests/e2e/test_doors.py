@@ -1,0 +1,109 @@
+"""Both doors, any number of workers, killed or not: the same bytes, a true dvc.lock, and nothing done twice."""
+
+import json
+import shutil
+import time
+
+import pandas as pd
+import pytest
+
+from tasks import pipeline
+
+pytestmark = pytest.mark.e2e
+SEARCHES = ("search_random", "search_bayes", "search_hyperband")
+
+
+@pytest.fixture(scope="module")
+def by_flow(make_project):
+    project = make_project({"execution.workers": 1}, name="flow")
+    project.flow()
+    return project
+
+
+@pytest.fixture(scope="module")
+def by_dvc(make_project):
+    project = make_project({"execution.workers": 2}, name="dvc")
+    project.dvc("repro")
+    return project
+
+
+def test_both_doors_leave_the_same_files_with_one_worker_or_two(by_flow, by_dvc):
+    assert by_flow.hashes() == by_dvc.hashes()
+
+
+def test_both_doors_leave_the_same_lock_file(by_flow, by_dvc):
+    assert by_flow.lock() == by_dvc.lock()
+
+
+def test_after_a_flow_dvc_finds_nothing_to_do(by_flow):
+    started = time.monotonic()
+    assert "up to date" in by_flow.dvc("repro")
+    assert time.monotonic() - started < 30  # a retraining takes longer; how fast it is, is no matter for a test
+    assert "up to date" in by_flow.dvc("status")
+
+
+def test_after_dvc_a_flow_finds_nothing_to_do(by_dvc):
+    lock = (by_dvc.root / "dvc.lock").read_bytes()
+    output = by_dvc.flow()
+    assert "nothing to do" in output
+    assert (by_dvc.root / "dvc.lock").read_bytes() == lock
+    assert "up to date" in by_dvc.dvc("status")
+
+
+def test_git_sees_only_what_belongs_into_it(by_flow, by_dvc):
+    for project in (by_flow, by_dvc):
+        assert project.git("status", "--porcelain").split() == ["??", "dvc.lock"]
+
+
+def test_a_run_killed_in_every_search_stage_ends_in_the_same_bytes(make_project, by_flow):
+    project = make_project({"execution.workers": 3}, name="killed")
+    before: dict[str, list[str]] = {}
+    for stage in SEARCHES:
+        project.killed("python", "-m", "flows.tune", when=lambda stage=stage: len(project.journal(stage)) >= 5)
+        before[stage] = project.journal(stage)
+    project.flow()
+    assert project.hashes() == by_flow.hashes()
+    for stage in SEARCHES:
+        whole = [line for line in before[stage] if line.endswith("}")]
+        lines = project.journal(stage)
+        # What had been finished stands there still, and nothing was trained a second time.
+        assert lines[: len(whole)] == whole
+        numbers = [json.loads(line)["trial"]["number"] for line in lines]
+        assert sorted(numbers) == list(range(len(numbers)))
+
+
+def test_a_run_through_dvc_killed_in_the_middle_goes_on(make_project, by_flow):
+    project = make_project({"execution.workers": 2}, name="killed_dvc")
+    project.killed("dvc", "repro", when=lambda: len(project.journal("search_hyperband", "replay")) >= 2)
+    before = project.journal("search_hyperband", "replay")
+    project.dvc("repro")
+    assert project.hashes() == by_flow.hashes()
+    assert project.journal("search_hyperband", "replay")[: len(before)] == before
+
+
+def test_no_stage_before_evaluate_reads_the_sealed_rows(by_flow, tmp_path):
+    # Without the raw table and with nonsense in place of the test rows, all stages between give the same bytes.
+    copy = tmp_path / "copy"
+    shutil.copytree(by_flow.root, copy)
+    sealed = copy / "data" / "split" / "sealed" / "test.parquet"
+    rows = pd.read_parquet(sealed)
+    sealed.unlink()
+    rows.iloc[:, :] = rows.iloc[::-1, :].to_numpy()
+    rows.to_parquet(sealed)
+    shutil.rmtree(copy / "data" / "raw")
+    shutil.rmtree(copy / ".work")
+    project = type(by_flow)(copy, by_flow.environment)
+    stages = list(pipeline.specs(copy).values())
+    names = [spec.name for spec in stages]
+    between = stages[names.index("split") + 1 : names.index("evaluate")]
+    for spec in between:
+        for out in spec.outs:
+            path = copy / out
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        project.run("python", "-m", "tasks.run", spec.name)
+    expected = by_flow.hashes()
+    for spec in between:
+        for out in spec.outs:
+            assert pipeline.hash_path(copy / out) == expected[out], f"{out} depends on the sealed rows"
+    project.run("python", "-m", "tasks.run", "evaluate")
+    assert pipeline.hash_path(copy / "artifacts/evaluate/metrics.json") != expected["artifacts/evaluate/metrics.json"]

@@ -1,0 +1,102 @@
+"""DVC as its users know it: what a change makes stale, experiments, differences, plots, push and pull."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def project(make_project):
+    project = make_project(name="dvc")
+    project.dvc("repro")
+    project.git("add", "-A")
+    project.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "results")
+    return project
+
+
+def stale(project) -> list[str]:
+    """Return the stages that `dvc status` names; a stage below a stale one is named once its inputs change."""
+    return sorted(json.loads(project.dvc("status", "--json")))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "first"),
+    [
+        ("search.hyperband.reduction_factor", 2, ["search_hyperband"]),
+        ("search.bayes.outside", 0.25, ["search_bayes"]),
+        ("search.random.keep", 0.5, ["search_random"]),
+        ("evaluate.bootstrap", 200, ["evaluate"]),
+        ("report.title", "Ours", ["report"]),
+        ("execution.workers", 7, []),
+        ("tracking.experiment", "other", []),
+        ("schedule.cron", "5 4 * * *", []),
+    ],
+)
+def test_a_param_makes_stale_what_depends_on_it(project, key, value, first):
+    saved = (project.root / "params.yaml").read_bytes()
+    project.change({key: value})
+    try:
+        assert stale(project) == first
+    finally:
+        (project.root / "params.yaml").write_bytes(saved)
+
+
+@pytest.mark.parametrize(
+    ("file", "named", "unnamed"),
+    [
+        ("hone/search/hyperband.py", ["search_random", "search_bayes", "search_hyperband"], ["split", "retrain"]),
+        ("hone/training/loop.py", ["baseline", "search_random", "retrain"], ["ingest", "split"]),
+        ("hone/data/audit.py", ["split"], []),
+        ("tasks/report.py", ["report"], ["evaluate"]),
+        ("tasks/tracking/mlflow.py", [], ["ingest", "split", "search_random", "evaluate", "report"]),
+    ],
+)
+def test_an_edit_makes_stale_the_stages_that_use_it(project, file, named, unnamed):
+    path = project.root / file
+    saved = path.read_bytes()
+    path.write_bytes(saved + b"\n# edited\n")
+    try:
+        found = stale(project)
+    finally:
+        path.write_bytes(saved)
+    assert set(named) <= set(found)
+    assert not set(unnamed) & set(found)
+
+
+def test_an_experiment_reruns_from_hyperband_on_and_its_differences_show(project):
+    output = project.dvc("exp", "run", "-S", "search.hyperband.entrants=1")
+    assert "Stage 'search_random' didn't change" in output
+    assert "Stage 'search_bayes' didn't change" in output
+    assert "Running stage 'search_hyperband'" in output
+    params = json.loads(project.dvc("params", "diff", "--json"))
+    assert params["params.yaml"] == {"search.hyperband.entrants": {"old": 2, "new": 1, "diff": -1}}
+    metrics = json.loads(project.dvc("metrics", "diff", "--json"))
+    changed = metrics["artifacts/search_hyperband/metrics.json"]
+    assert {"old", "new"} <= set(changed["epochs"])
+    assert "entrants" in project.dvc("exp", "show", "--csv")
+    project.git("checkout", "-q", "--", ".")
+    project.dvc("checkout", "-q")
+    assert stale(project) == []
+
+
+def test_plots_are_drawn(project):
+    project.dvc("plots", "show")
+    page = (project.root / "dvc_plots" / "index.html").read_text()
+    assert "artifacts/search_bayes/history.csv" in page
+    assert "confusion" in page
+
+
+def test_push_clone_pull_repro_runs_nothing(project, tmp_path, environment):
+    remote, clone = tmp_path / "remote", tmp_path / "clone"
+    project.dvc("remote", "add", "-d", "--local", "here", str(remote))
+    project.dvc("push", "-q")
+    project.git("clone", "-q", str(project.root), str(clone))
+    other = type(project)(clone, environment)
+    other.dvc("remote", "add", "-d", "--local", "here", str(remote))
+    other.dvc("pull", "-q")
+    output = other.dvc("repro")
+    assert "Running" not in output
+    assert "up to date" in output
+    assert other.hashes() == project.hashes()

@@ -1,0 +1,252 @@
+"""Model families: their spaces, and the networks built from configs."""
+
+import json
+import math
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hone import models
+from hone.data.preprocessing import Arrays
+from hone.data.problem import Problem
+from hone.errors import UserError
+from hone.models import InputSpec, mlp
+from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
+from hone.space import Categorical
+
+FAMILIES = tuple(models.FAMILIES)
+INPUTS = InputSpec(3, (4, 30), 2, ((-1.0, 0.0, 1.0), (0.0, 1.0), (-2.0, -1.0, 0.5, 3.0)))
+BINARY = Problem(task="binary", target="y", metric="roc_auc", classes=("no", "yes"), positive_index=1)
+
+
+def rows(inputs: InputSpec, n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    columns = [torch.randint(0, size, (n, 1), generator=generator) for size in inputs.cardinalities]
+    x_cat = torch.cat(columns, 1) if columns else torch.empty(n, 0, dtype=torch.int64)
+    return torch.randn(n, inputs.n_num, generator=generator), x_cat
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_default_config_lies_in_its_space(family: str) -> None:
+    space = models.default_space(family)
+    assert space.contains(space.default)
+    assert space.default["embedding"] == "none"
+
+
+@pytest.mark.parametrize("embedding", ["none", "periodic", "piecewise_linear"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "inputs",
+    [INPUTS, InputSpec(2, (), 1, ((0.0, 1.0, 2.0),) * 2), InputSpec(0, (3,), 5, ()), InputSpec(0, (50, 1), 1, ())],
+    ids=["mixed", "numeric", "categorical", "large and empty categories"],
+)
+def test_outputs_are_finite_for_every_kind_of_table(family: str, embedding: str, inputs: InputSpec) -> None:
+    config = {**models.default_space(family).default, "embedding": embedding, "frequency_scale": 0.1}
+    outputs = models.build(family, config, inputs, seed=0)(*rows(inputs))
+    assert outputs.shape == (6, inputs.n_outputs)
+    assert outputs.isfinite().all()
+
+
+@pytest.mark.parametrize("embedding", ["none", "periodic", "piecewise_linear"])
+def test_every_input_column_reaches_the_outputs(embedding: str) -> None:
+    config = {**models.default_space("mlp").default, "embedding": embedding, "frequency_scale": 0.1}
+    model = models.build("mlp", config, INPUTS, seed=0).eval()
+    x_num, _ = rows(INPUTS)
+    x_cat = torch.ones(6, 2, dtype=torch.int64)
+    before = model(x_num, x_cat)
+    for column in range(INPUTS.n_num):
+        moved = x_num.clone()
+        moved[:, column] += 0.5
+        assert not torch.allclose(model(moved, x_cat), before)
+    for column in range(2):
+        moved = x_cat.clone()
+        moved[:, column] = 2
+        assert not torch.allclose(model(x_num, moved), before)
+
+
+def test_equal_seeds_give_equal_weights_and_leave_the_global_generator_alone() -> None:
+    config = models.default_space("mlp").default
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = models.build("mlp", config, INPUTS, seed=1).state_dict()
+    assert torch.equal(torch.rand(3), expected)
+    again, other = (models.build("mlp", config, INPUTS, seed=seed).state_dict() for seed in (1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_the_config_shapes_the_mlp() -> None:
+    config = {**models.default_space("mlp").default, "n_layers": 3, "units_1": 20, "units_2": 30, "units_3": 40}
+    layers = [m for m in models.build("mlp", config, INPUTS, seed=0).modules() if isinstance(m, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == [20, 30, 40, 2]
+
+
+def test_layers_beyond_the_named_ones_are_as_wide_as_the_last() -> None:
+    config = {**models.default_space("mlp").default, "n_layers": mlp.MOST_LAYERS + 2, "units_2": 50}
+    layers = [m for m in models.build("mlp", config, INPUTS, seed=0).modules() if isinstance(m, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == [128, *[50] * (mlp.MOST_LAYERS + 1), 2]
+
+
+def test_small_categories_are_one_hot_and_large_ones_embedded_and_code_0_is_neutral() -> None:
+    large = ONE_HOT_UP_TO + 1
+    features = Features(InputSpec(1, (3, large, 4), 2, ((0.0, 1.0),)), {"embedding": "none"})
+    x_cat = torch.tensor([[0, 0, 0], [1, 1, 3], [2, large - 1, 1]])
+    out = features(torch.tensor([[7.0], [8.0], [9.0]]), x_cat)
+    assert out.shape == (3, features.width)
+    one_hot = torch.tensor([[0, 0, 0, 0, 0], [1, 0, 0, 0, 1], [0, 1, 1, 0, 0]])
+    assert torch.equal(out[:, 1:6], one_hot.float())
+    assert torch.equal(out[0, 6:], torch.zeros(features.width - 6))
+    assert out[1:, 6:].abs().sum(1).gt(0).all()
+
+
+def test_numeric_embeddings_give_each_column_its_own_vector() -> None:
+    for embedding in ("periodic", "piecewise_linear"):
+        features = Features(
+            InputSpec(3, (), 2, ((0.0, 1.0, 2.0),) * 3), {"embedding": embedding, "frequency_scale": 0.1}
+        )
+        assert features(*rows(InputSpec(3, (), 2, ()))).shape == (6, 3 * EMBEDDING_SIZE)
+
+
+def test_inputs_are_read_off_the_training_rows_and_survive_json() -> None:
+    rng = np.random.default_rng(0)
+    x_num = np.stack([rng.normal(size=200), np.full(200, 3.0), rng.integers(0, 2, 200)], 1).astype(np.float32)
+    arrays = Arrays(x_num, np.zeros((200, 1), dtype=np.int64), np.zeros(200, dtype=np.int64))
+    inputs = models.inputs_of(arrays, BINARY, [5])
+    assert (inputs.n_num, inputs.cardinalities, inputs.n_outputs) == (3, (5,), 2)
+    assert inputs.bins[0][0] == x_num[:, 0].min()
+    assert inputs.bins[0][-1] == x_num[:, 0].max()
+    assert inputs.bins[2] == (0.0, 1.0)
+    assert all(len(edges) >= 2 and list(edges) == sorted(set(edges)) for edges in inputs.bins)
+    assert InputSpec.from_json(json.loads(json.dumps(inputs.to_json()))) == inputs
+    regression = Problem(task="regression", target="y", metric="rmse")
+    assert models.inputs_of(arrays, regression, []).n_outputs == 1
+
+
+def test_idle_hyperparameters_leave_the_space_with_their_children() -> None:
+    space = models.default_space("mlp")
+    regression = models.without_idle(space, InputSpec(2, (), 1, ((0.0, 1.0),) * 2))
+    assert set(space.names) - set(regression.names) == {"label_smoothing"}
+    categorical = models.without_idle(space, InputSpec(0, (3,), 2, ()))
+    assert set(space.names) - set(categorical.names) == {"embedding", "frequency_scale"}
+    assert models.without_idle(space, INPUTS) == space
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ("mlq", ["'mlq'", "did you mean 'mlp'", "package.module:factory"]),
+        ("zzz", ["'zzz'", "mlp, resnet"]),
+        ("no_such_package.nets:make", ["no_such_package.nets", "cannot import"]),
+        ("hone_test_nets:absent", ["'absent'", "hone_test_nets"]),
+        ("hone_test_nets:", ["hone_test_nets"]),
+        (":make", ["':make'", "cannot import"]),
+        ("hone_test_nets:number", ["'number'"]),
+        ("hone_test_nets:no_module", ["hone_test_nets:no_module", "returned int", "torch.nn.Module"]),
+        ("hone_test_nets:raises", ["hone_test_nets:raises", "RuntimeError: out of ideas"]),
+        ("hone_test_nets:wrong_shape", ["hone_test_nets:wrong_shape", "(4, 7)", "(4, 3)"]),
+        ("hone_test_nets:bad_space", ["hone_test_nets:bad_space", "search.space.depth", "low 5"]),
+        ("hone_test_nets:no_space", ["hone_test_nets:no_space", "dict"]),
+        ("hone_test_broken:make", ["hone_test_broken", "SyntaxError"]),
+    ],
+)
+def test_a_family_that_cannot_be_used_is_named_with_the_reason(nets: Path, family: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        models.check_family(family)
+    assert all(word in str(caught.value) for word in ["model.family", *words]), str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_a_factory_brings_its_network_and_its_space(nets: Path) -> None:
+    models.check_family("hone_test_nets:good")
+    space = models.default_space("hone_test_nets:good")
+    assert {"learning_rate", "batch_size", "optimizer", "schedule"} < set(space.names)
+    assert space.domains["depth"] == space.merged({"depth": {"type": "int", "low": 1, "high": 3}}).domains["depth"]
+    assert space.domains["kind"] == Categorical(("a", "b"))
+    assert space.default["depth"] == 2
+    assert "only_b" not in space.default
+    assert "only_b" in space.active({**space.default, "kind": "b"})
+    model = models.build("hone_test_nets:good", {**space.default, "depth": 3}, INPUTS, seed=0)
+    assert len(model.stack) == 3  # type: ignore[arg-type]
+    assert model(*rows(INPUTS)).shape == (6, 2)
+    again = models.build("hone_test_nets:good", {**space.default, "depth": 3}, INPUTS, seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_a_module_class_without_a_space_is_tuned_over_the_training_hyperparameters(nets: Path) -> None:
+    models.check_family("hone_test_nets:Plain")
+    names = models.default_space("hone_test_nets:Plain").names
+    assert "learning_rate" in names
+    assert "n_layers" not in names
+
+
+def test_periodic_frequencies_start_at_their_scale() -> None:
+    inputs = InputSpec(200, (), 2, ((0.0, 1.0, 2.0),) * 200)
+    features = Features(inputs, {"embedding": "periodic", "frequency_scale": 0.5})
+    (weight,) = [p for name, p in features.named_parameters() if "periodic" in name]
+    # 3200 draws from a normal cut at 3 sigma: its standard deviation is 0.987 sigma, with an error of about 0.006.
+    assert math.isclose(float(weight.detach().std()), 0.5 * 0.987, abs_tol=0.04)
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the import path with factories, good and bad."""
+    (tmp_path / "hone_test_broken.py").write_text("def make(:\n")
+    (tmp_path / "hone_test_nets.py").write_text(
+        textwrap.dedent("""
+            from torch import nn
+
+            number = 3
+
+            class Net(nn.Module):
+                def __init__(self, inputs, depth, n_outputs):
+                    super().__init__()
+                    self.stack = nn.ModuleList(nn.Linear(inputs.n_num, inputs.n_num) for _ in range(depth))
+                    self.head = nn.Linear(inputs.n_num, n_outputs)
+
+                def forward(self, x_num, x_cat):
+                    for layer in self.stack:
+                        x_num = layer(x_num).relu()
+                    return self.head(x_num)
+
+            class Plain(Net):
+                def __init__(self, inputs, config):
+                    super().__init__(inputs, 1, inputs.n_outputs)
+
+            def good(inputs, config):
+                return Net(inputs, config["depth"], inputs.n_outputs)
+
+            good.space = {
+                "depth": {"type": "int", "low": 1, "high": 3, "default": 2},
+                "kind": ["a", "b"],
+                "only_b": {"type": "float", "low": 0.1, "high": 1, "log": True, "when": {"kind": ["b"]}},
+            }
+
+            def no_module(inputs, config):
+                return 3
+
+            def raises(inputs, config):
+                raise RuntimeError("out of ideas")
+
+            def wrong_shape(inputs, config):
+                return Net(inputs, 1, 7)
+
+            def bad_space(inputs, config):
+                return Net(inputs, 1, inputs.n_outputs)
+
+            bad_space.space = {"depth": {"type": "int", "low": 5, "high": 3}}
+
+            def no_space(inputs, config):
+                return Net(inputs, 1, inputs.n_outputs)
+
+            no_space.space = [1]
+        """)
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("hone_test_nets", "hone_test_broken"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path

@@ -1,0 +1,53 @@
+"""Workers compute on one thread, and never outlive the process that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+from tasks.executors import WorkerPool, count
+
+
+def threads() -> tuple[int, str | None]:
+    import torch
+
+    return torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+
+
+def test_a_worker_computes_on_one_thread():
+    pool = WorkerPool(1)
+    try:
+        assert pool.submit(threads).result() == (1, "1")
+    finally:
+        pool.shutdown()
+
+
+def test_auto_is_one_worker_for_each_core_this_process_may_use():
+    assert count("auto") == len(os.sched_getaffinity(0))
+    assert count(3) == 3
+
+
+def test_workers_die_with_a_parent_that_is_killed():
+    code = (
+        "from tasks.executors import WorkerPool\n"
+        "import time\n"
+        "if __name__ == '__main__':\n"
+        "    pool = WorkerPool(2)\n"
+        "    [f.result() for f in [pool.submit(time.sleep, 0.1) for _ in range(4)]]\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout.readline() == "ready\n"
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert len(children) >= 2
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline, "workers outlived their parent"
+        time.sleep(0.1)

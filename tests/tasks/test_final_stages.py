@@ -1,0 +1,436 @@
+"""Baseline, retrain, evaluate and report, on small tables with small networks and hand-made search results."""
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hone import metrics
+from hone.data.problem import Problem
+from hone.errors import UserError
+from hone.evaluation import bootstrap
+from hone.search.replay import winner
+from hone.trial import Config, Result, State, Trial
+from tasks import baseline, evaluate, files, ingest, report, retrain, split, trials
+from tasks.params import parse_params, search_space
+from tasks.reporting import NullReporter
+from tasks.stage import Stage
+from tasks.tracking.entry import Entry, NullTracker
+
+NASTY = "<script>alert('&')</script>"
+DIVERGES = {"learning_rate": 1e30, "optimizer": "sgd", "momentum": 0.9}
+
+
+class Listener(NullReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, list[list[str]]] = {}
+        self.messages: list[str] = []
+        self.warnings: list[str] = []
+
+    def table(self, title, columns, rows) -> None:
+        self.tables[title] = [list(columns), *(list(row) for row in rows)]
+
+    def message(self, text) -> None:
+        self.messages.append(text)
+
+    def warning(self, text) -> None:
+        self.warnings.append(text)
+
+
+class LastFirst(Executor):
+    """Starts nothing before a result is wanted, and then does what was submitted in reverse."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future, Any]] = []
+
+    def submit(self, function, /, *args, **kwargs):
+        pool = self
+
+        class Wanted(Future):
+            def result(self, timeout=None):
+                while pool.waiting:
+                    future, work = pool.waiting.pop()
+                    future.set_result(work())
+                return super().result(timeout)
+
+        future = Wanted()
+        self.waiting.append((future, lambda: function(*args, **kwargs)))
+        return future
+
+
+class Collector(NullTracker):
+    """Keeps its entries."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def log(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+
+def table(task: str, n: int = 150) -> pd.DataFrame:
+    """Return rows whose target follows from a number and a category; labels and names are as nasty as they come."""
+    generator = np.random.default_rng(0)
+    size, kind = generator.normal(size=n), generator.choice(["a", "b", "c"], n)
+    signal = size + (kind == "b") + 0.3 * generator.normal(size=n)
+    labels = {"binary": ["no", NASTY], "multiclass": ["<b>low</b>", NASTY, "1"]}
+    target = 50 + 10 * signal
+    if task != "regression":
+        cuts = [0.5] if task == "binary" else [0.0, 1.0]
+        target = np.array(labels[task], dtype=object)[np.digitize(signal, cuts)]
+    noise = {f"noise {NASTY}": generator.normal(size=n), "family": np.arange(n) // 5}
+    return pd.DataFrame({"size": size, "kind": kind, **noise, "target": target})
+
+
+def make(root: Path, executor: Executor, task: str, **changed: Any) -> Stage:
+    """Return a stage of a new project that has been split, with the search's outs in place."""
+    (root / "data" / "raw").mkdir(parents=True)
+    table(task).to_csv(root / "data" / "raw" / "table.csv", index=False)
+    content = {
+        "data": {"source": "data/raw/table.csv", "target": "target"},
+        "train": {"epochs": 4},
+        "search": {"random": {"epochs": 2}, "bayes": {"epochs": 2}, "hyperband": {"min_epochs": 2}},
+        "baseline": {"networks": 2},
+        "retrain": {"seeds": 2},
+        "evaluate": {"bootstrap": 100},
+        "report": {"title": f"Title {NASTY}"},
+        **changed,
+    }
+    stage = Stage(
+        name="ingest",
+        root=root,
+        params=parse_params(content),
+        fingerprint=hashlib.sha256(str(root).encode()).hexdigest(),
+        pipeline="p" * 64,
+        executor=executor,
+        tracker=NullTracker(),
+        reporter=NullReporter(),
+    )
+    ingest.run(stage)
+    split.run(replace(stage, name="split"))
+    return stage
+
+
+def search(stage: Stage, default: Config | None = None, tuned: Config | None = None) -> None:
+    """Write what the search stages write; scores are made up, configs are from the space."""
+    problem = Problem.from_json(files.read_json(stage.path("data", "split", "problem.json")))
+    space = search_space(stage.params)
+    generator = np.random.default_rng(0)
+    default = default or space.default
+    tuned = tuned or {**default, "learning_rate": 0.01}
+    artifacts = stage.path("artifacts")
+    for study in ("search_random", "search_bayes", "search_hyperband"):
+        results = []
+        for number in range(12):
+            config = space.decode(generator.random(space.dimension))
+            trial = Trial(study=study, number=number, generation=0, config=config, resource=4)
+            curve = tuple(
+                metrics.objective(problem.metric, 0.7 + 0.01 * epoch + 0.1 * generator.random()) for epoch in range(4)
+            )
+            results.append(Result(trial=trial, state=State.COMPLETE, objective=min(curve), curve=curve, cost=4.0))
+        results[5] = Result(trial=results[5].trial, state=State.DIVERGED, cost=1.0, error=f"diverged {NASTY}")
+        trials.write(artifacts / study / "trials.parquet", results, problem.metric)
+        change = {
+            "name": "learning_rate",
+            "before": "0.0001 to 0.1",
+            "after": "0.001 to 0.1",
+            "reason": f"because {NASTY}",
+        }
+        files.write_json(artifacts / study / "space.json", {"space": space.to_json(), "changes": [change]})
+    replays = []
+    for number in range(6):
+        trial = Trial(
+            study="replay",
+            number=number,
+            generation=0,
+            config=tuned if number < 3 else default,
+            resource=4,
+            replicate=number % 3 + 1,
+            origin="replay",
+        )
+        value = metrics.objective(problem.metric, (0.9 if number < 3 else 0.8) + 0.01 * (number % 3))
+        replays.append(
+            Result(trial=trial, state=State.COMPLETE, objective=value, curve=(value,) * 4, best_epoch=3, cost=4.0)
+        )
+    trials.write(artifacts / "search_hyperband" / "replay.parquet", replays, problem.metric)
+
+    def described(score: Any) -> dict[str, Any]:
+        value = metrics.value(problem.metric, score.mean)
+        return {
+            "config": score.config,
+            "value": value,
+            "std": score.std,
+            "n": score.n,
+            "n_failed": 0,
+            "epochs": score.epochs,
+        }
+
+    scores = {json.dumps(score.config): described(score) for score in winner((tuned, default), replays)}
+    first, second = scores[json.dumps(tuned)], scores[json.dumps(default)]
+    edge = {
+        "name": "dropout",
+        "value": 0.5,
+        "side": "high",
+        "bound": 0.5,
+        "message": f"search.space.dropout.high: {NASTY}",
+    }
+    content = {**first, "family": "mlp", "metric": problem.metric, "edges": [edge], "default": second}
+    files.write_json(artifacts / "search_hyperband" / "winner.json", {**content, "standings": [first, second]})
+
+
+def run(stage: Stage, name: str) -> Listener:
+    """Run a stage and return what it said."""
+    listener = Listener()
+    module = {"baseline": baseline, "retrain": retrain, "evaluate": evaluate, "report": report}[name]
+    module.run(replace(stage, name=name, reporter=listener))
+    return listener
+
+
+def hashes(root: Path) -> dict[str, str]:
+    """Return the hash of every file below artifacts."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((root / "artifacts").rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, executor: Executor) -> Any:
+    """Return a project in which the final stages have run, and what they said."""
+    grouped = {"split": {"method": "grouped", "group": "family"}} if request.param == "binary" else {}
+    stage = make(tmp_path_factory.mktemp(request.param), executor, request.param, **grouped)
+    search(stage)
+    return stage, {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+
+
+def problem_of(stage: Stage) -> Problem:
+    return Problem.from_json(files.read_json(stage.path("data", "split", "problem.json")))
+
+
+def test_every_baseline_has_every_metric_that_fits_and_no_time(finished: Any) -> None:
+    stage, said = finished
+    found, problem = files.read_json(stage.path("artifacts/baseline/metrics.json")), problem_of(stage)
+    fitting = {name for name, metric in metrics.METRICS.items() if problem.task in metric.tasks}
+    for model in ("dummy", "linear", "boosting", "network"):
+        assert set(found[model]) == fitting
+    assert found["network_runs"] == 2
+    assert "second" not in json.dumps(found)
+    (rows,) = said["baseline"].tables.values()
+    assert [row[0] for row in rows] == ["model", "dummy", "linear", "boosting", "network, defaults (mean of 2)"]
+    assert rows[0][-1] == "time"
+    better = metrics.objective(problem.metric, found["linear"][problem.metric])
+    assert better < metrics.objective(problem.metric, found["dummy"][problem.metric])
+
+
+def test_the_seconds_of_baselines_go_to_the_tracker(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "regression", baseline={"networks": 1})
+    tracker = Collector()
+    baseline.run(replace(stage, name="baseline", tracker=tracker))
+    (entry,) = tracker.entries
+    assert entry.key == f"{stage.pipeline}/baseline"
+    names = ["seconds.boosting", "seconds.dummy", "seconds.linear", "seconds.network"]
+    assert sorted(name for name, _, _ in entry.metrics) == names
+
+
+def test_the_stages_write_the_same_bytes_in_another_place_and_whichever_training_ends_first(
+    finished: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stage, _ = finished
+    before = hashes(stage.root)
+    other = make(
+        tmp_path_factory.mktemp("other"),
+        LastFirst(),
+        problem_of(stage).task,
+        split=stage.params.split.model_dump(),
+    )
+    search(other)
+    for name in ("baseline", "retrain", "evaluate", "report"):
+        run(other, name)
+    assert hashes(other.root) == before
+
+
+def test_retrain_writes_as_many_networks_as_seeds_for_both_configs(finished: Any) -> None:
+    stage, _ = finished
+    for folder in ("model", "defaults"):
+        assert files.read_json(stage.path("artifacts/retrain", folder, "model.json"))["n_networks"] == 2
+    found = files.read_json(stage.path("artifacts/retrain/metrics.json"))
+    assert found["model"] == {"networks": 2, "diverged": 0, "epochs": 3}
+    parts = [pd.read_parquet(stage.path("data/split", f"{name}.parquet")) for name in ("train", "validation")]
+    assert found["rows"] == sum(map(len, parts))
+
+
+def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -> None:
+    stage, _ = finished
+    problem = problem_of(stage)
+    table = pd.read_parquet(stage.path("artifacts/evaluate/predictions.parquet"))
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    test = pd.read_parquet(stage.path("data/split/sealed/test.parquet"))
+    assert table["actual"].tolist() == test["target"].tolist()
+    assert found["n_rows"] == len(test)
+    if problem.classes is None:
+        error = table["actual"] - table["prediction"]
+        assert found["tuned"]["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
+    else:
+        columns = [f"probability_{label}" for label in problem.classes]
+        assert found["tuned"]["accuracy"] == pytest.approx((table["actual"] == table["prediction"]).mean())
+        assert np.allclose(table[columns].sum(axis=1), 1)
+    for name, gain in found["gain"].items():
+        sign = 1 if metrics.METRICS[name].larger_is_better else -1
+        assert gain == pytest.approx(sign * (found["tuned"][name] - found["defaults"][name]))
+        low, high = found["intervals"]["gain"][name]
+        assert low <= high
+        for model in ("tuned", "defaults"):
+            low, high = found["intervals"][model][name]
+            assert low <= found[model][name] <= high or name in ("r2", "log_loss", "roc_auc", "average_precision")
+
+
+def test_which_plots_there_are_depends_on_the_task_alone(finished: Any) -> None:
+    stage, _ = finished
+    names = sorted(path.name for path in stage.path("artifacts/evaluate/plots").iterdir())
+    expected = ["calibration.csv", "confusion.csv", "precision_recall.csv", "roc.csv"]
+    problem = problem_of(stage)
+    assert names == (["residuals.csv"] if problem.classes is None else expected)
+    if problem.classes is not None:
+        confusion = pd.read_csv(stage.path("artifacts/evaluate/plots/confusion.csv"), dtype=str)
+        assert list(confusion.columns) == ["actual", "predicted"]
+        assert set(confusion["actual"]) <= {str(label) for label in problem.classes}
+
+
+def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) -> None:
+    stage, _ = finished
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    said = any("drawing whole groups" in sentence for sentence in found["findings"])
+    assert said == (stage.params.split.method == "grouped")
+    if said:
+        rows, table = (
+            pd.read_parquet(stage.path(name))
+            for name in ("data/split/sealed/test.parquet", "artifacts/evaluate/predictions.parquet")
+        )
+        right = (table["actual"] == table["prediction"]).to_numpy()
+        groups = rows["family"].to_numpy()
+        seed = evaluate.derive(stage.params.seed, "evaluate")
+        drawn = [
+            right @ counts / counts.sum() for counts in bootstrap.resamples(len(rows), 100, seed, groups.astype(str))
+        ]
+        assert found["intervals"]["tuned"]["accuracy"] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist())
+
+
+def test_the_last_table_compares_defaults_tuned_and_baselines_and_says_where_to_look(finished: Any) -> None:
+    _, said = finished
+    tables, messages = said["evaluate"].tables, said["evaluate"].messages
+    sealed, validation = tables.values()
+    assert sealed[0] == ["metric", "defaults", "tuned", "gain"]
+    assert re.fullmatch(r"[−\d.]+ \[[−\d.]+, [−\d.]+\]", sealed[1][2])
+    models = ["model", "dummy", "linear", "boosting", "network, defaults", "network, tuned"]
+    assert [row[0] for row in validation] == models
+    assert any("artifacts/report/report.html" in message for message in messages)
+    assert any("search.space.dropout.high" in message for message in messages)
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch or run, and what it would show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.ids: list[str] = []
+        self.scripts = 0
+        self.text = ""
+        self._raw = False
+
+    def handle_starttag(self, tag, attributes) -> None:
+        self._raw = tag in ("script", "style")
+        self.scripts += tag == "script"
+        for name, value in attributes:
+            if name in ("src", "href", "data", "srcset") and not str(value).startswith("#"):
+                self.fetched.append(str(value))
+            if name == "id":
+                self.ids.append(str(value))
+            assert not name.startswith("on")
+
+    def handle_endtag(self, tag) -> None:
+        self._raw = False
+
+    def handle_data(self, data) -> None:
+        if not self._raw:
+            self.text += data
+
+
+def read_page(stage: Stage) -> Page:
+    page = Page()
+    page.feed(stage.path("artifacts/report/report.html").read_text(encoding="utf-8"))
+    return page
+
+
+def test_the_report_fetches_nothing_and_has_every_section_once(finished: Any) -> None:
+    page = read_page(finished[0])
+    assert page.fetched == []
+    assert len(page.ids) == len(set(page.ids))
+    sections = ["result", "baselines", "search", "learning", "importance", "narrowing", "winner", "test", "audit"]
+    assert set(sections) <= set(page.ids)
+    assert {"figure-search", "figure-learning", "figure-importance", "figure-parallel"} <= set(page.ids)
+
+
+def test_nothing_from_the_data_becomes_markup(finished: Any) -> None:
+    stage, _ = finished
+    content = stage.path("artifacts/report/report.html").read_text(encoding="utf-8")
+    page = read_page(stage)
+    assert NASTY not in content
+    assert "<b>low" not in content
+    assert page.text.count(NASTY) >= 5  # the title twice, reasons, errors, the edge: shown as they are
+    assert page.scripts == 2 * len([name for name in page.ids if name.startswith("figure-")]) + 1 or (
+        page.scripts == len([name for name in page.ids if name.startswith("figure-")]) + 1
+    )
+
+
+def test_the_report_says_what_evaluate_found(finished: Any) -> None:
+    stage, _ = finished
+    text = " ".join(read_page(stage).text.split())
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    for sentence in found["findings"]:
+        assert html.unescape(sentence) in text
+    for name in ("0.001 to 0.1", "winner", "gradient boosting", "SHA-256"):
+        assert name in text
+
+
+def test_a_tuned_config_that_always_diverges_is_the_users_to_mend(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "regression")
+    default = search_space(stage.params).default
+    search(stage, tuned={**default, **DIVERGES})
+    with pytest.raises(UserError, match=r"retrain: all 2 trainings of the tuned config failed.*not finite"):
+        run(stage, "retrain")
+
+
+def test_defaults_that_always_diverge_cost_the_gain_and_nothing_else(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "regression")
+    default = search_space(stage.params).default
+    search(stage, tuned=default, default={**default, **DIVERGES})
+    run(stage, "baseline")
+    warnings = run(stage, "retrain").warnings
+    assert len(warnings) == 2
+    assert all("seed" in warning and "the default config" in warning for warning in warnings)
+    run(stage, "evaluate")
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    assert "gain" not in found
+    assert "diverged with every seed" in found["findings"][0]
+    run(stage, "report")
+    assert "diverged with every seed" in read_page(stage).text

@@ -1,0 +1,298 @@
+"""The model folder: equal bytes, equal predictions, nothing that could run code; and the same model in MLflow."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from hone.errors import UserError
+from tasks import model_store, pyfunc
+from tests.tasks import small_model
+from tests.tasks.small_model import TARGETS, features, raw_rows, strange_rows
+
+REPOSITORY = Path(__file__).parents[2]
+TASKS = tuple(TARGETS)
+MINE = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, n_num, n_outputs):
+        super().__init__()
+        self.linear = nn.Linear(n_num, n_outputs)
+
+    def forward(self, x_num, x_cat):
+        return self.linear(x_num)
+
+
+def make(inputs, config):
+    return Net(inputs.n_num, inputs.n_outputs)
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_equal_models_are_equal_bytes_in_any_process(tmp_path: Path) -> None:
+    for task in TASKS:
+        small_model.write(tmp_path / "here" / task, task)
+    script = (
+        "from pathlib import Path; from tests.tasks import small_model as s\n"
+        "for task in s.TARGETS: s.write(Path('there', task), task)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "7"}
+    time.sleep(max(0.0, 2 - time.time() % 2))  # a zip file's times have steps of two seconds
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    for task in TASKS:
+        assert set(contents(tmp_path / "here" / task)) == {"model.safetensors", "preprocess.skops", "model.json"}
+        assert contents(tmp_path / "here" / task) == contents(tmp_path / "there" / task)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_loaded_model_saves_to_the_same_bytes(tmp_path: Path, task: str) -> None:
+    small_model.write(tmp_path / "a", task)
+    loaded = model_store.load(tmp_path / "a")
+    description = json.loads((tmp_path / "a" / "model.json").read_text())
+    _, inputs = small_model.fitted(task)
+    model_store.save(
+        tmp_path / "b",
+        networks=[network.state_dict() for network in loaded.networks],
+        family=description["family"],
+        config=description["config"],
+        inputs=inputs,
+        preprocessor=loaded.preprocessor,
+    )
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+@pytest.mark.parametrize("family", ["mlp", "resnet"])
+@pytest.mark.parametrize("task", TASKS)
+def test_a_loaded_model_predicts_as_the_one_that_was_saved(tmp_path: Path, task: str, family: str) -> None:
+    small_model.write(tmp_path, task, family=family, networks=1)
+    loaded = model_store.load(tmp_path)
+    fresh = replace(loaded, preprocessor=small_model.fitted(task)[0])
+    rows = strange_rows(task)
+    np.testing.assert_array_equal(loaded.proba(rows), fresh.proba(rows))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_networks_are_averaged(tmp_path: Path, task: str) -> None:
+    model = model_store.load(small_model.write(tmp_path, task, networks=3))
+    rows = strange_rows(task)
+    alone = [replace(model, networks=(network,)).proba(rows) for network in model.networks]
+    assert not np.array_equal(alone[0], alone[1])
+    np.testing.assert_array_equal(model.proba(rows), np.mean(alone, axis=0))
+
+
+def test_classes_are_predicted_by_name_with_a_probability_each(tmp_path: Path) -> None:
+    rows = strange_rows("multiclass").set_index(pd.Index(range(100, 112)))
+    table = model_store.load(small_model.write(tmp_path, "multiclass")).predict(rows)
+    assert list(table.columns) == ["prediction", "probability_a", "probability_b", "probability_c"]
+    assert list(table.index) == list(rows.index)
+    np.testing.assert_allclose(table.iloc[:, 1:].sum(axis=1), 1)
+    assert (table["prediction"] == table.iloc[:, 1:].idxmax(axis=1).str.removeprefix("probability_")).all()
+
+
+def test_a_value_is_predicted_in_the_targets_units(tmp_path: Path) -> None:
+    model = model_store.load(small_model.write(tmp_path, "regression"))
+    table = model.predict(strange_rows("regression"))
+    assert list(table.columns) == ["prediction"]
+    assert abs(table["prediction"].mean() - raw_rows()["price"].mean()) < 2 * raw_rows()["price"].std()
+
+
+def test_no_rows_give_no_predictions(tmp_path: Path) -> None:
+    model = model_store.load(small_model.write(tmp_path, "binary"))
+    assert model.predict(strange_rows("binary").head(0)).shape == (0, 3)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    model = model_store.load(small_model.write(tmp_path, "binary"))
+    with pytest.raises(UserError, match="'town'"):
+        model.predict(strange_rows("binary").drop(columns="town"))
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "preprocess.skops"])
+def test_a_folder_that_lacks_a_file_holds_no_model(tmp_path: Path, name: str) -> None:
+    (small_model.write(tmp_path, "binary") / name).unlink()
+    with pytest.raises(UserError, match=name):
+        model_store.load(tmp_path)
+
+
+def test_a_preprocessor_of_unknown_types_is_refused(tmp_path: Path) -> None:
+    from skops.io import dump
+
+    class Stranger(LogisticRegression):
+        pass
+
+    small_model.write(tmp_path, "binary")
+    dump({"numeric": Stranger()}, tmp_path / "preprocess.skops")
+    with pytest.raises(UserError, match="Stranger"):
+        model_store.load(tmp_path)
+
+
+def test_importing_the_store_does_not_import_mlflow_or_skops() -> None:
+    script = "import sys, tasks.model_store; assert not {'mlflow', 'skops'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=REPOSITORY)
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
+    """Return (task, model folder, MLflow model folder)."""
+    folder = tmp_path_factory.mktemp("packed")
+    model = small_model.write(folder / "model", request.param)
+    pyfunc.save(folder / "pyfunc", model, features(raw_rows(), request.param), root=REPOSITORY)
+    return request.param, model, folder / "pyfunc"
+
+
+@pytest.mark.parametrize("rows", ["strange", "whole", "no_numbers"])
+def test_mlflow_predicts_the_same_bits_on_raw_rows(packed: tuple[str, Path, Path], rows: str) -> None:
+    import mlflow.pyfunc
+
+    task, model, folder = packed
+    table = strange_rows(task) if rows == "strange" else raw_rows(2)  # targets and all: more columns than are needed
+    if rows == "no_numbers":
+        table = table.assign(rooms=None, size=float("nan"), town=float("nan"))
+    found = mlflow.pyfunc.load_model(str(folder)).predict(table)
+    pd.testing.assert_frame_equal(found, model_store.load(model).predict(table), check_exact=True)
+
+
+def test_what_mlflow_keeps_has_a_signature_an_example_pins_and_no_path_of_this_machine(
+    packed: tuple[str, Path, Path],
+) -> None:
+    from mlflow.models import Model
+
+    _task, model, folder = packed
+    kept = Model.load(str(folder))
+    assert tuple(kept.signature.inputs.input_names()) == model_store.load(model).columns
+    assert kept.signature.outputs.input_names()[0] == "prediction"
+    assert kept.load_input_example(str(folder)).shape == (5, len(model_store.load(model).columns))
+    pins = (folder / "requirements.txt").read_text().splitlines()
+    lock = (REPOSITORY / "requirements.lock").read_text().splitlines()
+    assert set(pins) <= set(lock)
+    assert {"torch", "mlflow", "scikit-learn"} <= {pin.partition("==")[0] for pin in pins}
+    assert not list(folder.rglob("__pycache__"))
+    for path in filter(Path.is_file, folder.rglob("*")):
+        assert str(folder.parent).encode() not in path.read_bytes(), path
+        assert path.suffix not in (".pkl", ".pt", ".pth", ".joblib"), path
+
+
+def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    small_model.write(tmp_path / "model", "binary", family="mine:make")
+    pyfunc.save(tmp_path / "packed", tmp_path / "model", raw_rows(), root=tmp_path)
+    (tmp_path / "mine.py").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    strange_rows("binary").to_parquet(tmp_path / "elsewhere" / "rows.parquet")
+    script = (
+        "import mlflow.pyfunc, pandas as pd; model = mlflow.pyfunc.load_model('../packed')\n"
+        "model.predict(pd.read_parquet('rows.parquet')).to_parquet('found.parquet')\n"
+        "import hone, mine, tasks.model_store; print(hone.__file__, mine.__file__, tasks.model_store.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=True
+    )
+    assert all(str(Path(path).resolve()).startswith(str(tmp_path / "packed")) for path in done.stdout.split())
+    found = pd.read_parquet(tmp_path / "elsewhere" / "found.parquet")
+    expected = model_store.load(tmp_path / "model").predict(strange_rows("binary"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def post(port: int, body: str) -> tuple[int, str]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", body.encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory):
+    """Serve a binary model with MLflow's own command; yield (model folder, port)."""
+    folder = tmp_path_factory.mktemp("served")
+    model = small_model.write(folder / "model", "binary")
+    pyfunc.save(folder / "pyfunc", model, features(raw_rows(), "binary"), root=REPOSITORY)
+    port = free_port()
+    command = ["-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", str(folder / "pyfunc")]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, *command, "-h", "127.0.0.1", "-p", str(port)],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            for _ in range(600):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert server.poll() is None, (folder / "log").read_text()
+                time.sleep(0.2)
+            yield model, port
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+@pytest.mark.parametrize("orient", ["split", "records"])
+def test_mlflow_serves_the_same_bits_for_rows_with_nulls_and_unseen_categories(
+    served: tuple[Path, int], orient: str
+) -> None:
+    model, port = served
+    rows = strange_rows("binary")
+    plain = rows.astype(object).where(rows.notna(), None)
+    status, answer = post(port, json.dumps({f"dataframe_{orient}": plain.to_dict(orient=orient)}))
+    assert status == 200, answer
+    found = pd.DataFrame(json.loads(answer)["predictions"])
+    pd.testing.assert_frame_equal(found, model_store.load(model).predict(rows), check_exact=True, check_dtype=False)
+
+
+def test_mlflow_serves_a_single_row_of_nulls(served: tuple[Path, int]) -> None:
+    model, port = served
+    empty = dict.fromkeys(model_store.load(model).columns)
+    status, answer = post(port, json.dumps({"dataframe_records": [empty]}))
+    assert status == 200, answer
+    assert json.loads(answer)["predictions"][0]["prediction"] in ("yes", "no")
+
+
+def test_mlflow_answers_a_row_that_lacks_a_column_with_its_name(served: tuple[Path, int]) -> None:
+    status, answer = post(served[1], json.dumps({"dataframe_records": [{"size": 1.0}]}))
+    assert status == 400
+    assert "town" in answer
+
+
+@pytest.fixture(autouse=True)
+def quiet_mlflow():
+    """MLflow warns of its own use of pandas."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="mlflow")
+        yield

@@ -1,0 +1,96 @@
+"""params.yaml is checked as a whole, and every refusal names the key, the value and the remedy."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hone.errors import UserError
+from tasks.params import Params, load_params, parse_params, seconds
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_projects_own_params_hold_the_defaults():
+    assert load_params(ROOT) == Params()
+
+
+def test_every_key_inside_a_section_may_be_left_out():
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert parse_params(dict.fromkeys(content)) == Params()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"sede": 1}, "params.yaml: sede: unknown key; did you mean `seed`?"),
+        ({"data": {"sorce": "x.csv"}}, "params.yaml: data.sorce: unknown key; did you mean `source`?"),
+        (
+            {"search": {"random": {"zzz": 1}}},
+            "params.yaml: search.random.zzz: unknown key; keys here are sampler, share",
+        ),
+        ({"seed": "one"}, "params.yaml: seed: 'one' must be a valid integer"),
+        ({"seed": -1}, "params.yaml: seed: -1 must be greater than or equal to 0"),
+        ({"data": {"task": "binry"}}, "params.yaml: data.task: 'binry' must be 'auto', 'binary', 'multiclass' or"),
+        ({"data": {"task": "binry"}}, "did you mean 'binary'?"),
+        ({"data": 3}, "params.yaml: data: 3 must be a valid dictionary"),
+        ({"data": {"drop": "id"}}, "params.yaml: data.drop: 'id' must be a valid list"),
+        ({"train": {"epochs": 5.5}}, "params.yaml: train.epochs: 5.5 must be a valid integer"),
+        ({"split": {"test": 0}}, "params.yaml: split.test: 0 must be greater than 0"),
+        ({"split": {"test": 0.5, "validation": 0.5}}, "split: validation 0.5 + test 0.5 leave no rows to train on"),
+        ({"split": {"method": "grouped"}}, "split.group: null, but split.method is grouped; name the column"),
+        ({"split": {"method": "time"}}, "split.time: null, but split.method is time; name the column"),
+        ({"split": {"folds": 1}}, "split.folds: 1 fold holds out everything"),
+        ({"data": {"metric": "acuracy"}}, "data.metric: there is no metric 'acuracy'; did you mean accuracy?"),
+        ({"data": {"metric": "rmse", "task": "binary"}}, "data.metric: rmse does not fit a binary task"),
+        ({"model": {"family": "mpl"}}, "model.family: 'mpl' is unknown; did you mean 'mlp'?"),
+        ({"model": {"family": "no_such_module:make"}}, "model.family: 'no_such_module:make'"),
+        ({"search": {"bayes": {"sampler": "tep"}}}, "search.bayes.sampler: 'tep' must be 'tpe' or 'gp'; did you mean"),
+        ({"search": {"random": {"epochs": 99}}}, "search.random.epochs: 99 is above train.epochs 54"),
+        ({"search": {"hyperband": {"min_epochs": 60}}}, "search.hyperband.min_epochs: 60 is above train.epochs 54"),
+        ({"search": {"random": {"share": 0.9}}}, "search.*.share: the phases' shares add up to 1.65"),
+        ({"search": {"hyperband": {"entrants": 9}}}, "search.hyperband.entrants: 9 must be less than or equal to 8"),
+        ({"budget": {"epochs": 0}}, "params.yaml: budget.epochs: 0 must be greater than 0"),
+        ({"budget": {"epochs": 100}}, "budget.epochs: 100 × search.hyperband.share 0.4 = 40 epochs, below the 54"),
+        ({"budget": {"time_limit": "soon"}}, "budget.time_limit: 'soon' is not a duration such as 90s, 10m or 1h30m"),
+        ({"budget": {"time_limit": "0m"}}, "budget.time_limit: '0m' must be longer than nothing"),
+        ({"execution": {"workers": 0}}, "params.yaml: execution.workers: 0 must be"),
+        ({"search": {"space": {"dropout": {"type": "float", "low": 0.5, "high": 0.1}}}}, "search.space.dropout"),
+        (
+            {"search": {"space": {"learning_rate": {"type": "float", "low": 0, "high": 0.1, "log": True}}}},
+            "search.space.learning_rate",
+        ),
+        ({"search": {"space": {"activation": {"type": "categorical", "choices": []}}}}, "search.space.activation"),
+        ({"search": {"space": {"lerning_rate": 0.1}}}, "search.space.lerning_rate"),
+    ],
+)
+def test_a_refusal_names_key_value_and_remedy(content, message):
+    with pytest.raises(UserError) as refusal:
+        parse_params(content)
+    assert message in str(refusal.value)
+    assert str(refusal.value).count("\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: [", "params.yaml: not valid YAML"),
+        ("- a\n- b\n", "params.yaml: holds a list; it must hold sections such as `data:`"),
+    ],
+)
+def test_a_file_that_is_no_params_is_named(tmp_path, text, message):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_params(tmp_path)
+
+
+def test_params_that_are_not_utf8_are_named(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"seed: 0 # \xff\n")
+    with pytest.raises(UserError, match="not UTF-8 at byte 10"):
+        load_params(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400)])
+def test_durations_are_read(text, expected):
+    assert seconds(text) == expected

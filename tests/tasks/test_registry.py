@@ -1,0 +1,257 @@
+"""The registry: champion and challenger on the same sealed rows, in a real MLflow database."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hone import metrics
+from hone.data import problem as problems
+from tasks import model_store, registry
+from tasks.params import Tracking
+from tasks.registry import Published
+from tasks.tracking import Entry, MlflowTracker
+from tasks.tracking.mlflow import connect
+from tasks.tracking.uri import resolve
+from tests.tasks import small_model
+from tests.tasks.small_model import raw_rows
+
+SEALED = raw_rows(9)
+TAGS = {"hone.data_hash": "d1", "hone.git_commit": "c1"}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, float]]:
+    """Return two models that differ on the sealed rows, "good" and "bad", with their scores."""
+    folder = tmp_path_factory.mktemp("models")
+    found = []
+    for seed in (0, 10):
+        model = small_model.write(folder / f"seed-{seed}", "binary", seed)
+        predictor = model_store.load(model)
+        truth = problems.encode(predictor.problem, SEALED["left"])
+        found.append((model, metrics.score("roc_auc", predictor.problem, truth, predictor.proba(SEALED))))
+    bad, good = sorted(found, key=lambda pair: pair[1])
+    assert good[1] > bad[1]
+    return {"good": good, "bad": bad}
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path, empty_database: Path) -> Path:
+    source, target = sqlite3.connect(empty_database), sqlite3.connect(tmp_path / "mlflow.db")
+    source.backup(target)
+    source.close()
+    target.close()
+    return tmp_path
+
+
+Publish = Callable[..., Published | None]
+
+
+@pytest.fixture
+def publish(root: Path, models: dict[str, tuple[Path, float]]) -> Publish:
+    """Return a function that publishes the model of a name for a pipeline; warnings are its attribute."""
+
+    def call(pipeline: str, name: str, rows: pd.DataFrame = SEALED, score: float | None = None) -> Published | None:
+        model, own = models[name]
+        return registry.publish(
+            root,
+            Tracking(),
+            pipeline=pipeline,
+            model=model,
+            rows=rows,
+            example=raw_rows(),
+            scores={"roc_auc": own if score is None else score, "accuracy": 0.5},
+            tags=TAGS,
+            warn=call.warnings.append,
+        )
+
+    call.warnings = []
+    return call
+
+
+def aliases(root: Path) -> dict[str, str]:
+    client = connect(resolve(root, None))
+    return {alias: str(version) for alias, version in client.get_registered_model("hone").aliases.items()}
+
+
+def versions(root: Path) -> list:
+    return connect(resolve(root, None)).search_model_versions("name = 'hone'")
+
+
+def test_the_first_model_is_champion_and_carries_its_tags(root: Path, publish: Publish, models) -> None:
+    found = publish("p1", "bad")
+    assert found is not None
+    assert found.is_champion
+    assert publish.warnings == []
+    assert aliases(root) == {"champion": "1", "challenger": "1"}
+    (version,) = versions(root)
+    assert version.tags["hone.pipeline"] == "p1"
+    assert version.tags["hone.data_hash"] == "d1"
+    assert version.tags["hone.git_commit"] == "c1"
+    assert float(version.tags["metric.roc_auc"]) == models["bad"][1]
+    assert "town (categorical)" in version.description
+
+
+def test_a_better_challenger_becomes_champion(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    found = publish("p2", "good")
+    assert found is not None
+    assert found.is_champion
+    assert "against" in found.decision
+    assert aliases(root) == {"champion": "2", "challenger": "2"}
+
+
+def test_a_worse_or_equal_challenger_does_not(root: Path, publish: Publish) -> None:
+    publish("p1", "good")
+    for pipeline, name in (("p2", "bad"), ("p3", "good")):
+        found = publish(pipeline, name)
+        assert found is not None
+        assert not found.is_champion
+        assert "not better" in found.decision
+    assert aliases(root) == {"champion": "1", "challenger": "3"}
+
+
+def test_the_champion_is_scored_on_the_challengers_rows_not_by_its_old_score(root: Path, publish: Publish) -> None:
+    publish("p1", "bad", score=0.999)
+    found = publish("p2", "good")
+    assert found is not None
+    assert found.is_champion
+
+
+def test_a_pipeline_that_publishes_again_registers_nothing_new(root: Path, publish: Publish) -> None:
+    publish("p1", "good")
+    publish("p2", "bad")
+    before = [(version.version, version.tags) for version in versions(root)]
+    again = publish("p1", "good")
+    assert again == Published(
+        name="hone", version="1", is_champion=True, decision=before[-1][1]["hone.decision"], is_new=False
+    )
+    assert [(version.version, version.tags) for version in versions(root)] == before
+    assert aliases(root) == {"champion": "1", "challenger": "2"}
+
+
+def test_a_publication_that_a_kill_cut_short_is_completed(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    publish("p2", "good")
+    client = connect(resolve(root, None))
+    client.delete_model_version_tag("hone", "2", "hone.decision")
+    client.set_registered_model_alias("hone", "champion", "1")
+    found = publish("p2", "good")
+    assert found is not None
+    assert found.is_champion
+    assert len(versions(root)) == 2
+    assert aliases(root) == {"champion": "2", "challenger": "2"}
+
+
+@pytest.mark.parametrize("change", ["column", "classes"])
+def test_a_champion_that_cannot_be_scored_stays_champion_with_a_warning(
+    root: Path, publish: Publish, models, change: str, tmp_path: Path
+) -> None:
+    publish("p1", "bad")
+    if change == "column":
+        found = publish("p2", "good", rows=SEALED.drop(columns="town"))
+    else:
+        other = small_model.write(tmp_path / "other", "multiclass")
+        found = registry.publish(
+            root,
+            Tracking(),
+            pipeline="p2",
+            model=other,
+            rows=SEALED,
+            example=raw_rows(),
+            scores={"accuracy": 1.0},
+            tags={},
+            warn=publish.warnings.append,
+        )
+    assert found is not None
+    assert not found.is_champion
+    assert aliases(root) == {"champion": "1", "challenger": "2"}
+    (warning,) = publish.warnings
+    assert "stays champion" in warning
+    assert "\n" not in warning
+
+
+def test_a_champion_whose_files_are_gone_is_kept_with_a_warning(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    for file in (root / "mlartifacts").rglob("model.json"):
+        file.unlink()
+    found = publish("p2", "good")
+    assert found is not None
+    assert not found.is_champion
+    assert len(publish.warnings) == 1
+
+
+def test_a_score_that_is_no_number_never_wins(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    found = publish("p2", "good", score=float("nan"))
+    assert found is not None
+    assert not found.is_champion
+
+
+def test_a_registry_that_fails_costs_a_warning(root: Path, publish: Publish, models) -> None:
+    warnings: list[str] = []
+    (root / "file").write_text("")
+    found = registry.publish(
+        root,
+        Tracking(uri="sqlite:///file/below.db"),
+        pipeline="p",
+        model=models["good"][0],
+        rows=SEALED,
+        example=raw_rows(),
+        scores={"roc_auc": 1.0},
+        tags=TAGS,
+        warn=warnings.append,
+    )
+    assert found is None
+    (warning,) = warnings
+    assert "registry" in warning
+    assert "\n" not in warning
+
+
+def test_without_tracking_nothing_is_registered(tmp_path: Path, models) -> None:
+    assert (
+        registry.publish(
+            tmp_path,
+            Tracking(uri="none"),
+            pipeline="p",
+            model=models["good"][0],
+            rows=SEALED,
+            example=raw_rows(),
+            scores={"roc_auc": 1.0},
+            tags=TAGS,
+        )
+        is None
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registered_model_is_its_pipelines_and_loads_by_alias(root: Path, publish: Publish, models) -> None:
+    import mlflow
+
+    tracker = MlflowTracker(root, None, "hone")
+    tracker.log(Entry(key="p1", kind="pipeline", name="digits"))
+    tracker.close()
+    publish("p1", "good")
+    (version,) = versions(root)
+    client = connect(resolve(root, None))
+    assert client.get_run(version.run_id).data.tags["hone.key"] == "p1"
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(resolve(root, None))
+    try:
+        loaded = mlflow.pyfunc.load_model("models:/hone@champion")
+    finally:
+        mlflow.set_tracking_uri(before)
+    expected = model_store.load(models["good"][0]).predict(SEALED)
+    pd.testing.assert_frame_equal(loaded.predict(SEALED), expected, check_exact=True)
+    assert np.isfinite(expected["probability_yes"]).all()

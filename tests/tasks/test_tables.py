@@ -1,0 +1,425 @@
+"""From a file to its split: what is read, what is refused and why, and that test rows are in one place only."""
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from hone.data import cells, preprocessing, splitting
+from hone.data.problem import Problem
+from hone.data.schema import Schema
+from hone.errors import UserError
+from tasks import files, ingest, split, tables
+from tasks.executors import WorkerPool
+from tasks.params import Params, parse_params
+from tasks.reporting import NullReporter
+from tasks.stage import Stage
+from tasks.tracking import NullTracker
+
+N = 120
+CSV = "a,b\n1,x\n2,y\n"
+
+
+def dirty(n=N):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "id": [f"row-{i}" for i in range(n)],
+            "age": random.integers(18, 90, n),
+            "paid": [f"{value:.2f}" if i % 11 else " " for i, value in enumerate(random.exponential(50, n))],
+            "city": random.choice(["Bern", "Zürich", "Chur, GR", ""], n),
+            "member": [True if i % 3 else None if i % 2 else False for i in range(n)],
+            "joined": pd.date_range("2020-01-01", periods=n).strftime("%Y-%m-%d"),
+            "shop": random.integers(0, 15, n),
+            "same": 1,
+            "churn": random.choice(["No", "Yes"], n, p=[0.7, 0.3]),
+            "spend": random.normal(size=n).round(3),
+        }
+    )
+    frame.loc[[5, 9], "churn"] = None
+    return frame
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    return tmp_path
+
+
+def stage(root, name, params):
+    return Stage(
+        name=name,
+        root=root,
+        params=params,
+        fingerprint="f",
+        pipeline="p",
+        executor=WorkerPool(1),
+        tracker=NullTracker(),
+        reporter=Recorder(),
+    )
+
+
+class Recorder(NullReporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def message(self, text):
+        self.lines.append(text)
+
+    def warning(self, text):
+        self.lines.append(f"warning: {text}")
+
+    def table(self, title, columns, rows):
+        self.lines.append(f"{title}: {columns} {rows}")
+
+
+def run_both(root, params):
+    ingest.run(stage(root, "ingest", params))
+    done = stage(root, "split", params)
+    split.run(done)
+    return done.reporter.lines
+
+
+def write_dirty(root, ending="csv"):
+    path = root / "data" / "raw" / f"shop.{ending}"
+    if ending == "parquet":
+        dirty().to_parquet(path)
+    else:
+        dirty().to_csv(path, index=False)
+    return f"data/raw/shop.{ending}"
+
+
+def params_for(source, target="churn", **sections):
+    data = {"source": source, "target": target, **sections.pop("data", {})}
+    return parse_params({"data": data, **sections})
+
+
+def hashes(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# Reading
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_a_table_reads_alike_from_every_kind_of_file(root, ending):
+    frame = tables.read_table(root / write_dirty(root, ending))
+    expected = tables.read_table(root / write_dirty(root, "csv"))
+    assert list(frame.columns) == list(expected.columns)
+    for name in ("age", "city", "spend", "churn"):
+        assert cells.texts(frame[name]).tolist() == cells.texts(expected[name]).tolist()
+
+
+@pytest.mark.parametrize(
+    "text", [CSV, CSV.replace(",", ";"), CSV.replace(",", "\t"), "\ufeff" + CSV, CSV.replace("\n", "\r\n")]
+)
+def test_delimiters_marks_and_line_ends_are_recognised(root, text):
+    path = root / "t.csv"
+    path.write_bytes(text.encode())
+    pd.testing.assert_frame_equal(tables.read_table(path), pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+
+
+def test_quoted_fields_may_hold_delimiters_and_line_ends(root):
+    path = root / "t.csv"
+    path.write_text('a,b\n1,"x, y"\n\n2,"two\nlines"\n')
+    assert tables.read_table(path)["b"].tolist() == ["x, y", "two\nlines"]
+
+
+def test_floats_survive_a_csv_to_the_bit(root):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.normal(size=2000) * 10.0 ** random.integers(-200, 90, 2000)})
+    files.write_csv(root / "t.csv", frame)
+    assert (tables.read_table(root / "t.csv")["x"] == frame["x"]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"),
+    [
+        ("digits", (1797, 65), tuple(range(10))),
+        ("breast_cancer", (569, 31), ("benign", "malignant")),
+        ("wine", (178, 14), ("class_0", "class_1", "class_2")),
+        ("diabetes", (442, 11), None),
+    ],
+)
+def test_scikit_learn_s_sets_are_tables_with_a_target(root, name, shape, classes):
+    frame, target = tables.load_sklearn(f"sklearn:{name}")
+    assert (frame.shape, target) == (shape, "target")
+    checked = split.check(root, parse_params({"data": {"source": f"sklearn:{name}"}}))
+    assert checked.problem.classes == classes
+    assert len(checked.schema.categorical_names) == 0
+    files.write_csv(root / "t.csv", frame)
+    pd.testing.assert_frame_equal(tables.read_table(root / "t.csv"), frame)
+
+
+# What is refused
+
+BAD_FILES = [
+    ("shop.csv", None, r"there is no file data/raw/shop\.csv; did you mean data/raw/shops\.csv\?"),
+    ("sales.parquet", None, r"there is no file data/raw/sales\.parquet; add it with `hone add FILE`"),
+    ("t.csv", b"", r"data/raw/t\.csv is empty"),
+    ("t.csv", b"\n \n", r"data/raw/t\.csv is empty"),
+    ("t.csv", b"a,b\n", r"data/raw/t\.csv has a header only \(2 columns, no rows\); add rows"),
+    ("t.csv", b"a,b\n1,2\n3,4,5\n", r"data/raw/t\.csv, line 3 has 3 fields, but the header has 2; mend the line"),
+    ("t.csv", b"a,b\n1,2\n3\n", r"data/raw/t\.csv, line 3 has 1 fields, but the header has 2"),
+    ("t.csv", b'a,b\n1,"x\ny"\n\n3\n', r"data/raw/t\.csv, line 5 has 1 fields"),
+    ("t.csv", b'a,b\n1,2\n3,"open\n5,6\n', r"data/raw/t\.csv, line 3 is broken .*quotes"),
+    ("t.csv", "a,b\n1,2\nCafé,4\n".encode("latin1"), r"data/raw/t\.csv is not UTF-8: byte 0xe9 in line 3; save it"),
+    ("t.csv", b"a,b,a\n1,2,3\n", r"column 'a' stands there more than once in the header; rename all but one"),
+    ("t.csv.gz", b"a,b\n1,2\n", r"data/raw/t\.csv\.gz does not unpack"),
+    ("t.csv.gz", gzip.compress(CSV.encode() * 99)[:-20], r"data/raw/t\.csv\.gz does not unpack"),
+    ("t.parquet", b"a,b\n1,2\n", r"data/raw/t\.parquet is no readable parquet file"),
+    ("t.xlsx", b"PK", r"data/raw/t\.xlsx is of a kind that is not read; use \.csv, \.csv\.gz, \.parquet"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BAD_FILES)
+@pytest.mark.parametrize("door", ["check", "ingest"])
+def test_a_file_that_cannot_be_read_is_named_with_place_and_remedy(root, name, content, message, door):
+    (root / "data" / "raw" / "shops.csv").write_text(CSV)
+    if content is not None:
+        (root / "data" / "raw" / name).write_bytes(content)
+    before = hashes(root)
+    params = params_for(f"data/raw/{name}", target="a")
+    with pytest.raises(UserError, match=message) as caught:
+        split.check(root, params) if door == "check" else ingest.run(stage(root, "ingest", params))
+    assert str(caught.value).count("\n") <= 1
+    assert hashes(root) == before
+
+
+def test_an_unknown_set_is_named_with_the_nearest(root):
+    with pytest.raises(UserError, match=r"data\.source: there is no 'sklearn:digit'; did you mean sklearn:digits\?"):
+        split.check(root, params_for("sklearn:digit", None))
+
+
+@pytest.mark.parametrize("source", ["shop.csv", "../shop.csv", "/tmp/shop.csv"])
+def test_a_file_outside_the_tracked_folder_is_refused(root, source):
+    write_dirty(root)
+    with pytest.raises(UserError, match=r"is not in data/raw/, .*; use data/raw/shop\.csv"):
+        split.check(root, params_for(source))
+
+
+def test_a_link_to_a_file_elsewhere_is_followed(root, tmp_path_factory):
+    source = write_dirty(root)
+    elsewhere = (root / source).rename(tmp_path_factory.mktemp("cache") / "c0ffee")
+    (root / source).symlink_to(elsewhere)
+    assert len(split.check(root, params_for(source)).frame) == N - 2
+
+
+def test_a_folder_is_refused(root):
+    with pytest.raises(UserError, match="data/raw is a folder"):
+        split.check(root, params_for("data/raw"))
+
+
+BAD_PARAMS = [
+    ({}, {"target": None}, r"data\.target: not set; name the column to predict, one of id, age, paid"),
+    ({}, {"target": "chrun"}, r"data\.target: there is no column 'chrun'; did you mean 'churn'\?"),
+    ({}, {"target": "same"}, r"data\.target: column 'same' is constant"),
+    ({}, {"target": "city", "task": "regression"}, r"column 'city' is to be predicted as a number, but row \d+ is"),
+    ({}, {"metric": "r2"}, r"data\.metric: r2 does not fit a binary task"),
+    ({}, {"drop": ["idd"]}, r"data\.drop: there is no column 'idd'; did you mean 'id'\?"),
+    ({}, {"kinds": {"agee": "categorical"}}, r"data\.kinds: there is no column 'agee'; did you mean 'age'\?"),
+    ({}, {"positive": "Maybe"}, r"data\.positive: 'Maybe' is no class"),
+    ({"method": "grouped", "group": "shp"}, {}, r"split\.group: there is no column 'shp'; did you mean 'shop'\?"),
+    ({"method": "time", "time": "joind"}, {}, r"split\.time: there is no column 'joind'; did you mean 'joined'\?"),
+    (
+        {"method": "grouped", "group": "shop", "folds": 14},
+        {},
+        r"split\.folds: 14 folds, but column 'shop' has only \d+",
+    ),
+    ({"folds": 60}, {}, r"split\.folds: 60 folds, but class 'Yes' has only \d+ rows"),
+]
+
+
+@pytest.mark.parametrize(("asked", "data", "message"), BAD_PARAMS)
+def test_params_that_do_not_fit_the_table_are_named(root, asked, data, message):
+    params = params_for(write_dirty(root), data=data, split=asked)
+    before = hashes(root)
+    with pytest.raises(UserError, match=message):
+        split.check(root, params)
+    assert hashes(root) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.assign(churn=None), r"every value of column 'churn' is missing"),
+        (
+            lambda frame: frame.assign(churn=["Yes", "Maybe"] + ["No", "Yes"] * 59),
+            r"class 'Maybe' .* too rare to split",
+        ),
+        (lambda frame: frame.assign(spend=np.inf), r"column 'spend', row 1 is infinite: inf \(and 119 more like it\)"),
+    ],
+)
+def test_tables_that_do_not_suffice_are_named(root, change, message):
+    path = root / "data" / "raw" / "t.csv"
+    change(dirty()).to_csv(path, index=False)
+    with pytest.raises(UserError, match=message):
+        split.check(root, params_for("data/raw/t.csv"))
+
+
+# The stages
+
+SPLITS = {
+    "stratified": {},
+    "random": {"split": {"method": "random", "folds": 3}},
+    "grouped": {"split": {"method": "grouped", "group": "shop", "folds": 3}},
+    "time": {"split": {"method": "time", "time": "joined", "folds": 3}},
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", SPLITS)
+def test_split_files_hold_every_row_once_as_it_came_and_fit_together(root, kind, ending):
+    params = params_for(write_dirty(root, ending), **SPLITS[kind])
+    run_both(root, params)
+    folder = root / "data" / "split"
+    parts = [files.read_parquet(folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
+    raw = tables.read_table(root / params.data.source)
+    together = pd.concat(parts).sort_values("joined", ignore_index=True)
+    expected = raw[raw["churn"].notna()].reset_index(drop=True)
+    expected["member"] = expected["member"].astype(object).where(expected["member"].notna(), None)
+    pd.testing.assert_frame_equal(together, expected)
+    assert len({str(pq.read_schema(folder / f"{name}.parquet").types) for name in ("train", "sealed/test")}) == 1
+
+    schema = Schema.from_json(files.read_json(folder / "schema.json"))
+    problem = Problem.from_json(files.read_json(folder / "problem.json"))
+    preprocessor = preprocessing.fit(parts[0], schema, problem)
+    for part in parts:
+        assert np.isfinite(preprocessor.transform(part).x_num).all()
+    folds = files.read_parquet(folder / "folds.parquet")["fold"].to_numpy()
+    assert len(folds) == len(parts[0]) + len(parts[1])
+    training, _ = splitting.fold_rows(folds, 0)
+    if not params.split.folds:
+        assert training.tolist() == list(range(len(parts[0])))
+
+
+@pytest.mark.parametrize("kind", SPLITS)
+def test_the_same_input_gives_the_same_bytes(root, kind, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "data" / "raw").mkdir(parents=True)
+    for place in (root, other):
+        run_both(place, params_for(write_dirty(place), **SPLITS[kind]))
+    first = hashes(root / "data")
+    run_both(root, params_for("data/raw/shop.csv", **SPLITS[kind]))
+    assert first == hashes(other / "data") == hashes(root / "data")
+    assert set(first) == {
+        "raw/shop.csv", "raw/ingested/source.json", "split/train.parquet", "split/validation.parquet",
+        "split/folds.parquet", "split/schema.json", "split/problem.json", "split/audit.json",
+        "split/sealed/test.parquet",
+    }  # fmt: skip
+
+
+def test_test_rows_are_in_the_sealed_file_and_in_no_other(root):
+    source = write_dirty(root)
+    params = params_for(source, data={"kinds": {"id": "categorical"}})  # every level of a training row is in the schema
+    lines = run_both(root, params)
+    folder = root / "data" / "split"
+    sealed = files.read_parquet(folder / "sealed" / "test.parquet")["id"]
+    assert len(sealed) > 20
+    for path in folder.glob("*"):
+        if path.is_file():
+            text = files.read_parquet(path).to_csv() if path.suffix == ".parquet" else path.read_text()
+            known = set(re.findall(r"row-\d+", text + "\n".join(lines)))
+            assert known.isdisjoint(sealed), path.name
+
+
+def test_the_rest_does_not_depend_on_what_the_test_rows_hold(root):
+    """Only the label of a test row counts, for the classes and their shares, and whether it repeats another row."""
+    params = params_for(write_dirty(root))
+    run_both(root, params)
+    first = hashes(root / "data" / "split")
+    sealed = set(files.read_parquet(root / "data" / "split" / "sealed" / "test.parquet")["id"])
+    raw = pd.read_csv(root / params.data.source)
+    is_test = raw["id"].isin(sealed)
+    raw.loc[is_test, ["age", "shop", "spend"]] = raw.loc[is_test, ["age", "shop", "spend"]].to_numpy() * 7 + 1000
+    raw.loc[is_test, "city"] = "Atlantis"
+    raw.astype({"age": int, "shop": int}).to_csv(root / params.data.source, index=False)
+    run_both(root, params)
+    changed = {name for name, digest in hashes(root / "data" / "split").items() if first[name] != digest}
+    assert changed == {"sealed/test.parquet"}
+
+
+def test_rows_without_a_target_are_left_out_and_told(root):
+    lines = run_both(root, params_for(write_dirty(root)))
+    audit = files.read_json(root / "data" / "split" / "audit.json")
+    assert sum(audit["rows"].values()) == N - 2
+    assert {"kind": "missing_target", "severity": "info", "columns": ["churn"], "count": 2}.items() <= next(
+        finding.items() for finding in audit["findings"] if finding["kind"] == "missing_target"
+    )
+    assert "2 rows without a value in 'churn' were left out" in lines
+    assert any("same" in line for line in lines)
+
+
+def test_a_set_of_scikit_learn_s_goes_through_a_file_and_gives_what_check_gives(root):
+    params = Params()
+    run_both(root, params)
+    checked = split.check(root, params)
+    assert files.read_json(root / "data" / "raw" / "ingested" / "source.json")["table"] == "data/raw/ingested/table.csv"
+    train = files.read_parquet(root / "data" / "split" / "train.parquet")
+    pd.testing.assert_frame_equal(train, checked.frame.iloc[checked.split.train].reset_index(drop=True))
+    assert Schema.from_json(files.read_json(root / "data" / "split" / "schema.json")) == checked.schema
+
+
+def test_another_source_leaves_no_former_table_behind(root):
+    run_both(root, Params())
+    run_both(root, params_for(write_dirty(root)))
+    assert [path.name for path in (root / "data" / "raw" / "ingested").iterdir()] == ["source.json"]
+
+
+def test_check_writes_nothing(root):
+    params = params_for(write_dirty(root))
+    before = hashes(root)
+    split.check(root, params)
+    assert hashes(root) == before
+
+
+def test_another_seed_gives_another_split(root):
+    source = write_dirty(root)
+    one, two = (split.check(root, params_for(source, seed=seed)).split for seed in (0, 1))
+    assert one.test.tolist() != two.test.tolist()
+    assert len(dataclasses.fields(one)) == 4
+
+
+# Files
+
+
+def test_json_is_sorted_ends_with_a_line_and_has_no_nan(root):
+    files.write_json(root / "x" / "a.json", {"b": np.float32(0.5), "a": [np.int64(1), float("nan")], "ü": np.arange(2)})
+    text = (root / "x" / "a.json").read_text(encoding="utf-8")
+    assert text == '{\n  "a": [\n    1,\n    null\n  ],\n  "b": 0.5,\n  "ü": [\n    0,\n    1\n  ]\n}\n'
+    assert files.read_json(root / "x" / "a.json") == json.loads(text)
+
+
+def test_a_write_that_breaks_off_leaves_what_was_there(root):
+    path = root / "a.txt"
+    files.write_text(path, "whole")
+
+    def break_off():
+        with files.atomic(path) as file:
+            file.write(b"ha")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert path.read_text() == "whole"
+    assert [entry.name for entry in root.iterdir() if entry.is_file()] == ["a.txt"]
+
+
+def test_equal_tables_are_equal_files(root):
+    frame = dirty()
+    files.write_parquet(root / "a.parquet", frame)
+    files.write_parquet(root / "b.parquet", frame.copy().set_index(np.arange(N)[::-1]))
+    assert files.sha256(root / "a.parquet") == files.sha256(root / "b.parquet")
+    pd.testing.assert_frame_equal(files.read_parquet(root / "a.parquet"), frame)

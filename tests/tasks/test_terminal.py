@@ -1,0 +1,202 @@
+"""What people see: reporters on a terminal and off it, and how commands end."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hone.errors import UserError
+from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain_table
+from tasks.terminal import RichReporter, guarded, open_reporter
+
+
+def info(index: int = 2, best: float | None = 0.98765, n_failed: int = 0) -> GenerationInfo:
+    return GenerationInfo(
+        stage="search_bayes",
+        index=index,
+        n_trials=8,
+        best=best,
+        metric="accuracy",
+        spent=120,
+        budget=750,
+        n_failed=n_failed,
+    )
+
+
+def rich(width: int = 80) -> tuple[RichReporter, io.StringIO]:
+    stream = io.StringIO()
+    return RichReporter(Console(file=stream, force_terminal=True, width=width, color_system=None)), stream
+
+
+def everything(reporter: Reporter) -> None:
+    reporter.stage_skipped("ingest")
+    reporter.stage_started("search_bayes")
+    reporter.phase("search_bayes", 750)
+    reporter.generation(info())
+    reporter.generation(info(3, None, 8))
+    reporter.message("[bold] is not markup")
+    reporter.warning("search.space.x.high: the best value is at the bound [0.1]")
+    reporter.stage_finished("search_bayes", 75, "32 trials")
+    reporter.table("Held-out rows", ["", "accuracy"], [["defaults", "0.94"], ["tuned [x]", "0.97"]])
+    reporter.close()
+    reporter.close()
+
+
+EXPECTED = [
+    "ingest",
+    "up to date",
+    "[bold] is not markup",
+    "bound [0.1]",
+    "1 min 15 s",
+    "32 trials",
+    "Held-out rows",
+    "tuned [x]",
+]
+
+
+def test_the_terminal_shows_everything_and_markup_in_names_is_text() -> None:
+    reporter, stream = rich(200)
+    everything(reporter)
+    shown = stream.getvalue()
+    assert [text for text in EXPECTED if text not in shown] == []
+
+
+def test_plain_lines_show_everything_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    everything(PlainReporter())
+    shown = capsys.readouterr().out
+    assert [text for text in EXPECTED if text not in shown] == []
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert "search_bayes: generation 3, best accuracy 0.9877, 120 of 750 epochs\n" in shown
+    assert "search_bayes: generation 4, none complete yet, 120 of 750 epochs, 8 of 8 trials failed\n" in shown
+
+
+def test_the_silent_reporter_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    everything(NullReporter())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_live_line_fits_80_columns_with_generation_best_epochs_and_time_left() -> None:
+    reporter, stream = rich(80)
+    reporter.stage_started("search_hyperband")
+    for index in range(3):
+        reporter.generation(
+            GenerationInfo(
+                stage="search_hyperband",
+                index=index,
+                n_trials=8,
+                best=0.98765,
+                metric="accuracy",
+                spent=400.0 * index,
+                budget=1200,
+            )
+        )
+        time.sleep(0.3)
+    live = [
+        line
+        for line in stream.getvalue().replace("\r", "\n").split("\n")
+        if "gen 3, accuracy 0.9877, 800/1200 epochs" in line
+    ]
+    reporter.close()
+    assert live
+    assert "left" in live[-1]
+
+
+def test_off_a_terminal_lines_are_plain_and_quiet_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_reporter() as reporter:
+        assert isinstance(reporter, PlainReporter)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with open_reporter() as reporter:
+        assert isinstance(reporter, RichReporter)
+    with open_reporter(quiet=True) as reporter:
+        assert isinstance(reporter, NullReporter)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (8000, "2 h 13 min"),
+    ],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_table_lines_its_columns_up() -> None:
+    assert plain_table("T", ["model", "rmse"], [["tuned", "1.5"], ["a", "10.25"]]).split("\n") == [
+        "T",
+        "model   rmse",
+        "-----  -----",
+        "tuned    1.5",
+        "a      10.25",
+    ]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_users_error_is_its_text_and_code_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise UserError("split.test: 2 is not below 1; a share such as 0.2")
+
+    assert guarded(work) == 2
+    assert capsys.readouterr().err == "error: split.test: 2 is not below 1; a share such as 0.2\n"
+    assert sorted(project.iterdir()) == [project / "params.yaml"]
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_a_file(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert guarded(lambda: 1 // 0) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "ZeroDivisionError" in said
+    log = project / ".work" / "error.log"
+    assert str(log) in said
+    assert "1 // 0" in log.read_text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_unwinds_the_stack_and_says_how_to_go_on(number: signal.Signals, code: int, project: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from tasks.terminal import guarded\n"
+        "def work():\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(30)\n"
+        "    finally:\n"
+        "        print('tidied', flush=True)\n"
+        "sys.exit(guarded(work))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    child.send_signal(number)
+    out, said = child.communicate(timeout=20)
+    assert out == "tidied\n"
+    assert said.endswith("run the same command to go on where it stopped\n")
+    assert child.returncode == code
+
+
+def test_work_that_succeeds_ends_with_code_0() -> None:
+    assert guarded(lambda: "anything") == 0

@@ -1,0 +1,445 @@
+"""Tracking against real stores: MLflow on SQLite, TensorBoard's event files, and a spool on disk."""
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hone.errors import UserError
+from tasks.params import Tracking
+from tasks.tracking import (
+    Entry,
+    Fanout,
+    MlflowTracker,
+    NullTracker,
+    SpoolingTracker,
+    TensorBoardTracker,
+    Tracker,
+    WandbTracker,
+    open_tracker,
+)
+from tasks.tracking.mlflow import connect
+from tasks.tracking.uri import resolve
+
+REPOSITORY = Path(__file__).parents[2]
+PIPELINE = Entry(
+    key="abc",
+    kind="pipeline",
+    name="digits",
+    params={"seed": "0"},
+    tags={"git_commit": "123"},
+    metrics=(("best_so_far", 0.5, 0),),
+)
+STAGE = Entry(key="abc/search_random", kind="stage", name="search_random", parent="abc")
+TRIALS = tuple(
+    Entry(
+        key=f"abc/search_random/{number}",
+        kind="trial",
+        name=f"search_random-{number:04d}",
+        parent="abc/search_random",
+        params={"learning_rate": f"0.{number}1"},
+        metrics=(("accuracy", 0.5, 1), ("accuracy", 0.6, 2), ("objective", float("inf"), 2)),
+        tags={"state": "complete"},
+        status="finished",
+        seconds=1.5,
+    )
+    for number in range(3)
+)
+DONE = replace(
+    PIPELINE, metrics=(("best_so_far", 0.5, 0), ("best_so_far", 0.7, 1)), status="finished", files=("a/r.txt",)
+)
+ENTRIES = (PIPELINE, STAGE, *TRIALS, replace(STAGE, status="finished"), DONE)
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make MLflow's tables once; making them takes seconds, copying them nothing."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path, empty_database: Path) -> Path:
+    """Return a project with a database and one artifact."""
+    source, target = sqlite3.connect(empty_database), sqlite3.connect(tmp_path / "mlflow.db")
+    source.backup(target)
+    source.close()
+    target.close()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "r.txt").write_text("report")
+    return tmp_path
+
+
+def runs_of(root: Path) -> dict:
+    """Return the runs of the project's database by key; a key that is there twice fails the test."""
+    client = connect(resolve(root, None))
+    experiment = client.get_experiment_by_name("hone")
+    found = client.search_runs([experiment.experiment_id]) if experiment else []
+    runs = {run.data.tags["hone.key"]: run for run in found}
+    assert len(runs) == len(found)
+    return runs
+
+
+def history(root: Path, run, metric: str) -> list[tuple[int, float]]:
+    client = connect(resolve(root, None))
+    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric)]
+
+
+def run_python(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def log_all(tracker: Tracker, entries: tuple[Entry, ...] = ENTRIES) -> None:
+    for entry in entries:
+        tracker.log(entry)
+    tracker.close()
+
+
+def test_a_pipeline_its_stages_and_trials_are_nested_runs(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"))
+    runs = runs_of(root)
+    assert set(runs) == {entry.key for entry in ENTRIES}
+    for entry in ENTRIES:
+        parent = runs[entry.parent].info.run_id if entry.parent else None
+        assert runs[entry.key].data.tags.get("mlflow.parentRunId") == parent
+        assert runs[entry.key].info.status == "FINISHED"
+    trial = runs[TRIALS[1].key]
+    assert trial.info.run_name == "search_random-0001"
+    assert trial.data.params == {"learning_rate": "0.11"}
+    assert trial.data.tags["state"] == "complete"
+    assert trial.info.end_time - trial.info.start_time == 1500
+    assert history(root, trial, "accuracy") == [(1, 0.5), (2, 0.6)]
+    assert "objective" not in trial.data.metrics  # infinite
+
+
+def test_best_so_far_is_a_curve_on_the_parent(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"))
+    assert history(root, runs_of(root)["abc"], "best_so_far") == [(0, 0.5), (1, 0.7)]
+
+
+def test_files_are_artifacts_beside_the_database(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"))
+    run_id = runs_of(root)["abc"].info.run_id
+    assert (root / "mlartifacts" / run_id / "artifacts" / "a" / "r.txt").read_text() == "report"
+
+
+def test_logging_everything_again_adds_nothing(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"))
+    before = rows(root)
+    log_all(MlflowTracker(root, None, "hone"))
+    assert rows(root) == before
+
+
+def rows(root: Path) -> dict[str, int]:
+    connection = sqlite3.connect(root / "mlflow.db")
+    tables = ("runs", "metrics", "params", "tags", "experiments")
+    counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+    connection.close()
+    return counts
+
+
+def test_a_trial_that_a_kill_cut_short_is_completed_not_repeated(root: Path) -> None:
+    whole = TRIALS[0]
+    half = replace(whole, metrics=whole.metrics[:1], status="running")
+    log_all(MlflowTracker(root, None, "hone"), (PIPELINE, STAGE, half))
+    log_all(MlflowTracker(root, None, "hone"), (whole,))
+    run = runs_of(root)[whole.key]
+    assert run.info.status == "FINISHED"
+    assert history(root, run, "accuracy") == [(1, 0.5), (2, 0.6)]
+
+
+def test_a_failed_pipeline_that_runs_again_is_running_and_then_finished(root: Path) -> None:
+    tracker = MlflowTracker(root, None, "hone")
+    statuses = []
+    for status in ("failed", "running", "finished", "running"):
+        tracker.log(replace(PIPELINE, status=status))
+        statuses.append(runs_of(root)["abc"].info.status)
+    tracker.close()
+    assert statuses == ["FAILED", "RUNNING", "FINISHED", "FINISHED"]
+
+
+def test_an_entry_whose_parents_nobody_logged_makes_bare_ones(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"), TRIALS[:1])
+    assert set(runs_of(root)) == {"abc", "abc/search_random", TRIALS[0].key}
+
+
+def test_more_values_than_mlflow_takes_at_once_are_all_there(root: Path) -> None:
+    many = replace(
+        PIPELINE,
+        params={f"p{i}": "x" * 7000 for i in range(150)},
+        metrics=tuple(("loss", float(step), step) for step in range(1700)),
+        tags={f"t{i}": "y" for i in range(150)},
+    )
+    log_all(MlflowTracker(root, None, "hone"), (many,))
+    log_all(MlflowTracker(root, None, "hone"), (many,))
+    run = runs_of(root)["abc"]
+    assert len(run.data.params) == 150
+    assert history(root, run, "loss") == [(step, float(step)) for step in range(1700)]
+
+
+def test_the_database_is_in_write_ahead_mode(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"), (PIPELINE,))
+    connection = sqlite3.connect(root / "mlflow.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_a_new_database_is_made_without_a_word(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from tasks.tracking import *\n"
+        "t = MlflowTracker(Path('.'), None, 'hone')\n"
+        "t.log(Entry(key='k', kind='pipeline', name='n', status='finished')); t.close()"
+    )
+    done = run_python(script, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert set(runs_of(tmp_path)) == {"k"}
+
+
+def test_entries_logged_just_before_a_kill_are_sent_next_time(root: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from tasks.tracking import *\n"
+        "t = SpoolingTracker(MlflowTracker(Path('.'), None, 'hone'), Path('.work/spool/m.jsonl'), name='mlflow')\n"
+        "for i in range(30): t.log(Entry(key=f'k/s/{i}', kind='trial', name='n', parent='k/s', status='finished'))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    assert run_python(script, root).returncode == -9
+    SpoolingTracker(MlflowTracker(root, None, "hone"), root / ".work/spool/m.jsonl", name="mlflow").close()
+    assert set(runs_of(root)) == {"k", "k/s", *(f"k/s/{i}" for i in range(30))}
+    assert not (root / ".work/spool/m.jsonl").exists()
+
+
+def spooling(root: Path, uri: str | None, warnings: list[str], **options: float) -> SpoolingTracker:
+    file = root / ".work" / "spool" / "mlflow.jsonl"
+    return SpoolingTracker(MlflowTracker(root, uri, "hone"), file, name="mlflow", warn=warnings.append, **options)
+
+
+def test_a_broken_store_costs_one_warning_and_its_entries_are_sent_later(root: Path) -> None:
+    (root / "file").write_text("")
+    warnings: list[str] = []
+    log_all(spooling(root, "sqlite:///file/below.db", warnings))
+    assert len(warnings) == 1
+    assert "\n" not in warnings[0]
+    assert "tracking with mlflow" in warnings[0]
+    assert ".work/spool/mlflow.jsonl" in warnings[0]
+    spooling(root, None, warnings).close()
+    assert len(warnings) == 1
+    assert set(runs_of(root)) == {entry.key for entry in ENTRIES}
+    assert history(root, runs_of(root)["abc"], "best_so_far") == [(0, 0.5), (1, 0.7)]
+
+
+def test_a_server_that_is_down_costs_one_warning(root: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    warnings: list[str] = []
+    log_all(spooling(root, f"http://127.0.0.1:{port}", warnings))
+    assert len(warnings) == 1
+    assert len((root / ".work/spool/mlflow.jsonl").read_text().splitlines()) == len(ENTRIES)
+
+
+def test_a_database_locked_for_longer_than_patience_gets_its_entries_next_time(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"), (PIPELINE,))
+    other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    script = (
+        "from pathlib import Path; from tasks.tracking import *\n"
+        "t = SpoolingTracker(MlflowTracker(Path('.'), None, 'hone'), Path('.work/spool/mlflow.jsonl'),"
+        " name='mlflow', warn=print, patience=0.5)\n"
+        "for i in range(3): t.log(Entry(key=f'abc/s/{i}', kind='trial', name='n', parent='abc/s', status='finished'))\n"
+        "t.close()"
+    )
+    done = run_python(script, root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+    assert set(runs_of(root)) == {"abc"}
+    other.execute("ROLLBACK")
+    other.close()
+    spooling(root, None, []).close()
+    assert set(runs_of(root)) == {"abc", "abc/s", "abc/s/0", "abc/s/1", "abc/s/2"}
+
+
+def test_an_entry_that_mlflow_refuses_is_left_out_and_holds_up_no_other(root: Path) -> None:
+    warnings: list[str] = []
+    refused = replace(PIPELINE, key="bad", metrics=(("not/a/metric/?", 1.0, 0),))
+    log_all(spooling(root, None, warnings), (refused, PIPELINE, replace(PIPELINE, key="gone", files=("no/such",))))
+    assert len(warnings) == 1
+    assert "bad" in warnings[0]
+    assert "abc" in runs_of(root)
+    assert not (root / ".work/spool/mlflow.jsonl").exists()
+
+
+class Slow(Tracker):
+    """Takes an entry in `seconds` and remembers it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.names: list[str] = []
+
+    def log(self, entry: Entry) -> None:
+        time.sleep(self.seconds)
+        self.names.append(entry.name)
+
+    def close(self) -> None: ...
+
+
+def named(name: str) -> Entry:
+    return Entry(key=name, kind="pipeline", name=name)
+
+
+def test_logging_does_not_wait_and_closing_waits_no_longer_than_its_patience(tmp_path: Path) -> None:
+    slow, warnings = Slow(60), []
+    tracker = SpoolingTracker(slow, tmp_path / "s.jsonl", name="slow", warn=warnings.append, patience=0.2)
+    start = time.monotonic()
+    log_all(tracker, tuple(named(str(i)) for i in range(100)))
+    assert time.monotonic() - start < 5
+    assert len(warnings) == 1
+    assert len((tmp_path / "s.jsonl").read_text().splitlines()) == 100
+
+
+def test_closing_drains_what_is_queued_in_order(tmp_path: Path) -> None:
+    slow = Slow(0.001)
+    log_all(SpoolingTracker(slow, tmp_path / "s.jsonl", name="slow"), tuple(named(str(i)) for i in range(50)))
+    assert slow.names == [str(i) for i in range(50)]
+    assert not (tmp_path / "s.jsonl").exists()
+
+
+def test_a_torn_line_in_the_spool_is_left_out(tmp_path: Path) -> None:
+    file, slow = tmp_path / "s.jsonl", Slow(60)
+    log_all(SpoolingTracker(slow, file, name="slow", patience=0), (named("a"), named("b")))
+    file.write_text(file.read_text() + '{"key": "c", "ki')
+    log_all(SpoolingTracker(Slow(60), file, name="slow", patience=0), (named("d"),))
+    fast = Slow(0)
+    SpoolingTracker(fast, file, name="fast").close()
+    assert fast.names == ["a", "b", "d"]
+
+
+def test_a_spool_that_cannot_be_written_costs_no_entry(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    slow, warnings = Slow(0), []
+    tracker = SpoolingTracker(slow, tmp_path / "file" / "s.jsonl", name="slow", warn=warnings.append)
+    log_all(tracker, (named("a"), named("b")))
+    assert slow.names == ["a", "b"]
+    assert len(warnings) == 1
+
+
+def test_an_entry_comes_back_from_json_as_it_was() -> None:
+    for entry in ENTRIES:
+        assert Entry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+
+
+def points_in(folder: Path) -> list[tuple[str, int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    tags = events.Tags()["scalars"]
+    return [(tag, point.step, round(point.value, 6)) for tag in tags for point in events.Scalars(tag)]
+
+
+def test_tensorboard_reads_back_each_point_once_however_often_it_was_logged(tmp_path: Path) -> None:
+    for _ in range(2):
+        log_all(TensorBoardTracker(tmp_path))
+    assert points_in(tmp_path / "abc") == [("best_so_far", 0, 0.5), ("best_so_far", 1, 0.7)]
+    assert points_in(tmp_path / "abc/search_random/1") == [("accuracy", 1, 0.5), ("accuracy", 2, 0.6)]
+
+
+def test_a_torn_event_file_hides_no_later_point(tmp_path: Path) -> None:
+    log_all(TensorBoardTracker(tmp_path), (PIPELINE,))
+    (file,) = (tmp_path / "abc").glob("events*")
+    file.write_bytes(file.read_bytes() + b"\x18\x00\x00")
+    log_all(TensorBoardTracker(tmp_path), (DONE,))
+    assert points_in(tmp_path / "abc") == [("best_so_far", 0, 0.5), ("best_so_far", 1, 0.7)]
+
+
+def test_a_missing_wandb_is_named_with_its_extra(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tracking\.wandb: 'mine' .*hone-tuning\[wandb\]"):
+        open_tracker(tmp_path, Tracking(wandb="mine"))
+    with pytest.raises(UserError):
+        WandbTracker("mine", tmp_path)
+
+
+def test_a_tracker_that_does_not_close_keeps_no_other_open(tmp_path: Path) -> None:
+    class Broken(Slow):
+        def close(self) -> None:
+            raise OSError("no")
+
+    class Closing(Slow):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    closing = (Closing(0), Closing(0))
+    with pytest.raises(OSError, match="no"):
+        Fanout((closing[0], Broken(0), closing[1])).close()
+    assert all(tracker.closed for tracker in closing)
+
+
+def test_trials_are_left_out_where_params_say_so(root: Path) -> None:
+    log_all(open_tracker(root, Tracking(trials=False)))
+    assert set(runs_of(root)) == {"abc", "abc/search_random"}
+
+
+def test_tracking_can_be_switched_off(tmp_path: Path) -> None:
+    tracker = open_tracker(tmp_path, Tracking(uri="none"))
+    assert isinstance(tracker, NullTracker)
+    log_all(tracker)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_tracking_imports_no_tracking_library() -> None:
+    script = (
+        "import sys, tasks.tracking as t; t.NullTracker().close()\n"
+        "assert not {'mlflow', 'torch', 'tensorboard', 'pandas', 'sqlalchemy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("uri", "resolved"),
+    [
+        (None, "sqlite:///{root}/mlflow.db"),
+        ("sqlite:///runs/m.db", "sqlite:///{root}/runs/m.db"),
+        ("sqlite:////srv/m.db", "sqlite:////srv/m.db"),
+        ("http://127.0.0.1:5000/", "http://127.0.0.1:5000"),
+        ("https://mlflow.example.org", "https://mlflow.example.org"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_uri_does_not_depend_on_the_working_directory(tmp_path: Path, uri: str | None, resolved: str) -> None:
+    assert resolve(tmp_path, uri) == resolved.format(root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("", "no scheme"),
+        ("mlruns", "no scheme"),
+        ("sqlite:mlflow.db", "no scheme"),
+        ("sqlite://mlflow.db", "no file"),
+        ("sqlite:///", "no file"),
+        ("sqlite:///:memory:", "no file"),
+        ("http://", "no host"),
+        ("http://host:port", "Port"),
+        ("file:///srv/mlruns", "unknown scheme 'file'"),
+        ("postgres://u:secret@host/db", "did you mean postgresql"),
+        ("htp://host", "did you mean http"),
+        ("postgresql://u:secret@host/db", "psycopg2"),
+        ("sqlite:///.", "a folder"),
+    ],
+)
+def test_a_uri_that_cannot_work_is_named_with_a_remedy(tmp_path: Path, uri: str, named: str) -> None:
+    with pytest.raises(UserError, match=named) as caught:
+        open_tracker(tmp_path, Tracking(uri=uri))
+    assert str(caught.value).startswith("tracking.uri: ")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,55 @@
+"""The trials' table gives back what it was given, and equal work is equal bytes."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from hone.trial import Result, State, Trial
+from tasks import trials
+
+RESULTS = [
+    Result(
+        trial=Trial(
+            study="search_random",
+            number=0,
+            generation=0,
+            config={"lr": 1 / 3, "n": 2, "act": "relu"},
+            resource=6,
+            rows=0.5,
+        ),
+        state=State.COMPLETE,
+        objective=-0.75,
+        curve=(-0.5, -0.75),
+        best_epoch=2,
+        metrics={"accuracy": 0.75},
+        cost=1.0,
+        seconds=1.23,
+    ),
+    Result(
+        trial=Trial(
+            study="search_random", number=1, generation=0, config={"lr": 0.1}, resource=6, parent="x-0001", fold=2
+        ),
+        state=State.DIVERGED,
+        error="diverged: the training loss was not finite",
+        cost=0.5,
+    ),
+]
+
+
+def test_results_come_back_without_their_seconds(tmp_path):
+    trials.write(tmp_path / "trials.parquet", RESULTS, "accuracy")
+    assert trials.read(tmp_path / "trials.parquet") == [replace(result, seconds=0.0) for result in RESULTS]
+
+
+def test_how_long_a_trial_took_is_not_in_the_bytes(tmp_path):
+    trials.write(tmp_path / "a.parquet", RESULTS, "accuracy")
+    trials.write(tmp_path / "b.parquet", [replace(result, seconds=9.9) for result in RESULTS], "accuracy")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_frame_shows_the_metric_as_people_know_it():
+    frame = trials.frame(RESULTS, "accuracy")
+    assert frame["value"].iloc[0] == 0.75
+    assert math.isnan(frame["value"].iloc[1])
+    assert frame["config.lr"].tolist() == pytest.approx([1 / 3, 0.1])

@@ -1,0 +1,244 @@
+"""The DVC adapter, against DVC itself: what `dvc repro` leaves and what we leave must be the same."""
+
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.synchronize
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from hone.errors import UserError
+from tasks import versioning
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
+
+PIPELINE = """
+stages:
+  first:
+    cmd: mkdir -p out && cat data/raw/*.csv code/a.py > out/first.txt
+    deps: [code, data/raw]
+    outs: [out/first.txt]
+  last:
+    cmd: cp out/first.txt out/last.txt && echo {} > out/metrics.json
+    deps: [out/first.txt]
+    params: [last.n]
+    outs: [out/last.txt]
+    metrics:
+      - out/metrics.json:
+          cache: false
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    before = logging.getLogger("dvc").level
+    yield
+    logging.getLogger("dvc").setLevel(before)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    (project / "data" / "raw").mkdir(parents=True)
+    (project / "code").mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    Repo.init(str(project)).close()
+    shutil.copy(Path(__file__).parents[2] / ".dvcignore", project)
+    (project / ".dvc" / "config").write_text(f"[core]\n    analytics = false\n    site_cache_dir = {tmp_path}/site\n")
+    (project / "dvc.yaml").write_text(PIPELINE)
+    (project / "params.yaml").write_text("last:\n  n: 1\n")
+    (project / "code" / "a.py").write_text("a = 1\n")
+    (project / "data" / "raw" / "table.csv").write_text("x,y\n1,2\n")
+    versioning.track(project, project / "data" / "raw" / "table.csv")
+    return project
+
+
+def work(root: Path, name: str) -> None:
+    """Do what the stage's command does, outside of DVC."""
+    if name == "first":
+        (root / "out").mkdir(exist_ok=True)
+        parts = [*sorted((root / "data" / "raw").glob("*.csv")), root / "code" / "a.py"]
+        (root / "out" / "first.txt").write_bytes(b"".join(path.read_bytes() for path in parts))
+    else:
+        shutil.copy(root / "out" / "first.txt", root / "out" / "last.txt")
+        (root / "out" / "metrics.json").write_text("{}\n")
+
+
+def ours(root: Path) -> list[str]:
+    """Walk the pipeline through our door; return what happened to each stage."""
+    versioning.refresh(root)
+    happened = []
+    for name in versioning.order(root):
+        if versioning.stale(root, name) is None:
+            happened.append(f"{name} skipped")
+            continue
+        with versioning.claim(root, name) as held:
+            if held.restore():
+                happened.append(f"{name} restored")
+                continue
+            work(root, name)
+            held.commit()
+        happened.append(f"{name} run")
+    return happened
+
+
+def dvcs(root: Path) -> list[str]:
+    """Walk the pipeline through DVC's door; return the stages that were stale."""
+    with contextlib.chdir(root), Repo(str(root)) as repo:
+        return [stage.addressing for stage in repo.reproduce()]
+
+
+def clean(root: Path) -> bool:
+    with contextlib.chdir(root), Repo(str(root)) as repo:
+        return repo.status() == {}
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Return everything that git would see or DVC keeps in the workspace."""
+    found = (path for path in root.rglob("*") if path.is_file() and not {".git", "tmp", "cache"} & set(path.parts[-6:]))
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def copy(root: Path, name: str) -> Path:
+    return Path(shutil.copytree(root, root.parent / name, symlinks=True))
+
+
+def edit(path: Path, text: str) -> None:
+    path.unlink()  # as an editor that writes a new file does; the cache may share the old one
+    path.write_text(text)
+
+
+def test_both_doors_leave_the_same_files_and_the_second_finds_nothing_to_do(root: Path) -> None:
+    theirs = copy(root, "theirs")
+    assert ours(root) == ["first run", "last run"]
+    assert dvcs(theirs) == ["first", "last"]
+    assert files(root) == files(theirs)
+    assert clean(root)
+    assert dvcs(root) == []
+    assert ours(theirs) == ["first skipped", "last skipped"]
+
+
+def test_a_changed_tracked_input_ends_as_dvc_repro_would_end_it(root: Path) -> None:
+    ours(root)
+    theirs = copy(root, "theirs")
+    for project in (root, theirs):
+        edit(project / "data" / "raw" / "table.csv", "x,y\n1,2\n3,4\n")
+    assert "data/raw" in (versioning.stale(root, "first") or "")
+    assert versioning.refresh(copy(root, "again")) == ["data/raw/table.csv.dvc"]
+    assert ours(root) == ["first run", "last run"]
+    dvcs(theirs)
+    assert files(root) == files(theirs)
+    assert clean(root)
+    assert versioning.refresh(root) == []
+
+
+def test_what_was_run_before_is_restored_and_not_run(root: Path) -> None:
+    ours(root)
+    first = files(root)
+    edit(root / "params.yaml", "last:\n  n: 2\n")
+    assert versioning.stale(root, "last") == "last.n modified"
+    assert ours(root) == ["first skipped", "last run"]
+    edit(root / "params.yaml", "last:\n  n: 1\n")
+    assert ours(root) == ["first skipped", "last restored"]
+    assert files(root) == first
+    shutil.rmtree(root / "out")
+    assert versioning.stale(root, "first") == "has no outs yet"
+    assert ours(root) == ["first restored", "last restored"]
+    assert files(root) == first
+    assert dvcs(root) == []
+
+
+def test_dvc_restores_what_ran_through_our_door(root: Path) -> None:
+    ours(root)
+    (root / "dvc.lock").unlink()
+    shutil.rmtree(root / "out")
+    assert dvcs(root) == ["first", "last"]
+    assert clean(root)
+
+
+def test_outs_are_gone_before_a_stage_runs(root: Path) -> None:
+    ours(root)
+    edit(root / "code" / "a.py", "a = 2\n")
+    with versioning.claim(root, "first") as held:
+        assert not held.restore()
+        assert not (root / "out" / "first.txt").exists()
+
+
+def test_an_input_edited_while_its_stage_runs_is_not_certified(root: Path) -> None:
+    with versioning.claim(root, "first") as held:
+        held.restore()
+        work(root, "first")
+        edit(root / "code" / "a.py", "a = 2\n")
+        with pytest.raises(UserError, match="code: changed while first was running"):
+            held.commit()
+    assert versioning.stale(root, "first") is not None
+    assert not (root / "dvc.lock").exists()
+
+
+def test_a_failed_stage_is_not_certified_and_leaves_no_lock(root: Path) -> None:
+    with pytest.raises(ZeroDivisionError), versioning.claim(root, "first") as held:
+        held.restore()
+        raise ZeroDivisionError
+    assert versioning.stale(root, "first") is not None
+    assert ours(root) == ["first run", "last run"]
+
+
+def test_compiled_python_files_and_dvcs_own_gitignore_make_nothing_stale(root: Path) -> None:
+    ours(root)
+    (root / "code" / "__pycache__").mkdir()
+    (root / "code" / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"1")
+    (root / "data" / "raw" / ".gitignore").write_text("/other\n/table.csv\n")
+    assert ours(root) == ["first skipped", "last skipped"]
+
+
+def _hold(root: Path, ready: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event) -> None:
+    with versioning.claim(root, "first"):
+        ready.set()
+        release.wait(20)
+
+
+def test_a_claimed_stage_is_busy_for_others_who_learn_by_whom(root: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(root, ready, release))
+    holder.start()
+    try:
+        assert ready.wait(20)
+        with pytest.raises(UserError, match=rf"DVC is at work .*PID {holder.pid}\)"), versioning.claim(root, "first"):
+            pass
+        with pytest.raises(Exception, match="failed to reproduce"):
+            dvcs(root)
+        assert (root / "data" / "raw" / "table.csv").exists()
+    finally:
+        release.set()
+        holder.join()
+    assert ours(root) == ["first run", "last run"]
+
+
+def test_what_dvc_refuses_is_one_line_for_the_user(root: Path, tmp_path: Path) -> None:
+    (root / "data" / "raw" / "table.csv").unlink()
+    with pytest.raises(UserError, match=r"data/raw/table.csv: tracked by .*table.csv.dvc but not there; `dvc pull`"):
+        versioning.refresh(root)
+    with pytest.raises(UserError, match="no DVC project here; `git init` and `dvc init`"):
+        versioning.order(tmp_path)
+    (root / "params.yaml").write_text("last: {}\n")
+    edit(root / "dvc.yaml", PIPELINE.replace("[last.n]", "last.n"))
+    with pytest.raises(UserError, match=r"^DVC: .*dvc.yaml"):
+        versioning.order(root)
+    with pytest.raises(UserError) as caught:
+        versioning.track(root, root / "nothing.csv")
+    assert "\n" not in str(caught.value)
+
+
+def test_it_works_from_any_folder_and_leaves_the_working_directory_alone(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ours(root) == ["first run", "last run"]
+    assert Path.cwd() == tmp_path
+    assert clean(root)
