@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import sys
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from hone import metrics, models
 from hone.errors import UserError
 from hone.space import SearchSpace
+from tasks import pipeline
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -184,7 +186,10 @@ def load_params(root: Path) -> Params:
         raise UserError(f"params.yaml: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict | None):
         raise UserError(f"params.yaml: holds a {type(content).__name__}; it must hold sections such as `data:`")
-    return parse_params(content or {})
+    params = parse_params(content or {})
+    _check_complete(root, content or {})
+    _check_own_code(root, params.model.family)
+    return params
 
 
 def parse_params(content: dict[str, Any]) -> Params:
@@ -216,6 +221,36 @@ def search_space(params: Params) -> SearchSpace:
     """
     family = params.model.family
     return models.default_space(family).merged(params.search.space, extend=family not in models.FAMILIES)
+
+
+def _check_complete(root: Path, content: dict[str, Any]) -> None:
+    """Raise UserError if dvc.yaml names a key that params.yaml lacks: DVC would stop in the middle of a run."""
+    for stage, spec in pipeline.specs(root).items() if (root / "dvc.yaml").exists() else ():
+        for key in spec.params:
+            try:
+                pipeline.lookup(content, key)
+            except (KeyError, TypeError):
+                default = pipeline.lookup(Params().model_dump(mode="json"), key)
+                raise UserError(
+                    f"params.yaml: {key}: missing, and dvc.yaml has it among the params of {stage};"
+                    f" put it back (default: {default!r})"
+                ) from None
+
+
+def _check_own_code(root: Path, family: str) -> None:
+    """Raise UserError if a factory lies in the project where no stage depends on it: edits would go unseen."""
+    if family in models.FAMILIES or not (root / "dvc.yaml").exists():
+        return
+    module = sys.modules[family.partition(":")[0]]  # check_family has imported it
+    file = Path(module.__file__ or "").resolve()
+    if not file.is_relative_to(root) or ".venv" in file.parts:
+        return
+    for stage, spec in pipeline.specs(root).items():
+        if "model" in spec.params and not any(file.is_relative_to(root / dep) for dep in spec.deps):
+            raise UserError(
+                f"model.family: {family}: {stage} would not notice edits of {file.relative_to(root)};"
+                " move it into custom/, or add it to the stages' deps in dvc.yaml"
+            )
 
 
 def _check_together(params: Params) -> None:

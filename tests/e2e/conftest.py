@@ -20,6 +20,7 @@ from tasks import pipeline
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
+    "custom",
     "hone",
     "tasks",
     "flows",

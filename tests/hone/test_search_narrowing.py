@@ -41,7 +41,7 @@ def rate_and_kind(config):
 
 
 def test_what_matters_is_narrowed_around_the_best_and_the_rest_is_left_alone():
-    narrowing = narrow(WIDE, sampled(WIDE, rate_and_kind, 80), keep=0.25)
+    narrowing = narrow(WIDE, sampled(WIDE, rate_and_kind, 160), keep=0.125)
     rate = narrowing.space.domains["rate"]
     assert 1e-5 < rate.low < 1e-2 < rate.high < 1
     assert narrowing.space.domains["kind"] == Categorical(("b",))
@@ -49,13 +49,13 @@ def test_what_matters_is_narrowed_around_the_best_and_the_rest_is_left_alone():
 
 
 def test_every_change_says_what_and_why_with_numbers():
-    rate, kind = narrow(WIDE, sampled(WIDE, rate_and_kind, 80), keep=0.25).changes
+    rate, kind = narrow(WIDE, sampled(WIDE, rate_and_kind, 160), keep=0.125).changes
     assert rate.before == "1e-05 to 1 (log)"
     assert rate.after.endswith("(log)")
-    assert rate.reason.startswith("the best 20 of 80 trials lie between 0.00")
+    assert rate.reason.startswith("the best 20 of 160 trials lie between 0.00")
     assert kind.before == "a, b, c"
     assert kind.after == "b"
-    assert kind.reason.startswith("none of the best 20 of 80 trials has a (tried ")
+    assert kind.reason.startswith("none of the best 20 of 160 trials has a (tried ")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -108,7 +108,7 @@ def test_only_the_highest_fidelity_with_enough_trials_counts():
 
 
 def test_a_second_narrowing_starts_from_the_first_and_is_widened_by_a_best_from_outside():
-    first = narrow(WIDE, sampled(WIDE, rate_and_kind, 80), keep=0.25).space
+    first = narrow(WIDE, sampled(WIDE, rate_and_kind, 160), keep=0.125).space
     inside = sampled(first, rate_and_kind, 39, seed=3)
     assert narrow(first, inside, 0.25).space.domains["rate"].low >= first.domains["rate"].low
     config = {**inside[0].trial.config, "rate": 0.9, "kind": "c"}

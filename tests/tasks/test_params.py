@@ -1,6 +1,7 @@
 """params.yaml is checked as a whole, and every refusal names the key, the value and the remedy."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,15 @@ def test_a_file_that_is_no_params_is_named(tmp_path, text, message):
 def test_params_that_are_not_utf8_are_named(tmp_path):
     (tmp_path / "params.yaml").write_bytes(b"seed: 0 # \xff\n")
     with pytest.raises(UserError, match="not UTF-8 at byte 10"):
+        load_params(tmp_path)
+
+
+def test_a_key_that_dvc_needs_may_not_be_missing(tmp_path):
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    del content["search"]["space"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"search\.space: missing, and dvc\.yaml has it among the params of baseline"):
         load_params(tmp_path)
 
 
