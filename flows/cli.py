@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,70 +34,88 @@ app = typer.Typer(
     and each finds nothing to do after the other.
     """,
 )
+Work = Callable[[Path], None]
+"""What a command does in the project at a path. Typer only reads the command line: it would swallow Ctrl-C."""
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. Left out: a free one.")]
 
 
 @app.command()
 def tune(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-) -> None:
+) -> Work:
     """Run every stage that is stale, from raw data to the report.
 
     A stage is stale if its data, its code or its part of params.yaml has changed; the others are left alone. A run
     that was interrupted, even by `kill -9`, goes on where it stopped, and its results are the same bits. With the
     same inputs, any number of workers gives the same results.
     """
-    root = _enter()
-    from flows.check import refuse_bad_input
-    from flows.server import api
 
-    with project.lock(root, "hone tune"):
-        refuse_bad_input(root)
-        with api(root):
-            from flows.leftovers import mark_crashed
-            from flows.tune import tune as flow
+    def work(root: Path) -> None:
+        from flows.check import refuse_bad_input
+        from flows.server import api
 
-            mark_crashed(root)
-            flow(root=str(root), quiet=quiet, return_state=True).result()
+        with project.lock(root, "hone tune"):
+            refuse_bad_input(root)
+            with api(root):
+                from flows.leftovers import mark_crashed
+                from flows.tune import tune as flow
+
+                mark_crashed(root)
+                flow(root=str(root), quiet=quiet, return_state=True).result()
+
+    return work
 
 
 @app.command()
-def serve(port: Port = None) -> None:
+def serve(port: Port = None) -> Work:
     """Tune on the schedule in params.yaml, until Ctrl-C.
 
     Each time, stages whose data, code and params are unchanged are left alone; if all are, the run ends at once and
     is called UpToDate. One run at a time: one that comes due meanwhile is cancelled and says why. Where no
     PREFECT_API_URL is set, a Prefect server of this project's own is started on 127.0.0.1, with its pages.
     """
-    root = _enter()
-    from flows.serve import serve as run
 
-    run(root, port=port)
+    def work(root: Path) -> None:
+        from flows.serve import serve as run
 
+        run(root, port=port)
 
-@app.command()
-def check() -> None:
-    """Say whether params.yaml and the data are fine, and what Hone makes of them. Runs and writes nothing."""
-    root = _enter()
-    from flows.check import check as run
-
-    with open_reporter() as reporter:
-        run(root, reporter)
+    return work
 
 
 @app.command()
-def plan() -> None:
-    """Say what a run would cost, before it is spent: trials, epochs, rungs and time, phase by phase.
+def check() -> Work:
+    """Say whether params and data are fine.
 
-    The searches are rehearsed without training, so the numbers are their own. For the time, a few configs are
-    trained for a few epochs, which takes some seconds. Early stopping and diverged trials make a run cheaper per
-    trial; what they save is spent on further trials.
+    Shows what Hone makes of them: the task, the metric, the rows of each part, the kinds of columns. Runs nothing,
+    writes nothing.
     """
-    root = _enter()
-    from flows.plan import plan as run
 
-    with open_reporter() as reporter:
-        run(root, reporter)
+    def work(root: Path) -> None:
+        from flows.check import check as run
+
+        with open_reporter() as reporter:
+            run(root, reporter)
+
+    return work
+
+
+@app.command()
+def plan() -> Work:
+    """Say what a run would cost, before it is spent.
+
+    Trials, epochs, rungs and time, phase by phase. The searches are rehearsed without training, so the numbers are
+    their own. For the time, a few configs are trained for a few epochs. Early stopping makes trials cheaper than
+    that; within a phase, what it saves is spent on further trials.
+    """
+
+    def work(root: Path) -> None:
+        from flows.plan import plan as run
+
+        with open_reporter() as reporter:
+            run(root, reporter)
+
+    return work
 
 
 @app.command()
@@ -105,32 +124,36 @@ def add(
         Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz or .parquet.", show_default=False)
     ],
     target: Annotated[str | None, typer.Option(help="The column to predict. Left out: the one in params.yaml.")] = None,
-) -> None:
+) -> Work:
     """Make a table this project's data.
 
     It is copied into data/raw/, put under DVC, and named in params.yaml. To follow a table that grows, copy the newer
     version over the old one: the next run notices.
     """
     table = table.absolute()
-    root = _enter()
-    from flows.add import add as run
-    from flows.check import check as look
 
-    place = run(root, table, target)
-    with open_reporter() as reporter:
-        reporter.message(
-            f"{place.relative_to(root)} is this project's data now; commit {place.name}.dvc and params.yaml to git"
-        )
-        look(root, reporter)
+    def work(root: Path) -> None:
+        from flows.add import add as run
+        from flows.check import check as look
+
+        place = run(root, table, target).relative_to(root)
+        with open_reporter() as reporter:
+            reporter.message(f"{place} is this project's data now; commit {place}.dvc and params.yaml to git")
+            look(root, reporter)
+
+    return work
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> None:
-    """Open MLflow's pages on this project's runs, on 127.0.0.1, until Ctrl-C."""
-    root = _enter()
-    from flows.ui import ui as run
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> Work:
+    """Open MLflow's pages on this project's runs, until Ctrl-C."""
 
-    run(root, port)
+    def work(root: Path) -> None:
+        from flows.ui import ui as run
+
+        run(root, port)
+
+    return work
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -144,11 +167,13 @@ def _invoke(arguments: list[str]) -> None:
     if not arguments:
         arguments = ["--help"]
     try:
-        typer.main.get_command(app).main(args=arguments, prog_name="hone", standalone_mode=False)
+        chosen = typer.main.get_command(app).main(args=arguments, prog_name="hone", standalone_mode=False)
     except usage_error as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "hone"
         raise UserError(f"{error.format_message().rstrip('.')}; `{where} --help` explains") from None
+    if callable(chosen):  # not so after --help
+        chosen(_enter())
 
 
 def _enter() -> Path:

@@ -53,7 +53,19 @@ def api(root: Path, *, port: int | None = None, lasting: bool = False) -> Iterat
         if lasting:
             stack.enter_context(processes.noted(root, SERVER, url=started.url))
         stack.enter_context(temporary_settings({PREFECT_API_URL: started.url}))
-        yield started
+        try:
+            yield started
+        finally:
+            _send_the_rest()
+
+
+def _send_the_rest() -> None:
+    """Wait until logs and events have been sent: at exit the server is gone, and Prefect would try for minutes."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        worker.drain_all(timeout=5)
 
 
 @contextlib.contextmanager

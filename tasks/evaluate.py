@@ -21,6 +21,7 @@ from tasks.stage import Stage
 from tasks.trainables import read_problem
 
 Floats = NDArray[np.float64]
+Finding = dict[str, str]  # severity (warning or info) and message
 Draw = Callable[[NDArray[np.bool_], Floats], pd.DataFrame]
 SHOWN = 5  # metrics in the terminal; the file and the report have them all
 MOST_CURVES = 10  # classes drawn against the rest
@@ -152,7 +153,7 @@ def summary(
     scores: Scores,
     found: Gap,
     winner: Mapping[str, Any],
-    findings: Sequence[str],
+    findings: Sequence[Finding],
     tables: Mapping[str, pd.DataFrame],
     n_rows: int,
 ) -> dict[str, Any]:
@@ -226,21 +227,28 @@ def _findings(
     n_rows: int,
     confidence: float,
     groups: NDArray[np.generic] | None,
-) -> list[str]:
-    sentences = []
+) -> list[Finding]:
+    said: list[Finding] = []
+
+    def say(message: str, warning: bool = False) -> None:
+        said.append({"severity": "warning" if warning else "info", "message": message})
+
     if scores.gain:
-        sentences.append(wording.verdict(metric, scores.gain[metric], n_rows, confidence))
+        gain = scores.gain[metric]
+        say(wording.verdict(metric, gain, n_rows, confidence), warning=gain.high < 0)
+        if harm := wording.harm_sentence({name: one for name, one in scores.gain.items() if name != metric}):
+            say(harm, warning=True)
     else:
-        sentences.append("The default config diverged with every seed, so there is no gain to measure.")
-    sentences.append(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found))
+        say("The default config diverged with every seed, so there is no gain to measure.", warning=True)
+    say(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found), warning=found.suspicious)
     if groups is not None:
         n_groups = len(np.unique(groups))
-        sentences.append(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
-    return sentences
+        say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
+    return said
 
 
 def _report(
-    stage: Stage, metric: str, scores: Scores, findings: Sequence[str], winner: Mapping[str, Any], n_rows: int
+    stage: Stage, metric: str, scores: Scores, findings: Sequence[Finding], winner: Mapping[str, Any], n_rows: int
 ) -> None:
     reporter = stage.reporter
     confidence = f"{100 * stage.params.evaluate.confidence:g} %"
@@ -253,8 +261,8 @@ def _report(
         f"Sealed test rows ({n_rows:,}), with {confidence} intervals", ["metric", "defaults", "tuned", "gain"], rows
     )
     reporter.table(f"Validation rows, {wording.label(metric)}", ["model", "score"], comparison(stage, winner, metric))
-    for sentence in findings:
-        (reporter.warning if sentence.startswith(("Suspicious", "Tuning did harm")) else reporter.message)(sentence)
+    for one in findings:
+        (reporter.warning if one["severity"] == "warning" else reporter.message)(one["message"])
     for edge in winner["edges"]:
         reporter.message(edge["message"])
     reporter.message(

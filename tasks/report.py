@@ -114,7 +114,9 @@ def page(found: Findings) -> str:
         f"metric: {label(found.metric)}, {_better(found.metric)} is better",
         f"family: {found.params.model.family}",
     ]
-    return render(found.params.report.title, facts, Headline(found.evaluation["findings"][0], _tone(found)), sections)
+    return render(
+        found.params.report.title, facts, Headline(found.evaluation["findings"][0]["message"], _tone(found)), sections
+    )
 
 
 def _result(found: Findings) -> Section:
@@ -152,7 +154,7 @@ def _result(found: Findings) -> Section:
         "a positive gain is an improvement.",
         strong=0,
     )
-    notes = [Text(text, warning=text.startswith("Suspicious")) for text in evaluation["findings"][1:]]
+    notes = [Text(one["message"], warning=one["severity"] == "warning") for one in evaluation["findings"][1:]]
     edges = [Text(edge["message"][0].upper() + edge["message"][1:], warning=True) for edge in found.winner["edges"]]
     lead = (
         f"Both are {_networks(found, 'model')}, trained on training and validation rows. The test rows were opened "

@@ -102,7 +102,12 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[float]]], metric: str) 
     values = pd.Series([value for _, curve in curves for value in curve], dtype=float)
     figure.update_xaxes(title_text="epoch", rangemode="tozero")
     larger_is_better = METRICS[metric].larger_is_better
-    figure.update_yaxes(title_text=label(metric), range=_focused(values, larger_is_better))
+    low, high = _focused(values, larger_is_better)
+    if larger_is_better:  # every curve is seen at its best
+        low = min([low, *(max(curve) - 0.1 * (high - low) for _, curve in curves if len(curve))])
+    else:
+        high = max([high, *(min(curve) + 0.1 * (high - low) for _, curve in curves if len(curve))])
+    figure.update_yaxes(title_text=label(metric), range=[low, high])
     figure.update_layout(legend={"traceorder": "reversed"})
     return figure
 
@@ -232,7 +237,7 @@ def confusion(counts: pd.DataFrame) -> go.Figure:
     matrix = counts.to_numpy()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     labels = [safe(short(label)) for label in counts.index]
-    figure = _figure(height=min(640, 170 + 38 * len(labels)), legend=False)
+    figure = _figure(height=max(400, min(640, 170 + 38 * len(labels))), legend=False)
     figure.add_heatmap(
         z=shares.tolist(),
         x=labels,

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
 from hone.errors import UserError
@@ -150,7 +150,7 @@ def guarded(work: Callable[[], object]) -> int:
     0: done. 2: a UserError, whose text is all that is shown. 130: Ctrl-C, 143: SIGTERM; what was done is kept.
     1: anything else: one line, and the traceback in a file.
     """
-    with _sigterm_as_exception():
+    with _sigterm_as_exception(), _main_left_alone():
         try:
             work()
         except UserError as error:
@@ -192,6 +192,17 @@ def _sigterm_as_exception() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Keep worker processes from importing the command's module again, and with it all that it imports."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _error_log() -> Path:

@@ -188,6 +188,10 @@ def _inputs(stage: Any) -> dict[str, str]:
     """Return a hash for each dependency, and the value itself for each of the params."""
     found = {}
     for dep in stage.deps:
+        if not dep.exists:
+            raise UserError(
+                f"{dep}: {stage.name} depends on it, and it is not there; `git status` or `dvc status` may say why"
+            )
         hashed = dep.get_hash()
         if isinstance(hashed.value, dict):
             found.update({key: repr(value) for key, value in hashed.value.items()})
@@ -204,6 +208,7 @@ def _reason(status: list[Any]) -> str:
             for path, what in entry.items():
                 words += [f"{key} {how}" for key, how in what.items()] if isinstance(what, dict) else [f"{path} {what}"]
     words += [entry for entry in status if isinstance(entry, str)]
-    if words and all(word.endswith(" deleted") for word in words):
-        return "has no outs yet"
+    gone = all(isinstance(entry, dict) and set(entry) == {"changed outs"} for entry in status)
+    if gone and all(word.endswith(" deleted") for word in words):
+        return "its outs are gone"
     return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")

@@ -1,7 +1,7 @@
 """Numbers and verdicts in words, for the terminal and the report alike."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
@@ -19,13 +19,17 @@ def number(value: float | None, decimals: int | None = None) -> str:
     """Return a number with so many decimals, or with four significant digits; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
     if decimals is not None:
         text = f"{value:,.{decimals}f}"
     elif value == 0 or 1e-3 <= abs(value) < 1e5:
         text = f"{value:,.{max(0, 3 - _power(value))}f}"
     else:
         text = f"{value:.3g}"
-    return text.replace("-", MINUS, 1) if float(text.replace(",", "")) < 0 else text.removeprefix("-")
+    if float(text.replace(",", "")) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
 
 
 def signed(value: float | None, decimals: int | None = None) -> str:
@@ -55,10 +59,10 @@ def with_interval(value: float | None, bounds: Sequence[float | None] | None, si
 
 
 def with_std(value: float | None, std: float | None) -> str:
-    """Return a mean with its standard deviation, e.g. ``0.9814 ± 0.0032``."""
+    """Return a mean with its standard deviation, e.g. ``0.9814 ± 0.0032``; at most four digits of the mean."""
     if value is None or not std or math.isnan(std):
         return number(value)
-    places = min(6, max(0, 1 - _power(std)))
+    places = max(0, min(1 - _power(std), 3 - _power(value)))
     return f"{number(value, places)} ± {number(std, places)}"
 
 
@@ -82,6 +86,17 @@ def verdict(metric: str, gain: Interval, n_rows: int, confidence: float) -> str:
         f"No proof of a gain: {label(metric)} differs from the defaults' by {signed(gain.value, places)}, "
         f"and the {share} includes zero on {n_rows:,} rows."
     )
+
+
+def harm_sentence(gains: Mapping[str, Interval]) -> str | None:
+    """Return which of these metrics became worse beyond doubt, in a sentence, or None."""
+    worse = {name: gain for name, gain in gains.items() if gain.high < 0}
+    if not worse:
+        return None
+    listed = ", ".join(
+        f"{label(name)} {signed(gain.value, decimals(gain.low, gain.high))}" for name, gain in worse.items()
+    )
+    return f"By other metrics tuning did harm: {listed}. If one of them is what you care about, set data.metric to it."
 
 
 def gap_sentence(metric: str, validation: float, test: float, gap: Gap) -> str:

@@ -25,10 +25,13 @@ METRICS_A_BATCH, OTHERS_A_BATCH = 800, 100  # MLflow takes 1000 values a batch, 
 LONGEST_PARAM, LONGEST_TAG = 6000, 5000
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would print two lines for every trial
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the spool tries again, and it does not block
 }
+# They tell at length how a database is made, and that a model is about to be.
+TALKATIVE = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -48,8 +51,8 @@ def connect(uri: str) -> "MlflowClient":
         engine.dispose()
     from mlflow.tracking import MlflowClient
 
-    for logger in ("alembic", "mlflow.store.db.utils"):  # fifty lines on how a database is made
-        logging.getLogger(logger).setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

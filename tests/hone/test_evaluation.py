@@ -272,3 +272,10 @@ def test_boosting_is_the_same_bits_whatever_threads_there_are() -> None:
 def test_confusion_lists_labels_as_text() -> None:
     found = curves.confusion(np.array([1, True], dtype=object), np.array(["x", None], dtype=object))
     pd.testing.assert_frame_equal(found, pd.DataFrame({"actual": ["1", "True"], "predicted": ["x", "None"]}))
+
+
+def test_a_child_is_not_credited_with_what_its_parent_did() -> None:
+    found = importances(SPACE, trials_where(lambda config: float(config["n_layers"] >= 2), n=120), seed=0)
+    assert found is not None
+    value = {one.name: one.value for one in found.ranking}
+    assert value["n_layers"] > 10 * abs(value["units_2"])

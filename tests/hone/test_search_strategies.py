@@ -159,12 +159,12 @@ def test_the_budget_is_kept(maker, name, studies):
     assert spent(history) <= strategy.budget + 1e-6
 
 
-@pytest.mark.parametrize("maker", BUDGETED)
-@pytest.mark.parametrize("name", ["plain", "mixed"])
-def test_the_budget_is_used_to_the_last_trial_it_pays_for(maker, name, studies):
-    strategy, history = studies[maker, name]
-    if maker is grid and name == "plain":  # all of 3 x 3
-        pytest.skip("the grid ends before the budget")
+# A grid over the plain space has 9 points, and ends before the budget does.
+@pytest.mark.parametrize(
+    "case", [(m, name) for m in BUDGETED for name in ("plain", "mixed") if (m, name) != (grid, "plain")], ids=str
+)
+def test_the_budget_is_used_to_the_last_trial_it_pays_for(case, studies):
+    strategy, history = studies[case]
     cheapest = getattr(strategy, "max_epochs", 0) or strategy.resource * strategy.rows
     assert strategy.budget - spent(history) < cheapest
 
@@ -328,6 +328,14 @@ def test_proposals_of_one_generation_keep_apart(studies):
         for generation in studies[maker, "mixed"][1]:
             configs = [identity(result.trial.config) for result in generation.results]
             assert len(set(configs)) == len(configs)
+
+
+def test_a_surrogate_that_repeats_itself_is_not_followed():
+    space = SearchSpace({"a": Int(1, 5), "b": Categorical(tuple("uvwxyz"))})  # 30 configs
+    strategy = Bayesian(study="s", space=space, full_space=space, prior=(), seed=0, budget=999, resource=6)
+    tried = [r.trial for r in results(strategy, Trainer(space))]
+    assert len({identity(trial.config) for trial in tried}) == len(tried) == 30
+    assert {"surrogate", "random"} <= {trial.origin for trial in tried}
 
 
 def test_asking_tpe_with_200_trials_takes_a_moment():

@@ -1,7 +1,6 @@
 """Baseline, retrain, evaluate and report, on small tables with small networks and hand-made search results."""
 
 import hashlib
-import html
 import json
 import re
 from collections.abc import Iterator
@@ -318,7 +317,7 @@ def test_which_plots_there_are_depends_on_the_task_alone(finished: Any) -> None:
 def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) -> None:
     stage, _ = finished
     found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
-    said = any("drawing whole groups" in sentence for sentence in found["findings"])
+    said = any("drawing whole groups" in one["message"] for one in found["findings"])
     assert said == (stage.params.split.method == "grouped")
     if said:
         rows, table = (
@@ -406,8 +405,8 @@ def test_the_report_says_what_evaluate_found(finished: Any) -> None:
     stage, _ = finished
     text = " ".join(read_page(stage).text.split())
     found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
-    for sentence in found["findings"]:
-        assert html.unescape(sentence) in text
+    for one in found["findings"]:
+        assert one["message"] in text
     for name in ("0.001 to 0.1", "winner", "gradient boosting", "SHA-256"):
         assert name in text
 
@@ -431,6 +430,43 @@ def test_defaults_that_always_diverge_cost_the_gain_and_nothing_else(tmp_path: P
     run(stage, "evaluate")
     found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
     assert "gain" not in found
-    assert "diverged with every seed" in found["findings"][0]
+    assert "diverged with every seed" in found["findings"][0]["message"]
     run(stage, "report")
     assert "diverged with every seed" in read_page(stage).text
+
+
+SHAKY = """
+import torch
+from torch import nn
+
+
+class Shaky(nn.Module):
+    def __init__(self, inputs):
+        super().__init__()
+        self.linear = nn.Linear(inputs.n_num, inputs.n_outputs)
+        with torch.no_grad():
+            self.linear.bias += float("nan") if torch.rand(()) < 0.5 else 0.0
+
+    def forward(self, x_num, x_cat):
+        return self.linear(x_num)
+
+
+def factory(inputs, config):
+    return Shaky(inputs)
+"""
+
+
+def test_a_seed_that_diverges_is_named_and_left_out(
+    tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shaky.py").write_text(SHAKY)
+    monkeypatch.syspath_prepend(tmp_path)
+    stage = make(tmp_path, executor, "regression", model={"family": "shaky:factory"}, retrain={"seeds": 6})
+    search(stage)
+    warnings = [text for text in run(stage, "retrain").warnings if "the tuned config" in text]
+    left = files.read_json(stage.path("artifacts/retrain/model/model.json"))["n_networks"]
+    assert 0 < left < 6
+    assert len(warnings) == 6 - left
+    assert all(re.match(r"retrain: seed \d: .*not finite", text) for text in warnings)
+    found = files.read_json(stage.path("artifacts/retrain/metrics.json"))
+    assert (found["model"]["networks"], found["model"]["diverged"]) == (left, 6 - left)

@@ -102,9 +102,10 @@ def test_the_first_model_is_champion_and_carries_its_tags(root: Path, publish: P
     assert "town (categorical)" in version.description
 
 
-def test_a_better_challenger_becomes_champion(root: Path, publish: Publish) -> None:
+def test_a_better_challenger_becomes_champion_without_a_word(root: Path, publish: Publish, capfd) -> None:
     publish("p1", "bad")
     found = publish("p2", "good")
+    assert capfd.readouterr() == ("", "")
     assert found is not None
     assert found.is_champion
     assert "against" in found.decision

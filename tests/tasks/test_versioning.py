@@ -138,6 +138,7 @@ def test_a_changed_tracked_input_ends_as_dvc_repro_would_end_it(root: Path) -> N
 
 
 def test_what_was_run_before_is_restored_and_not_run(root: Path) -> None:
+    assert versioning.stale(root, "first") == "it has not run yet"
     ours(root)
     first = files(root)
     edit(root / "params.yaml", "last:\n  n: 2\n")
@@ -147,7 +148,7 @@ def test_what_was_run_before_is_restored_and_not_run(root: Path) -> None:
     assert ours(root) == ["first skipped", "last restored"]
     assert files(root) == first
     shutil.rmtree(root / "out")
-    assert versioning.stale(root, "first") == "has no outs yet"
+    assert versioning.stale(root, "first") == "its outs are gone"
     assert ours(root) == ["first restored", "last restored"]
     assert files(root) == first
     assert dvcs(root) == []
@@ -181,10 +182,14 @@ def test_an_input_edited_while_its_stage_runs_is_not_certified(root: Path) -> No
 
 
 def test_a_failed_stage_is_not_certified_and_leaves_no_lock(root: Path) -> None:
-    with pytest.raises(ZeroDivisionError), versioning.claim(root, "first") as held:
-        held.restore()
-        raise ZeroDivisionError
-    assert versioning.stale(root, "first") is not None
+    def fail() -> None:
+        with versioning.claim(root, "first") as held:
+            held.restore()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not (root / "dvc.lock").exists()
     assert ours(root) == ["first run", "last run"]
 
 
@@ -233,6 +238,17 @@ def test_what_dvc_refuses_is_one_line_for_the_user(root: Path, tmp_path: Path) -
     with pytest.raises(UserError) as caught:
         versioning.track(root, root / "nothing.csv")
     assert "\n" not in str(caught.value)
+
+
+def test_a_dependency_that_is_gone_is_named(root: Path) -> None:
+    ours(root)
+    shutil.rmtree(root / "code")
+    assert versioning.stale(root, "first") == "code deleted"
+    with (
+        pytest.raises(UserError, match="code: first depends on it, and it is not there"),
+        versioning.claim(root, "first"),
+    ):
+        pass
 
 
 def test_it_works_from_any_folder_and_leaves_the_working_directory_alone(
