@@ -68,8 +68,6 @@ def save(
                 pip_requirements=requirements(root),
                 mlflow_model=Model(model_id=model_id, run_id=run_id),
             )
-    for cache in folder.rglob("__pycache__"):
-        shutil.rmtree(cache)
 
 
 def requirements(root: Path) -> list[str]:
@@ -99,11 +97,10 @@ def _signature(predictor: Predictor) -> Any:
 
 def _code(scratch: Path, root: Path, family: str) -> list[str]:
     """Return what a model takes along: hone/, what it needs of tasks/, and the module of a custom family."""
-    copied = shutil.copytree(REPOSITORY / "hone", scratch / "hone", ignore=shutil.ignore_patterns("__pycache__"))
     (scratch / "tasks").mkdir()
     for name in TASKS:
         shutil.copyfile(REPOSITORY / "tasks" / name, scratch / "tasks" / name)
-    paths = [copied, scratch / "tasks"]
+    paths = [REPOSITORY / "hone", scratch / "tasks"]
     if ":" in family:
         top = family.partition(":")[0].partition(".")[0]
         own = root / top if (root / top).is_dir() else root / f"{top}.py"

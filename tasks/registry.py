@@ -1,5 +1,6 @@
 """The model registry: a challenger is registered, and becomes champion if it is better on the same sealed rows."""
 
+import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -48,7 +49,7 @@ def publish(
     model: Path,
     rows: pd.DataFrame,
     example: pd.DataFrame,
-    scores: Mapping[str, float],
+    scores: Mapping[str, float | None],
     tags: Mapping[str, str],
     warn: Callable[[str], None] = ignore,
 ) -> Published | None:
@@ -57,7 +58,7 @@ def publish(
     pipeline: the pipeline's key; a pipeline that has published already registers nothing new. model: its folder.
     rows: the sealed rows, target included, on which the champion is scored too. example: raw rows that are not
     sealed, the first few of which are shown with the model. scores: the model's own on `rows`, the problem's metric
-    among them. tags: put on the version (see provenance.tags).
+    among them; None where it is undefined. tags: put on the version (see provenance.tags).
 
     A champion that cannot be scored on these rows stays champion, with a warning. Return None, after one warning,
     if anything fails: a tuned model is worth keeping whether a registry takes it or not.
@@ -89,7 +90,7 @@ class _Registry:
         model: Path,
         rows: pd.DataFrame,
         example: pd.DataFrame,
-        scores: Mapping[str, float],
+        scores: Mapping[str, float | None],
         tags: Mapping[str, str],
     ) -> Published:
         version = self._version(pipeline)
@@ -102,11 +103,12 @@ class _Registry:
             )
         problem = model_store.load(model).problem
         if version is None:
-            values = {f"metric.{name}": repr(float(value)) for name, value in scores.items()}
+            values = {f"metric.{name}": repr(value) for name, value in scores.items() if value is not None}
             version = self._register(pipeline, model, example, {**tags, **values, "hone.metric": problem.metric})
         number = str(version.version)
         self._client.set_registered_model_alias(self._name, CHALLENGER, number)
-        won, decision = self._compare(number, problem, float(scores[problem.metric]), rows)
+        score = scores[problem.metric]
+        won, decision = self._compare(number, problem, math.nan if score is None else score, rows)
         if won:
             self._client.set_registered_model_alias(self._name, CHAMPION, number)
         self._client.set_model_version_tag(self._name, number, DECISION, decision)  # last: from here on it is done

@@ -20,7 +20,7 @@ from hone.errors import UserError
 from hone.evaluation import bootstrap
 from hone.search.replay import winner
 from hone.trial import Config, Result, State, Trial
-from tasks import baseline, evaluate, files, ingest, report, retrain, split, trials
+from tasks import baseline, evaluate, files, ingest, report, report_figures, retrain, split, trials
 from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
@@ -292,6 +292,7 @@ def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -
         columns = [f"probability_{label}" for label in problem.classes]
         assert found["tuned"]["accuracy"] == pytest.approx((table["actual"] == table["prediction"]).mean())
         assert np.allclose(table[columns].sum(axis=1), 1)
+    assert found["suspicious"] == int(found["gap"]["value"] > found["gap"]["chance"])
     for name, gain in found["gain"].items():
         sign = 1 if metrics.METRICS[name].larger_is_better else -1
         assert gain == pytest.approx(sign * (found["tuned"][name] - found["defaults"][name]))
@@ -399,6 +400,12 @@ def test_nothing_from_the_data_becomes_markup(finished: Any) -> None:
     assert page.scripts == 2 * len([name for name in page.ids if name.startswith("figure-")]) + 1 or (
         page.scripts == len([name for name in page.ids if name.startswith("figure-")]) + 1
     )
+
+
+def test_labels_of_figures_are_shown_as_they_are() -> None:
+    labels = ["<b>low</b>", "1"]
+    figure = report_figures.confusion(pd.DataFrame([[3, 1], [0, 2]], index=labels, columns=labels))
+    assert figure.data[0].x[0] == "&lt;b&gt;low&lt;/b&gt;"  # plotly would set it in bold
 
 
 def test_the_report_says_what_evaluate_found(finished: Any) -> None:

@@ -192,9 +192,18 @@ def test_a_champion_whose_files_are_gone_is_kept_with_a_warning(root: Path, publ
     assert len(publish.warnings) == 1
 
 
-def test_a_score_that_is_no_number_never_wins(root: Path, publish: Publish) -> None:
+def test_an_undefined_score_never_wins(root: Path, publish: Publish, models) -> None:
     publish("p1", "bad")
-    found = publish("p2", "good", score=float("nan"))
+    found = registry.publish(
+        root,
+        Tracking(),
+        pipeline="p2",
+        model=models["good"][0],
+        rows=SEALED,
+        example=raw_rows(),
+        scores={"roc_auc": None},
+        tags=TAGS,
+    )
     assert found is not None
     assert not found.is_champion
 

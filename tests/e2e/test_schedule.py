@@ -1,0 +1,60 @@
+"""A served schedule: nothing to do when nothing has changed, a new tuning when a row was added."""
+
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.e2e
+FIRING = "*/1 * * * *"
+
+
+def wait_for(condition, what: str, seconds: float):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.5)
+
+
+def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
+    table["y"] = np.where(table["a"] + table["b"] > 0, "up", "down")
+    project = make_project(
+        {"data.source": "data/raw/table.csv", "data.target": "y", "schedule.cron": FIRING}, table, name="served"
+    )
+    project.dvc("repro")
+    before = project.hashes()
+
+    environment = {**project.environment, "PREFECT_HOME": str(project.root / ".prefect"), "PYTHONUNBUFFERED": "1"}
+    log = project.root / ".work" / "serve.log"
+    with log.open("wb") as output:
+        served = subprocess.Popen(
+            ["python", "-m", "flows.serve"],
+            cwd=project.root,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_for(lambda: "nothing to do" in log.read_text(), "a run with nothing to do", 240)
+            assert project.hashes() == before
+            row = table.iloc[[0]].assign(a=9.0, b=9.0)
+            row.to_csv(project.root / "data/raw/table.csv", mode="a", header=False, index=False)
+            wait_for(lambda: "report: done" in log.read_text(), "a new tuning", 300)
+            assert project.hashes()["data/split/train.parquet"] != before["data/split/train.parquet"]
+        finally:
+            os.killpg(served.pid, signal.SIGTERM)
+            try:
+                served.wait(30)
+            finally:
+                if served.poll() is None:
+                    os.killpg(served.pid, signal.SIGKILL)
+    text = log.read_text()
+    assert "Traceback" not in text, text[-3000:]
+    wait_for(lambda: "up to date" in project.dvc("status"), "a true dvc.lock", 60)

@@ -1,0 +1,105 @@
+"""`hone add`: a table becomes the project's data, and nothing else changes."""
+
+from pathlib import Path
+
+import pytest
+from conftest import HERE
+
+from flows.add import add, set_params
+from hone.errors import UserError
+from tasks import split
+from tasks.params import load_params
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "houses.csv"
+    rows = (f"{i},{i % 7},{3 * i + i % 5}\n" for i in range(60))
+    path.write_text("rooms,area,price\n" + "".join(rows))
+    return path
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not {".git", ".work", "tmp"} & set(path.relative_to(root).parts)
+    }
+
+
+def test_a_table_is_copied_tracked_and_named_and_the_rest_of_params_stays(project: Path, table: Path) -> None:
+    before = (project / "params.yaml").read_text().splitlines()
+    assert add(project, table, "price") == project / "data" / "raw" / "houses.csv"
+    assert (project / "data" / "raw" / "houses.csv").read_bytes() == table.read_bytes()
+    assert (project / "data" / "raw" / "houses.csv.dvc").exists()
+    params = load_params(project)
+    assert (params.data.source, params.data.target) == ("data/raw/houses.csv", "price")
+    assert split.check(project, params).problem.task == "regression"
+    after = (project / "params.yaml").read_text().splitlines()
+    changed = [(old.split(":")[0].strip(), new) for old, new in zip(before, after, strict=True) if old != new]
+    assert [key for key, _ in changed] == ["source", "target"]
+    assert all("#" in line for _, line in changed)  # the comments are still there
+
+
+def test_the_real_params_survive_a_rewrite_to_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = (HERE / "params.yaml").read_text()
+    path.write_text(text)
+    set_params(path, {"source": "sklearn:digits"})
+    assert path.read_text() == text
+
+
+def test_adding_again_is_no_change_and_a_table_in_place_stays_there(project: Path, table: Path) -> None:
+    place = add(project, table, "price")
+    before = everything(project)
+    add(project, table, "price")
+    add(project, place, None)
+    assert everything(project) == before
+
+
+def test_another_file_of_the_same_name_is_not_overwritten(project: Path, table: Path) -> None:
+    add(project, table, "price")
+    before = everything(project)
+    table.write_text("rooms,area,price\n1,2,3\n")
+    with pytest.raises(UserError, match=r"^data/raw/houses.csv: there is another file of this name"):
+        add(project, table, "price")
+    assert everything(project) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "said"),
+    [
+        ("a,b\n1,2\n", "c", "--target"),
+        ("a,price\n1,2\n", "prize", "price"),
+        ("a,b\n1,2\n", None, "--target: not given"),
+        ("a,b\n1,2,3\n", "a", "line 2"),
+        ("", "a", "empty"),
+        ("a,b\n", "a", "header only"),
+    ],
+)
+def test_a_table_that_cannot_be_used_leaves_everything_as_it_was(
+    content: str, target: str | None, said: str, project: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "broken.csv"
+    table.write_text(content)
+    before = everything(project)
+    with pytest.raises(UserError, match=said):
+        add(project, table, target)
+    assert everything(project) == before
+
+
+def test_a_missing_table_is_named(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing\.csv"):
+        add(project, tmp_path / "nothing.csv", "a")
+
+
+def test_what_dvc_refuses_is_undone(project: Path, table: Path) -> None:
+    (project / ".gitignore").write_text("*.dvc\n")  # DVC refuses to write a .dvc file that git ignores
+    before = everything(project)
+    with pytest.raises(UserError, match="git-ignored"):
+        add(project, table, "price")
+    assert {name: text for name, text in everything(project).items() if not name.startswith(".dvc/")} == {
+        name: text for name, text in before.items() if not name.startswith(".dvc/")
+    }

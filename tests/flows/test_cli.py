@@ -1,0 +1,93 @@
+"""The `hone` command: what it says, how it ends, and what it does not import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import change
+
+from flows import cli
+
+HERE = Path(__file__).parents[2]
+COMMANDS = ("tune", "serve", "check", "plan", "add", "ui")
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "A first session" in capsys.readouterr().out
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    program = (
+        "import sys; from flows import cli; cli.main(['--help']); "
+        "print([m for m in ('torch', 'prefect', 'dvc', 'mlflow', 'pandas', 'numpy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=HERE)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_a_module_too_and_its_help_teaches(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"flows.{name}", "--help"], capture_output=True, text=True, check=True, cwd=HERE
+    )
+    assert done.stdout.startswith(f"Usage: hone {name}")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tun"], "error: No such command 'tun'. Did you mean 'tune'?; `hone --help` explains\n"),
+        (["tune", "--fast"], "error: No such option: --fast; `hone tune --help` explains\n"),
+        (["add"], "error: Missing argument 'FILE'; `hone add --help` explains\n"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_code_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("name", ["tune", "serve", "check", "plan", "ui"])
+def test_outside_a_project_every_command_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([name]) == 2
+    assert "params.yaml: not found in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_shows_the_problem_and_writes_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(project.rglob("*"))
+    monkeypatch.chdir(project / "hone")  # any folder of the project will do
+    assert cli.main(["check"]) == 0
+    shown = capsys.readouterr().out
+    assert "sklearn:wine: multiclass of 'target', by accuracy" in shown
+    assert "params and data are fine" in shown
+    assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["check", "tune", "plan"])
+def test_bad_input_is_one_line_and_code_2_before_any_work(
+    name: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(project, "target: null ", "target: tarhet ")
+    assert cli.main([name]) == 2
+    shown = capsys.readouterr()
+    assert "tarhet" in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+    assert not (project / ".prefect").exists()
+    assert not (project / "dvc.lock").exists()

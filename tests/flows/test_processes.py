@@ -1,0 +1,129 @@
+"""Children die with their parent, however it ends; notes tell living processes from dead ones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import processes, server
+from hone.errors import UserError
+
+HERE = Path(__file__).parents[2]
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+PARENT = """
+import subprocess, sys, time
+from flows import processes
+with processes.child(sys.argv[1:], stdout=subprocess.PIPE) as child:
+    child.stdout.readline()
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def gone(pid: int, patience: float = 15) -> bool:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def parent() -> tuple[subprocess.Popen[str], int]:
+    process = subprocess.Popen([sys.executable, "-c", PARENT, *SLEEP], stdout=subprocess.PIPE, text=True, cwd=HERE)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to its parent")
+def test_a_child_dies_when_its_parent_is_killed() -> None:
+    process, child = parent()
+    process.kill()
+    process.communicate()
+    assert gone(child)
+
+
+def test_a_child_outlives_ctrl_c_until_its_block_ends() -> None:
+    with processes.child(SLEEP, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        assert os.getpgid(child.pid) != os.getpgid(0)
+        child.stdout.close()
+    assert gone(child.pid)
+
+
+def test_ending_children_takes_stubborn_ones_and_grandchildren_and_leaves_the_one_that_is_spared() -> None:
+    stubborn = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "below = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+        "print(below.pid, flush=True); time.sleep(60)"
+    )
+    ending = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True)
+    spared = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert ending.stdout is not None
+        grandchild = int(ending.stdout.readline())
+        processes.end([psutil.Process(ending.pid)], patience=0.5)
+        assert ending.wait(5) == -signal.SIGKILL
+        assert gone(grandchild)
+        processes.end_children(but=spared.pid)
+        assert spared.poll() is None
+    finally:
+        spared.kill()
+        spared.wait()
+        ending.communicate()
+
+
+def test_a_note_holds_as_long_as_its_process(tmp_path: Path) -> None:
+    with processes.noted(tmp_path, "server", url="http://127.0.0.1:1/api"):
+        found = processes.note(tmp_path, "server")
+        assert found is not None
+        assert found["url"] == "http://127.0.0.1:1/api"
+    assert processes.note(tmp_path, "server") is None
+
+
+@pytest.mark.parametrize("content", [{"pid": os.getpid(), "started": 1.0}, {"pid": 2**22 + 1, "started": 1.0}, [], "x"])
+def test_a_note_of_a_dead_process_or_of_another_with_its_number_is_none(content: object, tmp_path: Path) -> None:
+    (tmp_path / processes.NOTES).mkdir(parents=True)
+    (tmp_path / processes.NOTES / "server.json").write_text(json.dumps(content))
+    assert processes.note(tmp_path, "server") is None
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"--port: {port} cannot be used"):
+            server._checked(port)
+
+
+def test_a_server_that_this_project_runs_is_found(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        processes.noted(tmp_path, server.SERVER, url="http://127.0.0.1:1/api"),
+        server.api(tmp_path) as found,
+    ):
+        assert found == server.Api("http://127.0.0.1:1/api", None)
+        assert PREFECT_API_URL.value() == "http://127.0.0.1:1/api"
+
+
+def test_a_configured_api_comes_first(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings({PREFECT_API_URL: "http://team:4200/api"}),
+        processes.noted(tmp_path, server.SERVER, url="http://127.0.0.1:1/api"),
+        server.api(tmp_path, lasting=True) as found,
+    ):
+        assert found == server.Api("http://team:4200/api", None)

@@ -1,0 +1,141 @@
+"""The flow, in Prefect, on the pipeline's first two stages."""
+
+import multiprocessing
+import multiprocessing.synchronize
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import change
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
+
+from flows import processes
+from flows.artifacts import ShowingProgress
+from flows.tune import tune
+from hone.errors import UserError
+from tasks import project as projects
+from tasks.reporting import GenerationInfo, NullReporter
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # inside DVC
+]
+
+
+def run(root: Path) -> State[object]:
+    return tune(root=str(root), quiet=True, return_state=True)
+
+
+def test_stale_stages_run_and_unchanged_ones_end_as_up_to_date(project: Path) -> None:
+    first = run(project)
+    assert (first.name, first.message) == ("Completed", "ingest run, split run")
+    assert (project / "data" / "split" / "train.parquet").exists()
+
+    again = run(project)
+    assert (again.name, again.message) == ("UpToDate", "nothing to do")
+
+    change(project, "seed: 0 ", "seed: 1 ")
+    assert run(project).message == "split run"
+    change(project, "seed: 1 ", "seed: 0 ")
+    assert run(project).message == "split restored"
+    change(project, "workers: auto", "workers: 3")
+    assert run(project).name == "UpToDate"
+
+    status = subprocess.run(
+        [sys.executable, "-m", "dvc", "status"], cwd=project, capture_output=True, text=True, check=True
+    )
+    assert "up to date" in status.stdout
+    assert processes.notes(project) == []
+
+
+def test_prefect_shows_each_stage_with_why_it_ran(project: Path) -> None:
+    run(project)
+    state = run(project)
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        for _ in range(100):  # Prefect records task runs a moment later
+            shown = {task.name: task.state_name for task in client.read_task_runs(flow_run_filter=chosen)}
+            if shown == {"ingest": "UpToDate", "split": "UpToDate"}:
+                break
+            time.sleep(0.2)
+    assert shown == {"ingest": "UpToDate", "split": "UpToDate"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("task: auto ", "tusk: auto ", r"params.yaml: data.tusk: unknown key; did you mean `task`"),
+        ("target: null ", "target: tarhet ", r"data.target: .*tarhet.*"),
+        ("sklearn:wine", "sklearn:vine", r"did you mean sklearn:wine"),
+    ],
+)
+def test_bad_input_fails_the_run_in_a_line_and_leaves_nothing(
+    before: str, after: str, said: str, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    change(project, before, after)
+    files = {path for path in project.rglob("*") if ".git" not in path.parts and ".dvc" not in path.parts}
+    state = run(project)
+    assert state.is_failed()
+    with pytest.raises(UserError, match=said):
+        state.result()
+    assert "\n" not in str(state.message)
+    assert "Traceback" not in capfd.readouterr().err
+    left = {path for path in project.rglob("*") if ".git" not in path.parts and ".dvc" not in path.parts} - files
+    assert {path.relative_to(project).parts[0] for path in left} <= {".work"}
+    assert not (project / "dvc.lock").exists()
+
+
+def _hold(root: Path, ready: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event) -> None:
+    with projects.lock(root, "dvc repro"):
+        ready.set()
+        release.wait(30)
+
+
+def test_a_locked_project_fails_the_run_with_who_holds_it(project: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(project, ready, release))
+    holder.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(UserError, match=rf"locked by `dvc repro` \(process {holder.pid}\)"):
+            run(project).result()
+    finally:
+        release.set()
+        holder.join()
+
+
+@flow
+def searching() -> list[tuple[float, str]]:
+    """Reports two generations and the end of a phase; returns what its artifact showed after each."""
+    reporter, shown = ShowingProgress(NullReporter()), []
+    for index in range(2):
+        reporter.generation(
+            GenerationInfo(
+                stage="search_toy", index=index, n_trials=8, best=0.5, metric="accuracy", spent=20.0 * index, budget=80
+            )
+        )
+        shown.append(_artifact())
+    reporter.stage_finished("search_toy", 1.0)
+    return [*shown, _artifact()]
+
+
+def _artifact() -> tuple[float, str]:
+    with get_client(sync_client=True) as client:
+        (found,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["search-toy-progress"]))
+        )
+    return found.data, found.description
+
+
+def test_a_phase_has_a_progress_artifact_that_moves_and_ends_full() -> None:
+    assert searching() == [
+        (0.0, "generation 1, best accuracy 0.5000, 0 of 80 epochs"),
+        (25.0, "generation 2, best accuracy 0.5000, 20 of 80 epochs"),
+        (100.0, "generation 2, best accuracy 0.5000, 20 of 80 epochs"),
+    ]
