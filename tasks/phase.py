@@ -95,7 +95,8 @@ def run(
         history.append(generation)
         results = [result for past in history for result in past.results]
         if prune:
-            checkpoints.keep(store, [result.trial.key for result in ranked(results)[:HANDED_ON]])
+            # Ranked over all that is known: after a kill, that is more than the generations that are replayed so far.
+            checkpoints.keep(store, [result.trial.key for result in ranked(journal.results)[:HANDED_ON]])
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
         _show(stage, study, results, [*found.prior, *results], problem.metric, spent(history), budget)
     results = [result for past in history for result in past.results]

@@ -387,7 +387,8 @@ def _audit(found: Findings) -> Section:
     columns = [[name, column["kind"], column["reason"]] for name, column in audit["columns"].items()]
     text = "\n".join(f"{name:<32} {kind:<12} {reason or ''}".rstrip() for name, kind, reason in columns)
     blocks.append(Fold(f"How each of the {plural(len(columns), 'column')} was read", text))
-    found_text = f"{plural(len(warnings), 'warning')}" if warnings else "nothing that needs attention"
+    found_text = plural(len(warnings), "warning") if warnings else "nothing" if not notes else "no warning"
+    found_text += f", {plural(len(notes), 'note')}" if notes else ""
     lead = f"Looked for leaks, duplicates across the split, ids, constants, rare classes and order: {found_text}."
     return Section("audit", "Data audit", lead, blocks)
 

@@ -8,7 +8,6 @@ from flows import plan
 from tasks.params import load_params
 from tasks.reporting import PlainReporter
 
-
 PARAMS = """
 data: {source: "sklearn:wine"}
 train: {epochs: 9}

@@ -58,26 +58,39 @@ def test_a_child_outlives_ctrl_c_until_its_block_ends() -> None:
     assert gone(child.pid)
 
 
-def test_ending_children_takes_stubborn_ones_and_grandchildren_and_leaves_the_one_that_is_spared() -> None:
-    stubborn = (
-        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "below = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
-        "print(below.pid, flush=True); time.sleep(60)"
-    )
-    ending = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True)
-    spared = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        assert ending.stdout is not None
-        grandchild = int(ending.stdout.readline())
-        processes.end([psutil.Process(ending.pid)], patience=0.5)
-        assert ending.wait(5) == -signal.SIGKILL
-        assert gone(grandchild)
-        processes.end_children(but=spared.pid)
-        assert spared.poll() is None
-    finally:
-        spared.kill()
-        spared.wait()
-        ending.communicate()
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(below.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_ending_a_process_takes_stubborn_ones_and_those_below() -> None:
+    ending = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True)
+    assert ending.stdout is not None
+    below = int(ending.stdout.readline())
+    processes.end([psutil.Process(ending.pid)], patience=0.5)
+    assert ending.wait(5) == -signal.SIGKILL
+    assert gone(below)
+    ending.communicate()
+
+
+FAMILY = """
+import subprocess, sys
+from flows import processes
+ended, spared = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
+processes.end_children(but=spared.pid)
+print(ended.poll(), spared.poll())
+spared.kill()
+spared.wait()
+"""
+
+
+def test_ending_all_children_spares_the_one_that_is_named() -> None:
+    done = subprocess.run([sys.executable, "-c", FAMILY], capture_output=True, text=True, check=True, cwd=HERE)
+    assert done.stdout == f"{-signal.SIGTERM} None\n"
 
 
 def test_a_note_holds_as_long_as_its_process(tmp_path: Path) -> None:
