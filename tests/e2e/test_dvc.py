@@ -22,23 +22,23 @@ def stale(project) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "first"),
+    ("key", "value", "named"),
     [
-        ("search.hyperband.reduction_factor", 2, ["search_hyperband"]),
-        ("search.bayes.outside", 0.25, ["search_bayes"]),
-        ("search.random.keep", 0.5, ["search_random"]),
-        ("evaluate.bootstrap", 200, ["evaluate"]),
+        ("search.hyperband.reduction_factor", 2, ["report", "search_hyperband"]),
+        ("search.bayes.outside", 0.25, ["report", "search_bayes"]),
+        ("search.random.keep", 0.5, ["report", "search_random"]),
+        ("evaluate.bootstrap", 200, ["evaluate", "report"]),
         ("report.title", "Ours", ["report"]),
         ("execution.workers", 7, []),
         ("tracking.experiment", "other", []),
         ("schedule.cron", "5 4 * * *", []),
     ],
 )
-def test_a_param_makes_stale_what_depends_on_it(project, key, value, first):
+def test_a_param_makes_stale_what_depends_on_it(project, key, value, named):
     saved = (project.root / "params.yaml").read_bytes()
     project.change({key: value})
     try:
-        assert stale(project) == first
+        assert stale(project) == named
     finally:
         (project.root / "params.yaml").write_bytes(saved)
 

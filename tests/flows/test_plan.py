@@ -1,31 +1,43 @@
 """`hone plan`: the costs are those of the searches themselves."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from flows import plan
 from tasks.params import load_params
 from tasks.reporting import PlainReporter
 
-PARAMS = """
-data: {source: "sklearn:wine"}
-train: {epochs: 9}
-baseline: {networks: 3}
-budget: {epochs: 240}
-search:
-  random: {share: 0.25, epochs: 2, rows: 0.5}
-  bayes: {share: 0.35, epochs: 3}
-  hyperband: {share: 0.4, min_epochs: 1, reduction_factor: 3}
-  replay: {finalists: 3, seeds: 3}
-retrain: {seeds: 3}
-execution: {workers: 1}
-"""
+SMALL = {
+    "train": {"epochs": 9},
+    "baseline": {"networks": 3},
+    "budget": {"epochs": 240},
+    "search": {
+        "random": {"share": 0.25, "epochs": 2, "rows": 0.5},
+        "bayes": {"share": 0.35, "epochs": 3},
+        "hyperband": {"share": 0.4, "min_epochs": 1, "reduction_factor": 3},
+        "replay": {"finalists": 3, "seeds": 3},
+    },
+    "retrain": {"seeds": 3},
+    "execution": {"workers": 1},
+}
+
+
+def put(params: dict[str, Any], values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            put(params[key], value)
+        else:
+            params[key] = value
 
 
 @pytest.fixture
 def small(project: Path) -> Path:
-    (project / "params.yaml").write_text(PARAMS)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    put(params, SMALL)
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
     return project
 
 
