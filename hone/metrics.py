@@ -67,6 +67,13 @@ def _macro(score: Callable[..., Any], problem: Problem, y_true: Array, label: Ar
     return float(score(y_true, label, average="macro", zero_division=0.0))
 
 
+def _of_positive(score: Callable[..., Any], problem: Problem, y_true: Array, label: Array) -> float:
+    """Return `score` of the positive class, which `data.positive` names; the macro average where there is none."""
+    if problem.positive_index is None:
+        return _macro(score, problem, y_true, label)
+    return float(score(y_true, label, labels=[problem.positive_index], average="macro", zero_division=0.0))
+
+
 def _of_values(score: Callable[..., Any], problem: Problem, y_true: Array, value: Array) -> float:
     return float(score(y_true, value))
 
@@ -81,8 +88,8 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", CLASSES, True, "label", _accuracy),
         Metric("balanced_accuracy", CLASSES, True, "label", _balanced_accuracy),
         Metric("f1", CLASSES, True, "label", partial(_macro, sk.f1_score)),
-        Metric("precision", CLASSES, True, "label", partial(_macro, sk.precision_score)),
-        Metric("recall", CLASSES, True, "label", partial(_macro, sk.recall_score)),
+        Metric("precision", CLASSES, True, "label", partial(_of_positive, sk.precision_score)),
+        Metric("recall", CLASSES, True, "label", partial(_of_positive, sk.recall_score)),
         Metric("roc_auc", CLASSES, True, "probability", partial(_one_against_rest, sk.roc_auc_score)),
         Metric(
             "average_precision", CLASSES, True, "probability", partial(_one_against_rest, sk.average_precision_score)

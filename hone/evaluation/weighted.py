@@ -31,15 +31,15 @@ def balanced_accuracy(problem: Problem, codes: Codes, probabilities: Floats, wei
 
 
 def precision(problem: Problem, codes: Codes, probabilities: Floats, weights: Floats) -> Floats:
-    """Return the macro precision over the classes that are true or predicted somewhere."""
+    """Return the precision of the positive class, or the mean over classes that are true or predicted somewhere."""
     hits, support, predicted = _counts(codes, probabilities, weights)
-    return _mean_where(_divide(hits, predicted), support + predicted > 0)
+    return _of_positive(problem, _divide(hits, predicted), support + predicted > 0)
 
 
 def recall(problem: Problem, codes: Codes, probabilities: Floats, weights: Floats) -> Floats:
-    """Return the macro recall over the classes that are true or predicted somewhere."""
+    """Return the recall of the positive class, or the mean over classes that are true or predicted somewhere."""
     hits, support, predicted = _counts(codes, probabilities, weights)
-    return _mean_where(_divide(hits, support), support + predicted > 0)
+    return _of_positive(problem, _divide(hits, support), support + predicted > 0)
 
 
 def f1(problem: Problem, codes: Codes, probabilities: Floats, weights: Floats) -> Floats:
@@ -112,6 +112,10 @@ def _divide(above: Floats, below: Floats) -> Floats:
 
 def _mean_where(values: Floats, there: NDArray[np.bool_]) -> Floats:
     return np.sum(np.where(there, values, 0.0), axis=1) / np.sum(there, axis=1)  # type: ignore[no-any-return]
+
+
+def _of_positive(problem: Problem, values: Floats, there: NDArray[np.bool_]) -> Floats:
+    return _mean_where(values, there) if problem.positive_index is None else values[:, problem.positive_index]
 
 
 def _counts(codes: Codes, probabilities: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:

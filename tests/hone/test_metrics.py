@@ -60,6 +60,15 @@ def test_binary_ranking_scores_are_of_the_positive_class(problem):
     assert metrics.score("roc_auc", problem, y, p) == sk.roc_auc_score(y == at, p[:, at])
 
 
+@pytest.mark.parametrize("problem", [BINARY, FLIPPED])
+def test_binary_precision_and_recall_are_of_the_positive_class_and_f1_of_both(problem):
+    y, p = example(problem)
+    at, label = problem.positive_index, p.argmax(axis=1)
+    assert metrics.score("precision", problem, y, p) == sk.precision_score(y, label, pos_label=at)
+    assert metrics.score("recall", problem, y, p) == sk.recall_score(y, label, pos_label=at)
+    assert metrics.score("f1", problem, y, p) == sk.f1_score(y, label, average="macro")
+
+
 def test_regression_scores_equal_scikit_learns():
     y, value = example(VALUES)
     scores = metrics.score_all(VALUES, y, value)
