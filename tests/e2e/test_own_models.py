@@ -16,7 +16,7 @@ def test_a_network_of_ones_own_goes_through_the_pipeline_and_an_edit_is_noticed(
     project = make_project(name="own")
     (project.root / "custom" / "wide.py").write_text(code)
     project.change({"model.family": "custom.wide:make", "search.space": {"dropout": 0.2}})
-    project.dvc("repro")
+    project.flow()
     rows = pd.read_parquet(project.root / "artifacts/search_random/trials.parquet")
     configs = [json.loads(config) for config in rows["config"]]
     assert {config["dropout"] for config in configs} == {0.2}
