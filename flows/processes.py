@@ -47,7 +47,18 @@ def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
 
 def end_children(*, but: int | None = None) -> None:
     """End every process below this one, whoever started it, but the one of that number."""
-    end([process for process in psutil.Process().children() if process.pid != but])
+    end(_children(but))
+
+
+def ask_children_to_end(*, but: int | None = None) -> None:
+    """Send SIGTERM to the processes that this one has started, but the one of that number, and do not wait."""
+    for process in _children(but):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+
+
+def _children(but: int | None) -> list[psutil.Process]:
+    return [process for process in psutil.Process().children() if process.pid != but]
 
 
 def end(processes: Sequence[psutil.Process], patience: float = 10) -> None:
@@ -56,6 +67,7 @@ def end(processes: Sequence[psutil.Process], patience: float = 10) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             family += [process, *(below for below in process.children(recursive=True) if below not in family)]
+    family = [process for process in family if not _cleans_up(process)]
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -74,6 +86,13 @@ def die_with_server() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if not psutil.pid_exists(int(parent)):
         os._exit(1)
+
+
+def _cleans_up(process: psutil.Process) -> bool:
+    """Return whether this is multiprocessing's tracker: deaf to signals, and gone when those it cleans up after are."""
+    with contextlib.suppress(psutil.Error):
+        return any("multiprocessing.resource_tracker" in part for part in process.cmdline())
+    return False
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -89,7 +90,22 @@ def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:
         print(f"serving {root.name}: {schedule.cron} ({schedule.timezone}); Ctrl-C ends it", flush=True)
         print(f"runs and their stages: {api.url.removesuffix('/api')}/deployments/deployment/{deployment}", flush=True)
         os.environ[processes.PARENT] = str(os.getpid())
-        await runner.start()
+        serving = asyncio.ensure_future(runner.start())
+        await asyncio.sleep(0)
+        ended = asyncio.Event()
+
+        def terminate() -> None:
+            ended.set()
+            processes.ask_children_to_end(but=api.pid)
+            serving.cancel()
+
+        # In place of Prefect's own, just installed, which ends the loop from within with a traceback.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        try:
+            await serving
+        except asyncio.CancelledError:
+            if not ended.is_set():  # but Ctrl-C pressed
+                raise
 
     asyncio.run(run())
 

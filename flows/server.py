@@ -73,7 +73,9 @@ def _started(root: Path, port: int | None, lasting: bool) -> Iterator[Api]:
     chosen = _free_port() if port is None else _checked(port)
     factory = "prefect.server.api.server:create_app"
     address = ["--host", "127.0.0.1", "--port", str(chosen)]
-    command = [sys.executable, "-m", "uvicorn", "--factory", factory, *address, "--log-level", "error"]
+    # Runs keep connections open that they do not use; without a limit the server waits for them when it is ended.
+    quietly = ["--log-level", "error", "--timeout-graceful-shutdown", "1"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", factory, *address, *quietly]
     environment = {
         **os.environ,
         # `ephemeral` leaves out the services that only a server needs that others come back to.

@@ -246,7 +246,7 @@ def _check_own_code(root: Path, family: str) -> None:
     if not file.is_relative_to(root) or ".venv" in file.parts:
         return
     for stage, spec in pipeline.specs(root).items():
-        if "model" in spec.params and not any(file.is_relative_to(root / dep) for dep in spec.deps):
+        if "hone/models" in spec.deps and not any(file.is_relative_to(root / dep) for dep in spec.deps):
             raise UserError(
                 f"model.family: {family}: {stage} would not notice edits of {file.relative_to(root)};"
                 " move it into custom/, or add it to the stages' deps in dvc.yaml"

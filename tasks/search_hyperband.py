@@ -1,6 +1,6 @@
 """The fine phase: brackets that continue checkpoints, then finalists trained again; their best mean wins."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hone import metrics
@@ -53,7 +53,8 @@ def run(stage: Stage) -> None:
         seeds=params.search.replay.seeds,
         folds=params.split.folds,
     )
-    replayed = phase.run(stage, again, found, study="replay", prune=False)
+    before = replace(found, prior=(*found.prior, *results))
+    replayed = phase.run(stage, again, before, study="replay", prune=False)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
 
     metric, scores = found.problem.metric, winner(configs, replayed)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks import pipeline
+
 pytestmark = pytest.mark.e2e
 GUIDE = Path(__file__).parents[2] / "docs" / "own-models.md"
 
@@ -23,12 +25,6 @@ def test_a_network_of_ones_own_goes_through_the_pipeline_and_an_edit_is_noticed(
     assert len({config["width"] for config in configs}) > 5
     with (project.root / "custom" / "wide.py").open("a") as file:
         file.write("# edited\n")
-    assert set(json.loads(project.dvc("status", "--json"))) == {
-        "baseline",
-        "budget",
-        "search_random",
-        "search_bayes",
-        "search_hyperband",
-        "retrain",
-        "evaluate",
-    }
+    # All that trains or uses it; the stages below the first of them will see what became of it.
+    stale = set(json.loads(project.dvc("status", "--json")))
+    assert stale == set(pipeline.specs(project.root)) - {"ingest", "split"}
