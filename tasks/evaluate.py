@@ -267,7 +267,7 @@ def _report(
         reporter.message(edge["message"])
     reporter.message(
         "Where to look next: artifacts/report/report.html (pictures), `dvc metrics diff` (against the last commit), "
-        "`mlflow ui` (every trial)"
+        "`hone ui` (every trial)"
     )
 
 
@@ -275,10 +275,9 @@ def comparison(stage: Stage, winner: Mapping[str, Any], metric: str) -> list[lis
     """Return rows for a table of models on the validation rows: name and score, the tuned config last."""
     baseline = files.read_json(stage.path("artifacts", "baseline", "metrics.json"))
     rows = [[name, wording.number(baseline[name].get(metric))] for name in ("dummy", "linear", "boosting")]
-    rows.append(
-        ["network, defaults", wording.with_std(baseline["network"].get(metric), baseline["network_std"].get(metric))]
-    )
-    rows.append(["network, tuned", wording.with_std(winner["value"], winner["std"])])
+    # Both from the replays: the same seeds, each config at its one epoch.
+    for name, score in (("network, defaults", winner["default"]), ("network, tuned", winner)):
+        rows.append([name, wording.with_std(score["value"], score["std"])])
     return rows
 
 

@@ -103,6 +103,9 @@ def surroundings(root: Path, reporter: Reporter) -> Iterator[tuple[Tracker, Exec
         pool = executors.WorkerPool(executors.count(params.execution.workers))
         try:
             yield tracker, pool
+        except BaseException:
+            pool.kill()  # a person who pressed Ctrl-C does not wait for trials that will be trained again anyway
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import final
 
 from hone.search.standings import best_first, standings
@@ -59,10 +59,11 @@ class Replay(Strategy):
 
 @dataclass(frozen=True)
 class Score:
-    """How one config did over its replays.
+    """How one config did over its replays, all stopped at the same epoch: what its final training will do.
 
-    mean, std: of the objective over the n complete ones (std with n - 1; 0 for one alone; mean ``inf`` for none).
-    epochs: median of their best epochs, rounded up; 0 for none. n_failed: how many diverged or failed.
+    epochs: where the mean of the replays' curves is best; 0 if none is complete. mean, std: of the objective there,
+    over the n complete ones (std with n - 1; 0 for one alone; mean ``inf`` for none). n_failed: how many diverged
+    or failed.
     """
 
     config: Config
@@ -86,16 +87,21 @@ def winner(configs: Sequence[Config], results: Sequence[Result]) -> tuple[Score,
 
 
 def _score(config: Config, results: Sequence[Result]) -> Score:
-    complete = [result for result in results if result.state is State.COMPLETE]
-    objectives = [result.objective for result in complete]
-    return Score(
-        config=config,
-        mean=fmean(objectives) if objectives else math.inf,
-        std=stdev(objectives) if len(objectives) > 1 else 0.0,
-        n=len(complete),
-        n_failed=len(results) - len(complete),
-        epochs=math.ceil(median(result.best_epoch for result in complete)) if complete else 0,
-    )
+    """Return a config's score, read off the curves of its complete replays at one epoch for all.
+
+    Each replay's own best epoch would flatter a config whose curve jumps: the final training has no validation rows
+    to pick its luckiest epoch by. Among epochs that tie, the middle one is farthest from where the curve gets worse.
+    """
+    curves = [result.curve for result in results if result.state is State.COMPLETE]
+    n_failed = len(results) - len(curves)
+    if not curves:
+        return Score(config, math.inf, 0.0, 0, n_failed, 0)
+    means = [fmean(objectives) for objectives in zip(*curves, strict=False)]  # as far as all of them go
+    tied = [epoch for epoch, mean in enumerate(means, start=1) if mean == min(means)]
+    epochs = tied[len(tied) // 2]
+    objectives = [curve[epochs - 1] for curve in curves]
+    std = stdev(objectives) if len(objectives) > 1 else 0.0
+    return Score(config, means[epochs - 1], std, len(curves), n_failed, epochs)
 
 
 def _distinct(configs: Sequence[Config]) -> list[Config]:

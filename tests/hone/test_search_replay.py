@@ -16,9 +16,10 @@ from tests.hone.synthetic import MIXED, PLAIN, Trainer, play, results
 STEADY, LUCKY, BROKEN = {"x": 0.1}, {"x": 0.2}, {"x": 0.3}
 
 
-def run(config, objective, replicate=1, fold=None, best_epoch=5, state=State.COMPLETE):
+def run(config, objective, replicate=1, fold=None, curve=None, state=State.COMPLETE):
     trial = Trial(study="replay", number=0, generation=0, config=config, resource=9, replicate=replicate, fold=fold)
-    return Result(trial=trial, state=state, objective=objective, best_epoch=best_epoch)
+    curve = (objective,) if curve is None else tuple(curve)
+    return Result(trial=trial, state=state, objective=objective, curve=curve, best_epoch=curve.index(min(curve)) + 1)
 
 
 @pytest.mark.parametrize(("folds", "expected"), [(0, [None]), (3, [0, 1, 2])])
@@ -65,8 +66,24 @@ def test_ties_go_to_the_config_given_first():
     assert [score.config for score in winner([STEADY, LUCKY], runs)] == [STEADY, LUCKY]
 
 
-def test_the_epochs_carried_over_are_the_median_of_the_best_epochs():
-    assert winner([STEADY], [run(STEADY, 1.0, i, best_epoch=e) for i, e in enumerate((3, 40, 6, 7))])[0].epochs == 7
+def test_replays_are_scored_at_the_epoch_where_their_mean_curve_is_best():
+    curves = [(0.9, 0.5, 0.4, 0.6), (0.9, 0.6, 0.8, 0.7, 0.1)]  # what only one of them reaches does not count
+    (score,) = winner([STEADY], [run(STEADY, min(c), i, curve=c) for i, c in enumerate(curves)])
+    assert (score.epochs, score.mean) == (2, 0.55)
+    assert score.std == pytest.approx(0.1 / math.sqrt(2))
+
+
+def test_a_jumpy_config_does_not_win_by_its_luckiest_epochs():
+    jumpy = [(0.1, 0.9, 0.9), (0.9, 0.1, 0.9), (0.9, 0.9, 0.1)]
+    steady = [(0.5, 0.4, 0.4)] * 3
+    runs = [run(LUCKY, min(c), i, curve=c) for i, c in enumerate(jumpy)]
+    runs += [run(STEADY, min(c), i, curve=c) for i, c in enumerate(steady)]
+    assert winner([LUCKY, STEADY], runs)[0].config == STEADY
+
+
+def test_of_epochs_that_tie_the_middle_one_is_carried_over():
+    curve = (0.5, 0.1, 0.1, 0.1, 0.3)
+    assert winner([STEADY], [run(STEADY, 0.1, i, curve=curve) for i in range(3)])[0].epochs == 3
 
 
 def test_finalists_are_the_best_distinct_configs():

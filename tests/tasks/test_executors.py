@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor
 
 import psutil
 
@@ -51,3 +52,15 @@ def test_workers_die_with_a_parent_that_is_killed():
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline, "workers outlived their parent"
         time.sleep(0.1)
+
+
+def test_killed_workers_do_not_finish_their_work():
+    pool = WorkerPool(1)
+    future = pool.submit(time.sleep, 60)
+    while not future.running():
+        time.sleep(0.05)
+    started = time.monotonic()
+    pool.kill()
+    pool.shutdown()
+    assert time.monotonic() - started < 30
+    assert isinstance(future.exception(), BrokenExecutor)
