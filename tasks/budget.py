@@ -16,7 +16,6 @@ from tasks import files, pipeline, trainables
 from tasks.executors import count
 from tasks.params import Params, check_budget, seconds
 from tasks.stage import Stage
-from tasks.trainables import TrainTrial, read_problem
 
 LOCK = "budget.lock"
 START_UP = 45.0
@@ -84,17 +83,9 @@ def measure(stage: Stage) -> Measurement:
 
     Raises UserError if not one of them trains.
     """
-    params, problem = stage.params, read_problem(stage.path("data", "split"))
+    params = stage.params
     store = stage.workdir / "calibration"
-    trainable = TrainTrial(
-        split=stage.path("data", "split"),
-        fingerprint=stage.fingerprint,
-        family=params.model.family,
-        scaling=params.data.scaling,
-        settings=trainables.settings(params, problem),
-        seed=params.seed,
-        store=store,
-    )
+    trainable = trainables.of_stage(stage, store)
     space = trainables.full_space(stage)
     resource = min(3, params.train.epochs)
     sample = Sobol(

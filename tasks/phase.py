@@ -20,7 +20,7 @@ from tasks.journal import Journal
 from tasks.params import HANDED_ON
 from tasks.reporting import GenerationInfo
 from tasks.stage import Stage
-from tasks.trainables import TrainTrial, read_problem
+from tasks.trainables import read_problem
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,10 @@ def run(
 
     Raises UserError if not one trial completed.
     """
-    params, problem = stage.params, found.problem
+    problem = found.problem
     store = stage.workdir / "checkpoints"
     journal = Journal(stage.workdir / f"{study}.jsonl")
-    trainable = TrainTrial(
-        split=stage.path("data", "split"),
-        fingerprint=stage.fingerprint,
-        family=params.model.family,
-        scaling=params.data.scaling,
-        settings=trainables.settings(params, problem),
-        seed=params.seed,
-        store=store,
-        former=tuple(stage.path("artifacts", name, "checkpoints") for name in former),
-    )
+    trainable = trainables.of_stage(stage, store, former)
     if plateau:
         strategy = StopOnPlateau(strategy, plateau)
     history = []

@@ -1,12 +1,8 @@
 """The coarse phase: many configs, few epochs, a part of the rows; the default config is trial 0."""
 
-from hone.search.grid import Grid
-from hone.search.sobol import Sobol
-from hone.search.uniform import Uniform
+from hone.search.registry import SAMPLERS
 from tasks import phase
 from tasks.stage import Stage
-
-SAMPLERS = {"sobol": Sobol, "uniform": Uniform, "grid": Grid}
 
 
 def run(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +76,21 @@ class TrainTrial:
         if trial.origin == "replay":  # the same seeds for every finalist: a paired comparison
             return derive(self.seed, "replay", trial.replicate)
         return derive(self.seed, trial.study, trial.number)
+
+
+def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTrial:
+    """Return the trainable of a stage. store: where its checkpoints go. former: stages whose may be continued."""
+    params, split = stage.params, stage.path("data", "split")
+    return TrainTrial(
+        split=split,
+        fingerprint=stage.fingerprint,
+        family=params.model.family,
+        scaling=params.data.scaling,
+        settings=settings(params, read_problem(split)),
+        seed=params.seed,
+        store=store,
+        former=tuple(stage.path("artifacts", name, "checkpoints") for name in former),
+    )
 
 
 @lru_cache(maxsize=4)

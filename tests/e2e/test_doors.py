@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 
 import pandas as pd
 import pytest
@@ -36,9 +35,7 @@ def test_both_doors_leave_the_same_lock_file(by_flow, by_dvc):
 
 
 def test_after_a_flow_dvc_finds_nothing_to_do(by_flow):
-    started = time.monotonic()
     assert "up to date" in by_flow.dvc("repro")
-    assert time.monotonic() - started < 30  # a retraining takes longer; how fast it is, is no matter for a test
     assert "up to date" in by_flow.dvc("status")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-HERE = Path(__file__).parents[2]
+from tests.flows.editing import HERE, change
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +40,3 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("HONE_LOCK_HOLDER", raising=False)
     assert os.environ["DO_NOT_TRACK"] == "1"
     return root
-
-
-def change(root: Path, before: str, after: str) -> None:
-    """Edit params.yaml as a person does."""
-    text = (root / "params.yaml").read_text()
-    assert before in text, f"params.yaml has no {before!r} any more"
-    (root / "params.yaml").write_text(text.replace(before, after, 1))

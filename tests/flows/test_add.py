@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from conftest import HERE
 
 from flows.add import add, set_params
 from hone.errors import UserError
 from tasks import split
 from tasks.params import load_params
+from tests.flows.editing import HERE
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
 

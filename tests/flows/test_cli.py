@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import change
 
 from flows import cli
+from tests.flows.editing import change
 
 HERE = Path(__file__).parents[2]
 COMMANDS = ("tune", "serve", "check", "plan", "add", "ui")

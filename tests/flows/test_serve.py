@@ -4,11 +4,11 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from conftest import change
 
 from flows import serve
 from hone.errors import UserError
 from tasks.params import Schedule
+from tests.flows.editing import change
 
 
 @pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 * * * *", "0 8-18/2 * * mon-fri", "30 4 1 1,7 *"])

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import change
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
@@ -20,6 +19,7 @@ from flows.tune import tune
 from hone.errors import UserError
 from tasks import project as projects
 from tasks.reporting import GenerationInfo, NullReporter
+from tests.flows.editing import change
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),

@@ -1,7 +1,6 @@
 """The audit finds what is wrong, and nothing where nothing is."""
 
 import json
-import time
 
 import numpy as np
 import pandas as pd
@@ -149,14 +148,6 @@ def test_no_value_of_a_test_row_is_told():
     text = json.dumps([report, schema.to_json()])
     for value in ("123456", "654321", "sealed"):
         assert value not in text
-
-
-def test_seven_thousand_rows_and_twenty_columns_take_less_than_a_few_seconds():
-    random = np.random.default_rng(2)
-    frame = rows(7000).assign(**{f"n{i}": random.normal(size=7000) for i in range(16)})
-    started = time.perf_counter()
-    audited(frame)
-    assert time.perf_counter() - started < 5  # 0.4 s alone on a core; others may share it
 
 
 TABLE = rows()

@@ -4,19 +4,17 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from hone.errors import UserError
 from hone.search.bayes import Bayesian, n_due
 from hone.search.grid import Grid, levels
 from hone.search.hyperband import Hyperband
 from hone.search.proposals import charge
-from hone.search.registry import SAMPLERS, STRATEGIES, sampler
+from hone.search.registry import SAMPLERS, STRATEGIES
 from hone.search.replay import Replay
 from hone.search.sobol import Sobol
 from hone.search.uniform import Uniform
@@ -338,18 +336,6 @@ def test_a_surrogate_that_repeats_itself_is_not_followed():
     assert {"surrogate", "random"} <= {trial.origin for trial in tried}
 
 
-def test_asking_tpe_with_200_trials_takes_a_moment():
-    prior = prior_of(MIXED, n=200)
-    strategy = Bayesian(study="s", space=MIXED, full_space=MIXED, prior=prior, seed=0, budget=999, resource=18)
-    strategy.ask([])
-    start = time.perf_counter()
-    strategy.ask([])
-    # About 0.1 s on an idle core; the bound leaves room for a busy machine and still catches quadratic work.
-    assert time.perf_counter() - start < 1.5
-
-
-def test_every_strategy_is_found_by_name_and_a_near_miss_gets_a_hint():
-    assert {sampler(name) for name in SAMPLERS} == {Uniform, Sobol, Grid}
+def test_every_strategy_is_found_by_name():
+    assert set(SAMPLERS.values()) == {Uniform, Sobol, Grid}
     assert set(STRATEGIES.values()) == {Uniform, Sobol, Grid, Bayesian, Hyperband, Replay}
-    with pytest.raises(UserError, match=r"search\.random\.sampler: 'sobl' is unknown; did you mean sobol\?"):
-        sampler("sobl")
