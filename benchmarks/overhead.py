@@ -1,6 +1,6 @@
 """What Hone costs on top of training: one search stage against the bare training of the same trials.
 
-    python -m benchmarks.overhead [--stage search_bayes] [--rows 10000] [--repeats 3] [--workers 2]
+    python -m benchmarks.overhead [--stage search_bayes] [--rows 4000] [--repeats 3] [--workers 2]
 
 The table is generated: 20 numeric columns, two classes. `--rows 0` takes scikit-learn's digits instead, whose trials
 are so short (0.1 to 0.8 s) that what a trial costs besides training shows most.
@@ -71,7 +71,7 @@ class Bare:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stage", choices=("search_random", "search_bayes"), default="search_bayes")
-    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=4_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
