@@ -26,7 +26,7 @@ from tasks import (
 )
 from tasks.budget import Measurement
 from tasks.executors import WorkerPool, count
-from tasks.params import Params, check_budget, load_params
+from tasks.params import Params, load_params
 from tasks.reporting import NullReporter, Reporter, duration
 from tasks.stage import Stage
 from tasks.tracking import NullTracker
@@ -56,7 +56,8 @@ def plan(root: Path, reporter: Reporter) -> None:
         reporter.message("timing a few epochs …")
         with WorkerPool(count(params.execution.workers)) as pool:
             measured = budget.measure(_stage(place, params, "budget", pool))
-        params = _with_epochs(params, measured)
+        written = budget.written_down(root / budget.LOCK, _stage(place, params, "budget", _Untrained()))
+        params = _with_epochs(params, measured, written)
         costs = rehearse(place, params)
     each = measured.seconds_per_epoch / measured.workers
     reporter.table(
@@ -103,12 +104,11 @@ def _rungs(cost: Cost) -> str:
     return ", ".join(f"{count} to {epochs}" for epochs, count in cost.rungs)
 
 
-def _with_epochs(params: Params, measured: Measurement) -> Params:
-    """Return the params with the budget in epochs that a time limit comes to."""
+def _with_epochs(params: Params, measured: Measurement, written: int | None) -> Params:
+    """Return the params with the budget in epochs that a time limit comes to, or that is written down already."""
     if params.budget.time_limit is None:
         return params
-    epochs = budget.affordable(params, measured)
-    check_budget(params, epochs)
+    epochs = written or budget.pays_for(params, measured)
     return params.model_copy(update={"budget": params.budget.model_copy(update={"epochs": float(epochs)})})
 
 

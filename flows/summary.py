@@ -34,7 +34,7 @@ def read(root: Path) -> Summary | None:
         title=f"Sealed test rows ({found['n_rows']:,})",
         columns=("metric", *PARTS),
         rows=tuple((wording.label(name), *(_cell(found, part, name) for part in PARTS)) for name in names),
-        findings=tuple(found["findings"]),
+        findings=tuple(finding["message"] for finding in found["findings"]),
     )
 
 

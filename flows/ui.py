@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tasks.params import load_params
-from tasks.tracking.uri import SERVERS, resolve
+from tasks.tracking.uri import SERVERS, resolve, shown
 
 
 def ui(root: Path, port: int) -> None:
@@ -15,10 +15,11 @@ def ui(root: Path, port: int) -> None:
     """
     uri = resolve(root, load_params(root).tracking.uri)
     if uri.startswith(SERVERS):
-        print(f"this project tracks to a server: {uri}")
+        print(f"this project tracks to a server: {shown(uri)}")
         return
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # a command line, and a password in it, is everybody's to read
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    command = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     os.execv(sys.executable, [sys.executable, *command])
 

@@ -106,6 +106,11 @@ class SearchSpace:
         """Return d, the number of coordinates of a point: one for each name."""
         return len(self.domains)
 
+    @property
+    def is_finite(self) -> bool:
+        """Return whether the space holds finitely many configs: no domain is a float's."""
+        return not any(isinstance(domain, Float) for domain in self.domains.values())
+
     @cached_property
     def default(self) -> dict[str, Value]:
         """Return the default config: complete, and without what is inactive in it."""

@@ -1,14 +1,14 @@
 """The one loop that joins a strategy and a trainable; production, tests and benchmarks share it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from concurrent.futures import Executor
 
+from hone.parallel import reason, settle
 from hone.search.strategy import Strategy
 from hone.trial import Generation, Result, State, Trial
 
 Trainable = Callable[[Trial], Result]
 Step = Callable[[int, Callable[[], list[Result]]], list[Result]]
-WORKER_DIED = "the worker process died while training it (killed, or out of memory)"
 
 
 def generations(
@@ -53,35 +53,9 @@ def generations(
 
 
 def _evaluate(trials: list[Trial], trainable: Trainable, executor: Executor) -> Iterator[Result]:
-    """Yield a result for every trial, as they arrive; an exception becomes a failed result.
-
-    When a worker dies, its pool breaks and takes innocent trials along. All that were lost are tried again
-    one at a time, so that the guilty one is found and the others are kept.
-    """
-    futures: dict[Future[Result], Trial] = {}
-    lost = []
-    for trial in trials:
-        try:
-            futures[executor.submit(trainable, trial)] = trial
-        except BrokenExecutor:
-            lost.append(trial)
-    for future in as_completed(futures):
-        try:
-            yield future.result()
-        except BrokenExecutor:
-            lost.append(futures[future])
-        except Exception as error:  # a trainable may raise anything; the study goes on
-            yield _failed(futures[future], f"{type(error).__name__}: {error}")
-    for trial in sorted(lost, key=lambda trial: trial.number):
-        try:
-            yield executor.submit(trainable, trial).result()
-        except BrokenExecutor:
-            yield _failed(trial, WORKER_DIED)
-        except Exception as error:
-            yield _failed(trial, f"{type(error).__name__}: {error}")
-
-
-def _failed(trial: Trial, reason: str) -> Result:
-    # Charged in full: a search of nothing but failures must come to an end.
-    cost = trial.resource * trial.rows
-    return Result(trial=trial, state=State.FAILED, cost=cost, error=" ".join(reason.split())[:500])
+    """Yield a result for every trial, as they arrive; an exception becomes a failed result: the study goes on."""
+    for trial, outcome in settle(trainable, trials, executor):
+        if isinstance(outcome, Exception):
+            yield Result(trial=trial, state=State.FAILED, error=reason(outcome))
+        else:
+            yield outcome

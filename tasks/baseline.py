@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,6 +11,7 @@ from typing import Any
 from hone import metrics
 from hone.data.preprocessing import Scaling
 from hone.evaluation import baselines
+from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, State
@@ -82,11 +82,11 @@ def run(stage: Stage) -> None:
         seed=params.seed,
         name="network",
     )
-    submit = stage.executor.submit
-    training = [submit(replace(network, number=number)) for number in range(params.baseline.networks)]
-    fitting = {name: submit(replace(network, name=name)) for name in baselines.NAMES}
-    scores = {name: [_outcome(future)] for name, future in fitting.items()}
-    scores["network"] = [_outcome(future) for future in training]
+    networks = [replace(network, number=number) for number in range(params.baseline.networks)]
+    asked = [*networks, *(replace(network, name=name) for name in baselines.NAMES)]
+    outcomes = {(one.name, one.number): _outcome(found) for one, found in settle(_fitted, asked, stage.executor)}
+    scores = {name: [outcomes[name, 0]] for name in baselines.NAMES}
+    scores["network"] = [outcomes["network", one.number] for one in networks]
     files.write_json(stage.artifact("metrics.json"), summary(scores))
     for name, tried in scores.items():
         for error in sorted({score.error for score in tried if score.error}):
@@ -119,11 +119,13 @@ def _over_runs(tried: Sequence[Score], reduce: Callable[[list[float]], float]) -
     return {name: reduce(found) for name, found in values.items()}
 
 
-def _outcome(future: Future[Score]) -> Score:
-    try:
-        return future.result()
-    except Exception as error:  # running out of memory, say; a baseline less is no reason to stop
-        return Score({}, 0.0, " ".join(f"{type(error).__name__}: {error}".split())[:300])
+def _fitted(asked: Baseline) -> Score:
+    return asked()
+
+
+def _outcome(found: Score | Exception) -> Score:
+    # Running out of memory, say: a baseline less is no reason to stop.
+    return Score({}, 0.0, reason(found)) if isinstance(found, Exception) else found
 
 
 def _table(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[list[str], list[list[str]]]:

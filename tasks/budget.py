@@ -7,6 +7,7 @@ are read from there, so that a rerun, on any machine, does the same work.
 import math
 import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError
@@ -40,23 +41,29 @@ def run(stage: Stage) -> None:
     if limit is None:
         files.write_json(stage.path("artifacts", "budget.json"), {"epochs": stage.params.budget.epochs})
         return
-    epochs = _written_down(stage)
+    epochs = written_down(stage.path(LOCK), stage)
     if epochs is None:
         measured = measure(stage)
-        epochs = affordable(stage.params, measured)
-        try:
-            check_budget(stage.params, epochs)
-        except UserError:
-            raise UserError(
-                f"budget.time_limit: {limit} is too short: on {measured.workers} workers an epoch takes"
-                f" {measured.seconds_per_epoch:.2g} s, which leaves {epochs:.0f} epochs to the search;"
-                " allow more time, or lower train.epochs and the phases' epochs"
-            ) from None
+        epochs = pays_for(stage.params, measured)
         files.write_json(stage.path(LOCK), {"inputs": _inputs(stage), "epochs": epochs, "measured": asdict(measured)})
         stage.reporter.message(
             f"{limit} on {measured.workers} workers is {epochs:.0f} epochs of search; written to {LOCK}"
         )
     files.write_json(stage.path("artifacts", "budget.json"), {"epochs": epochs})
+
+
+def pays_for(params: Params, measured: Measurement) -> int:
+    """Return the epochs of search that a time limit pays for; raise UserError if not for one trial of each phase."""
+    epochs = affordable(params, measured)
+    try:
+        check_budget(params, epochs)
+    except UserError:
+        raise UserError(
+            f"budget.time_limit: {params.budget.time_limit} is too short: on {measured.workers} workers an epoch takes"
+            f" {measured.seconds_per_epoch:.2g} s, which leaves {epochs:.0f} epochs to the search;"
+            " allow more time, or lower train.epochs and the phases' epochs"
+        ) from None
+    return epochs
 
 
 def affordable(params: Params, measured: Measurement) -> int:
@@ -100,7 +107,9 @@ def measure(stage: Stage) -> Measurement:
     workers = count(params.execution.workers)
     # Reading the rows and the first steps of a process are no part of an epoch.
     list(stage.executor.map(trainable, [_warm_up(sample[0])] * workers))
-    results = [result for result in stage.executor.map(trainable, sample) if result.cost]
+    timed = [stage.executor.submit(trainable, trial) for trial in sample]
+    # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
+    results = [one.result() for one in timed if one.exception() is None and one.result().cost]
     shutil.rmtree(store, ignore_errors=True)
     if not results:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
@@ -112,8 +121,8 @@ def _warm_up(trial: Trial) -> Trial:
     return Trial(study="warm_up", number=0, generation=0, config=trial.config, resource=1)
 
 
-def _written_down(stage: Stage) -> int | None:
-    path = stage.path(LOCK)
+def written_down(path: Path, stage: Stage) -> int | None:
+    """Return the epochs in a budget.lock, or None if there is none or it was measured for other inputs."""
     if not path.exists():
         return None
     try:
@@ -127,7 +136,17 @@ def _inputs(stage: Stage) -> str:
     """Return a hash of what the epochs depend on, the code left out: an edit must not undo what is written down."""
     content: dict[str, Any] = {
         key: pipeline.lookup(stage.params.model_dump(mode="json"), key)
-        for key in ("budget.time_limit", "model", "train", "search.space", "search.replay", "retrain", "baseline")
+        for key in (
+            "budget.time_limit",
+            "data.scaling",
+            "split.folds",
+            "model",
+            "train",
+            "search.space",
+            "search.replay",
+            "retrain",
+            "baseline",
+        )
     }
     data = {
         name: pipeline.hash_path(stage.path("data", "split", f"{name}.parquet")) for name in ("train", "validation")

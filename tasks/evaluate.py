@@ -63,7 +63,7 @@ def run(stage: Stage) -> None:
         validation=winner["value"],
         validation_std=winner["std"],
         n_trainings=winner["n"],
-        n_validation=len(pd.read_parquet(stage.path("data", "split", "validation.parquet"), columns=[problem.target])),
+        n_validation=winner["n_rows"],
         test=scores.tuned[problem.metric],
         n_test=len(rows),
         confidence=params.confidence,
@@ -239,7 +239,7 @@ def _findings(
         if harm := wording.harm_sentence({name: one for name, one in scores.gain.items() if name != metric}):
             say(harm, warning=True)
     else:
-        say("The default config diverged with every seed, so there is no gain to measure.", warning=True)
+        say("No training of the default config succeeded, so there is no gain to measure.", warning=True)
     say(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found), warning=found.suspicious)
     if groups is not None:
         n_groups = len(np.unique(groups))

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.numpy
 import safetensors.torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hone.data.preprocessing import Preprocessor
@@ -23,6 +25,7 @@ from hone.trial import Config
 from tasks import files
 
 WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
+ROWS = "rows.safetensors"
 FORMAT = 1
 # Beyond scikit-learn's own classes. A file that asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
@@ -78,10 +81,12 @@ def save(
     config: Config,
     inputs: InputSpec,
     preprocessor: Preprocessor,
+    seen: NDArray[np.uint64] | None = None,
 ) -> None:
     """Write model.safetensors, preprocess.skops and model.json; equal arguments give equal bytes.
 
-    networks: state dicts of networks of one family, config and inputs, at least one.
+    networks: state dicts of networks of one family, config and inputs, at least one. seen: fingerprints of the rows
+    that they were trained on (see hone.data.rows), written to rows.safetensors, in any order; None writes none.
     """
     from skops.io import dumps  # takes seconds: it imports all of scikit-learn
 
@@ -101,7 +106,21 @@ def save(
     }
     files.write_bytes(folder / WEIGHTS, safetensors.torch.save(tensors))
     files.write_bytes(folder / PREPROCESSOR, _canonical(dumps(dict(preprocessor.estimators))))
+    if seen is None:
+        (folder / ROWS).unlink(missing_ok=True)  # a former model's
+    else:
+        # As int64, which every reader of safetensors knows.
+        rows = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
+        files.write_bytes(folder / ROWS, safetensors.numpy.save({"seen": rows}))
     files.write_json(folder / DESCRIPTION, description)
+
+
+def seen(folder: Path) -> NDArray[np.uint64]:
+    """Return the fingerprints of the rows that a model was trained on, sorted; none if its folder does not say."""
+    if not (folder / ROWS).is_file():
+        return np.empty(0, dtype=np.uint64)
+    found: NDArray[np.uint64] = safetensors.numpy.load_file(folder / ROWS)["seen"].view(np.uint64)
+    return found
 
 
 def load(folder: Path) -> Predictor:

@@ -27,7 +27,7 @@ HANDED_ON = 8
 class Section(BaseModel):
     """A section of params.yaml: immutable, strict about types, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -170,6 +170,15 @@ class Params(Section):
     schedule: Schedule = Schedule()
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 and DVC do; PyYAML by itself wants 1.0e-4."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def load_params(root: Path) -> Params:
     """Return the project's params.yaml, validated as a whole.
 
@@ -177,7 +186,7 @@ def load_params(root: Path) -> Params:
     """
     path = root / "params.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         raise UserError(f"params.yaml: not found in {root}") from None
     except UnicodeDecodeError as error:
@@ -259,7 +268,9 @@ def _check_together(params: Params) -> None:
     models.check_family(params.model.family)
     if data.metric != "auto":
         metrics.check(data.metric, None if data.task == "auto" else data.task)
-    search_space(params)
+    space = search_space(params)
+    if params.model.family in models.FAMILIES:
+        models.check_limits(space)
 
     if split.validation + split.test >= 1:
         raise UserError(

@@ -79,7 +79,8 @@ def run(
         strategy,
         trainable,
         stage.executor,
-        finished=list(journal.results),
+        # What failed may have failed of the machine (memory, a full disk): after a kill or an edit it is tried again.
+        finished=[result for result in journal.results if result.state is not State.FAILED],
         on_result=journal.append,
         step=lambda index, work: stage.step(f"{study}, generation {index}", work),
     ):
@@ -91,7 +92,9 @@ def run(
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
         _show(stage, study, results, [*found.prior, *results], problem.metric, spent(history), budget)
     results = [result for past in history for result in past.results]
-    if not ranked(results):
+    if not results and found.prior:
+        stage.reporter.message(f"{study}: every config of the space has been tried; nothing is left to propose")
+    elif not ranked(results):
         reason, times = Counter(str(result.error) for result in results).most_common(1)[0]
         raise UserError(f"{study}: all {len(results)} trials failed; most often ({times} times): {reason}")
     return results
@@ -101,7 +104,7 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
     """Write what a phase found: its trials, the narrowed space, its best, its metrics and its curve."""
     metric = found.problem.metric
     narrowed = narrowing.narrow(found.space, results, keep)
-    incumbent = trials.top(results)[0]
+    incumbent = trials.top(results or found.prior)[0]
     trials.write(stage.artifact("trials.parquet"), results, metric)
     files.write_json(
         stage.artifact("space.json"),
@@ -120,7 +123,7 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
             "edges": [asdict(edge) for edge in edges.at_edge(found.full, incumbent.trial.config)],
         },
     )
-    write_summary(stage, metric, results, len(found.prior))
+    write_summary(stage, metric, results, found.prior)
 
 
 def hand_on_checkpoints(stage: Stage, results: list[Result]) -> None:
@@ -129,8 +132,8 @@ def hand_on_checkpoints(stage: Stage, results: list[Result]) -> None:
     checkpoints.copy(keys, stage.workdir / "checkpoints", stage.artifact("checkpoints"))
 
 
-def write_summary(stage: Stage, metric: str, results: list[Result], before: int) -> None:
-    """Write the phase's metrics, and its best-so-far curve for `dvc plots`."""
+def write_summary(stage: Stage, metric: str, results: list[Result], prior: Sequence[Result]) -> None:
+    """Write the phase's metrics, and its best-so-far curve for `dvc plots`. prior: what was found before it."""
     counts = Counter(result.state for result in results)
     files.write_json(
         stage.artifact("metrics.json"),
@@ -140,7 +143,7 @@ def write_summary(stage: Stage, metric: str, results: list[Result], before: int)
             "diverged": counts[State.DIVERGED],
             "failed": counts[State.FAILED],
             "epochs": round(sum(result.cost for result in results), 6),
-            f"best_{metric}": metrics.value(metric, trials.top(results)[0].objective),
+            f"best_{metric}": metrics.value(metric, trials.top(results or prior)[0].objective),
         },
     )
     rows, best, cost = [], float("inf"), 0.0
@@ -148,8 +151,10 @@ def write_summary(stage: Stage, metric: str, results: list[Result], before: int)
         cost += result.cost
         best = min(best, result.objective)
         if best < float("inf"):
-            rows.append({"trial": before + result.trial.number, "epochs": cost, "best": metrics.value(metric, best)})
-    files.write_csv(stage.artifact("history.csv"), pd.DataFrame(rows))
+            rows.append(
+                {"trial": len(prior) + result.trial.number, "epochs": cost, "best": metrics.value(metric, best)}
+            )
+    files.write_csv(stage.artifact("history.csv"), pd.DataFrame(rows, columns=["trial", "epochs", "best"]))
 
 
 def _show(

@@ -1,4 +1,4 @@
-"""The model registry: a challenger is registered, and becomes champion if it is better on the same sealed rows."""
+"""The model registry: a challenger is registered, and becomes champion if it is better on rows new to both."""
 
 import math
 import re
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hone import metrics
 from hone.data import problem as problems
+from hone.data import rows as raw
 from hone.data.problem import Problem
 from tasks import model_store, pyfunc
 from tasks.model_store import Predictor
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 DECISION = "hone.decision"
+FEWEST_ROWS = 30
+"""On fewer rows than this a challenger is not compared with the champion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +61,14 @@ def publish(
     """Register a pipeline's model as challenger, and as champion if there is none or it beats the one there is.
 
     pipeline: the pipeline's key; a pipeline that has published already registers nothing new. model: its folder.
-    rows: the sealed rows, target included, on which the champion is scored too. example: raw rows that are not
-    sealed, the first few of which are shown with the model. scores: the model's own on `rows`, the problem's metric
-    among them; None where it is undefined. tags: put on the version (see provenance.tags).
+    rows: the sealed rows, target included. A champion of an earlier split may have been trained on some of them, so
+    both models are scored on those that neither was trained on. example: raw rows that are not sealed, the first few
+    of which are shown with the model. scores: the model's own on all of `rows`, the problem's metric among them; None
+    where it is undefined. tags: put on the version (see provenance.tags).
 
-    A champion that cannot be scored on these rows stays champion, with a warning. Return None, after one warning,
-    if anything fails: a tuned model is worth keeping whether a registry takes it or not.
+    A champion that cannot be scored on these rows stays champion, with a warning, and so does one that can be scored
+    on too few of them. Return None, after one warning, if anything fails: a tuned model is worth keeping whether a
+    registry takes it or not.
     """
     if tracking.uri == OFF:
         return None
@@ -71,6 +78,14 @@ def publish(
     except Exception as error:
         warn(f"registry: {tracking.model!r} is not registered ({one_line(error)}); the model is in {model.name}/")
         return None
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model, and fingerprints of the rows that it was trained on, none if they are not known."""
+
+    predictor: Predictor
+    seen: NDArray[np.uint64]
 
 
 class _Registry:
@@ -101,14 +116,15 @@ class _Registry:
             return Published(
                 name=self._name, version=str(version.version), is_champion=is_champion, decision=decided, is_new=False
             )
-        problem = model_store.load(model).problem
+        challenger = _Model(model_store.load(model), model_store.seen(model))
+        problem = challenger.predictor.problem
         if version is None:
             values = {f"metric.{name}": repr(value) for name, value in scores.items() if value is not None}
             version = self._register(pipeline, model, example, {**tags, **values, "hone.metric": problem.metric})
         number = str(version.version)
         self._client.set_registered_model_alias(self._name, CHALLENGER, number)
         score = scores[problem.metric]
-        won, decision = self._compare(number, problem, math.nan if score is None else score, rows)
+        won, decision = self._compare(number, challenger, math.nan if score is None else score, rows)
         if won:
             self._client.set_registered_model_alias(self._name, CHAMPION, number)
         self._client.set_model_version_tag(self._name, number, DECISION, decision)  # last: from here on it is done
@@ -136,41 +152,57 @@ class _Registry:
             description=_describe(model_store.load(model)),
         )
 
-    def _compare(self, number: str, problem: Problem, score: float, rows: pd.DataFrame) -> tuple[bool, str]:
-        """Return whether version `number` is to be champion, and why."""
+    def _compare(self, number: str, challenger: "_Model", score: float, rows: pd.DataFrame) -> tuple[bool, str]:
+        """Return whether version `number` is to be champion, and why. score: its own on all of the sealed rows."""
+        problem = challenger.predictor.problem
         champion = self._champion()
         if champion is None:
             return True, f"first champion, {problem.metric} {score:.6g}"
         if str(champion.version) == number:  # a kill came between the alias and the tag
             return True, f"champion, {problem.metric} {score:.6g}"
         try:
-            held = self._score(champion, problem, rows)
+            holder = self._open(champion)
+            theirs = holder.predictor.problem
+            if (theirs.task, theirs.target, theirs.classes) != (problem.task, problem.target, problem.classes):
+                raise ValueError(f"it predicts {_shown(theirs)}, not {_shown(problem)}")
+            unseen = rows[~np.isin(raw.fingerprints(rows), np.concatenate([holder.seen, challenger.seen]))]
+            enough = len(unseen) >= FEWEST_ROWS
+            held = _score(holder.predictor, problem, unseen) if enough else math.nan
         except Exception as error:
-            reason = f"version {champion.version} cannot be scored on these rows ({one_line(error)})"
-            self._warn(
-                f"registry: {self._name!r} {reason} and stays champion; version {number} is registered as "
-                f"{CHALLENGER}: move the alias {CHAMPION} in MLflow if it is to serve"
-            )
-            return False, f"not compared: champion {reason}"
-        against = f"{problem.metric} {score:.6g} against {held:.6g} of version {champion.version}"
+            decision = f"not compared: champion version {champion.version} cannot be scored on these rows"
+            return False, self._kept(number, champion, f"{decision} ({one_line(error)})")
+        if not enough:
+            few = f"only {len(unseen)} of {len(rows)} test rows are new to both models, and {FEWEST_ROWS} are needed"
+            return False, self._kept(number, champion, f"not comparable: {few}")
+        which = f"{len(unseen)} test rows that neither was trained on"
+        if not len(holder.seen):
+            which = f"{len(unseen)} test rows; what version {champion.version} was trained on is not recorded"
+        score = _score(challenger.predictor, problem, unseen)
+        if math.isnan(held) or math.isnan(score):
+            return False, self._kept(number, champion, f"not comparable: {problem.metric} is undefined on {which}")
+        against = f"{problem.metric} {score:.6g} against {held:.6g} of version {champion.version} on {which}"
         if metrics.objective(problem.metric, score) < metrics.objective(problem.metric, held):
             return True, f"new champion, {against}"
         return False, f"not better than the champion, {against}"
 
-    def _score(self, champion: Any, problem: Problem, rows: pd.DataFrame) -> float:
-        """Return the champion's score on the sealed rows, by the challenger's metric."""
+    def _open(self, champion: Any) -> "_Model":
+        """Download a version's model and return it."""
         from mlflow.artifacts import download_artifacts
         from mlflow.models import Model
 
         source = self._client.get_model_version_download_uri(self._name, champion.version)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(download_artifacts(source, dst_path=scratch, tracking_uri=self._uri))
-            predictor = model_store.load(folder / Model.load(str(folder)).flavors["python_function"]["data"])
-        theirs = predictor.problem
-        if (theirs.task, theirs.target, theirs.classes) != (problem.task, problem.target, problem.classes):
-            raise ValueError(f"it predicts {_shown(theirs)}, not {_shown(problem)}")
-        truth = problems.encode(problem, rows[problem.target])
-        return metrics.score(problem.metric, problem, truth, predictor.proba(rows))
+            model = folder / Model.load(str(folder)).flavors["python_function"]["data"]
+            return _Model(model_store.load(model), model_store.seen(model))
+
+    def _kept(self, number: str, champion: Any, decision: str) -> str:
+        """Warn that the champion stays without a comparison, and return the decision."""
+        self._warn(
+            f"registry: {self._name!r} {decision}; version {champion.version} stays champion, version {number} is "
+            f"registered as {CHALLENGER}: move the alias {CHAMPION} in MLflow if it is to serve"
+        )
+        return decision
 
     def _version(self, pipeline: str) -> Any | None:
         """Return the version that a pipeline has published, or None."""
@@ -198,6 +230,12 @@ class _Registry:
 
     def _runs(self, pipeline: str) -> Any:
         return find_runs(self._client, self._experiment, pipeline)
+
+
+def _score(predictor: Predictor, problem: Problem, rows: pd.DataFrame) -> float:
+    """Return a model's score on rows by a problem's metric, NaN where that is undefined."""
+    truth = problems.encode(problem, rows[problem.target])
+    return metrics.score(problem.metric, problem, truth, predictor.proba(rows))
 
 
 def _describe(predictor: Predictor) -> str:

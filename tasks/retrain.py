@@ -1,6 +1,5 @@
 """The final networks: the winner's and the default config, each trained on all but the sealed rows, several times."""
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +10,10 @@ from safetensors.torch import load, save
 
 from hone import models
 from hone.data import preprocessing
+from hone.data import rows as raw
 from hone.data.preprocessing import Preprocessor, Scaling
 from hone.errors import UserError
+from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config
@@ -54,25 +55,27 @@ def run(stage: Stage) -> None:
     problem = read_problem(split)
     winner = files.read_json(stage.path("artifacts", "search_hyperband", "winner.json"))
     plans = {"model": winner, "defaults": winner["default"]}
-    waiting = {
-        (name, number): stage.executor.submit(
-            Network(
-                split=split,
-                fingerprint=stage.fingerprint,
-                family=params.model.family,
-                scaling=params.data.scaling,
-                settings=settings(params, problem),
-                config=plan["config"],
-                # Defaults that failed in every replay carry no epochs over; they get the most there are.
-                epochs=plan["epochs"] or params.train.epochs,
-                seed=derive(params.seed, "retrain", number),  # the same seeds for both: a paired comparison
-            )
+    asked = {
+        (name, number): Network(
+            split=split,
+            fingerprint=stage.fingerprint,
+            family=params.model.family,
+            scaling=params.data.scaling,
+            settings=settings(params, problem),
+            config=plan["config"],
+            # Defaults that failed in every replay carry no epochs over; they get the most there are.
+            epochs=plan["epochs"] or params.train.epochs,
+            seed=derive(params.seed, "retrain", number),  # the same seeds for both: a paired comparison
         )
         for name, plan in plans.items()
         for number in range(params.retrain.seeds)
     }
-    outcomes = {key: _outcome(future) for key, future in waiting.items()}
+    outcomes = {
+        key: (None, reason(outcome)) if isinstance(outcome, Exception) else outcome
+        for (key, _), outcome in settle(_trained, list(asked.items()), stage.executor)
+    }
     preprocessor, data = prepare(split, stage.fingerprint, params.data.scaling)
+    seen = raw.fingerprints(_rows(split))
     summary: dict[str, Any] = {"rows": len(data.train)}
     for name, plan in plans.items():
         weights, errors = [], []
@@ -93,8 +96,9 @@ def run(stage: Stage) -> None:
                 config=plan["config"],
                 inputs=data.inputs,
                 preprocessor=preprocessor,
+                seen=seen,
             )
-        summary[name] = {"networks": len(weights), "diverged": len(errors), "epochs": plan["epochs"]}
+        summary[name] = {"networks": len(weights), "failed": len(errors), "epochs": plan["epochs"]}
     files.write_json(stage.artifact("metrics.json"), summary)
 
 
@@ -105,9 +109,7 @@ def prepare(split: Path, fingerprint: str, scaling: Scaling) -> tuple[Preprocess
     fingerprint: of the stage; it keeps rows read for one run of it from being used in another.
     """
     schema, problem = read_schema(split), read_problem(split)
-    rows = pd.concat(
-        [pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation")], ignore_index=True
-    )
+    rows = _rows(split)
     preprocessor = preprocessing.fit(rows, schema, problem, scaling)
     encoded = preprocessor.transform(rows)
     data = TrainingData(
@@ -121,11 +123,14 @@ def prepare(split: Path, fingerprint: str, scaling: Scaling) -> tuple[Preprocess
     return preprocessor, data
 
 
-def _outcome(future: Future[tuple[bytes | None, str | None]]) -> tuple[bytes | None, str | None]:
-    try:
-        return future.result()
-    except Exception as error:  # running out of memory, say: that network is left out
-        return None, " ".join(f"{type(error).__name__}: {error}".split())[:300]
+def _rows(split: Path) -> pd.DataFrame:
+    """Return the raw training and validation rows."""
+    parts = [pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _trained(asked: tuple[tuple[str, int], Network]) -> tuple[bytes | None, str | None]:
+    return asked[1]()
 
 
 def _complain(stage: Stage, name: str, errors: list[str], n_left: int) -> None:
@@ -134,7 +139,7 @@ def _complain(stage: Stage, name: str, errors: list[str], n_left: int) -> None:
     if not n_left and name == "model":
         raise UserError(
             f"retrain: all {len(errors)} trainings of the tuned config failed, {errors[0]}; "
-            "set retrain.seeds higher, or lower search.space.learning_rate.high"
+            "lower search.space.learning_rate.high if they diverged, or train with fewer workers if memory ran out"
         )
     left_out = f"left out of {MODELS[name]}" if n_left else f"nothing is left of {MODELS[name]}"
     for error in errors:

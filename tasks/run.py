@@ -59,7 +59,9 @@ def run_stage(
     reporter.stage_started(name)
     try:
         tags = provenance.tags(root, content, pipeline.data_hash(root, params.data.source))
-        stage.track_start(tags, _flat(content))
+        stage.track_start(
+            tags, _flat({name: section for name, section in content.items() if name not in provenance.SILENT})
+        )
         importlib.import_module(f"tasks.{name}").run(stage)
         if name == "evaluate":
             _publish(stage, tags)

@@ -7,7 +7,7 @@ from hone import metrics
 from hone.search import edges
 from hone.search.hyperband import Hyperband
 from hone.search.replay import Replay, Score, finalists, winner
-from tasks import files, phase, trials
+from tasks import files, phase, trainables, trials
 from tasks.stage import Stage
 
 FORMER = ("search_random", "search_bayes")
@@ -66,6 +66,7 @@ def run(stage: Stage) -> None:
             "family": params.model.family,
             "metric": metric,
             **_described(scores[0], metric),
+            "n_rows": _scored_rows(stage),
             "edges": [asdict(edge) for edge in widen],
             "default": _described(default, metric),
             "standings": [_described(score, metric) for score in scores],
@@ -73,6 +74,16 @@ def run(stage: Stage) -> None:
     )
     for edge in widen:
         stage.reporter.warning(edge.message)
+
+
+def _scored_rows(stage: Stage) -> int:
+    """Return how many rows the replays were scored on: the validation rows, or all that are in a fold."""
+    params, split = stage.params, stage.path("data", "split")
+    n_folds = params.split.folds
+    loaded = [
+        trainables.load(split, stage.fingerprint, params.data.scaling, fold) for fold in (range(n_folds) or [None])
+    ]
+    return sum(len(data.validation) for data in loaded if data.validation is not None)
 
 
 def _described(score: Score, metric: str) -> dict[str, Any]:

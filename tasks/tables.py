@@ -20,6 +20,8 @@ from hone.errors import UserError
 
 SKLEARN = "sklearn:"
 ENDINGS = (".csv", ".csv.gz", ".parquet")
+MISSING = ["", "NA", "N/A", "<NA>", "#N/A", "NaN", "nan", "null", "NULL"]
+"""Words that mean a missing value in a CSV. "None" is not among them: it is a category of many a table."""
 DELIMITERS = ",;\t"
 TARGET = "target"
 
@@ -157,7 +159,14 @@ def _text_of(path: Path, name: str) -> str:
 def _read_csv(text: str, name: str) -> pd.DataFrame:
     delimiter = _check_lines(text, name)
     try:
-        frame = pd.read_csv(io.StringIO(text), sep=delimiter, index_col=False, low_memory=False)
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=delimiter,
+            index_col=False,
+            low_memory=False,
+            keep_default_na=False,
+            na_values=MISSING,
+        )
     except (pd.errors.ParserError, ValueError) as error:
         raise UserError(f"data.source: {name} is no readable CSV ({_one_line(error)}); mend it") from error
     frame.columns = frame.columns.map(str)

@@ -93,7 +93,7 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)  # more than folds that anybody asks for, or each replay would read its rows anew
 def load(split: Path, fingerprint: str, scaling: Scaling, fold: int | None) -> TrainingData:
     """Return training and validation rows, encoded by a preprocessor that was fitted on the training rows alone.
 

@@ -1,6 +1,7 @@
 """Model families by name: their default search spaces, and their networks."""
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,17 @@ from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.trial import Config
 
-__all__ = ["FAMILIES", "Family", "InputSpec", "build", "check_family", "default_space", "inputs_of", "without_idle"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "InputSpec",
+    "build",
+    "check_family",
+    "check_limits",
+    "default_space",
+    "inputs_of",
+    "without_idle",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,31 @@ FAMILIES: Mapping[str, Family] = {
     "mlp": Family(mlp.SPACE, mlp.MLP),
     "resnet": Family(resnet.SPACE, resnet.ResNet),
 }
+
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "learning_rate": (1e-12, math.inf),
+    "batch_size": (1, math.inf),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, math.inf),
+    "label_smoothing": (0, 0.9999),
+    "dropout": (0, 0.9999),
+    "residual_dropout": (0, 0.9999),
+    "n_layers": (1, mlp.MOST_LAYERS),
+    "n_blocks": (1, math.inf),
+    **dict.fromkeys(("units", *(f"units_{i}" for i in range(1, mlp.MOST_LAYERS + 1))), (1, math.inf)),
+}
+"""Beyond these a network cannot be built or trained, whatever params.yaml says."""
+
+
+def check_limits(space: SearchSpace) -> None:
+    """Raise UserError if a domain reaches beyond what its hyperparameter can be."""
+    for name, (low, high) in LIMITS.items():
+        domain = space.domains.get(name)
+        ends = () if domain is None else (domain.decode(0.0), domain.decode(1.0))
+        for value in (end for end in ends if isinstance(end, int | float) and not low <= end <= high):
+            bound = f"at least {low:g}" if value < low else f"at most {high:g}"
+            raise UserError(f"search.space.{name}: {value!r} cannot be; it must be {bound}")
 
 
 def check_family(family: str) -> None:

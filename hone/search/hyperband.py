@@ -140,6 +140,9 @@ class Hyperband(Strategy):
         rung: list[Result] = []
         while len(rung) < lowest.n_configs:
             n = min(self.batch, lowest.n_configs - len(rung))
+            # An empty generation would end the study: once a finite space is used up, on with what there is.
+            if rung and self.full_space.is_finite and not self._new(n, lowest.resource, done):
+                break
             generation = yield partial(self._new, n, lowest.resource, done)
             done.append(generation)
             rung += generation.results

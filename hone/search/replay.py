@@ -96,7 +96,10 @@ def _score(config: Config, results: Sequence[Result]) -> Score:
     n_failed = len(results) - len(curves)
     if not curves:
         return Score(config, math.inf, 0.0, 0, n_failed, 0)
-    means = [fmean(objectives) for objectives in zip(*curves, strict=False)]  # as far as all of them go
+    # A replay that stopped early had no better epoch to come; its last value stands for those it did not train.
+    longest = max(map(len, curves))
+    curves = [(*curve, *[curve[-1]] * (longest - len(curve))) for curve in curves]
+    means = [fmean(objectives) for objectives in zip(*curves, strict=True)]
     tied = [epoch for epoch, mean in enumerate(means, start=1) if mean == min(means)]
     epochs = tied[len(tied) // 2]
     objectives = [curve[epochs - 1] for curve in curves]

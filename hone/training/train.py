@@ -93,14 +93,17 @@ def train(
 
     To train to 6 and on to 18 equals training to 18, to the bit, provided that rows and settings are the same. A
     checkpoint brings its own seed and replaces the one given; one that had stopped early, or has got its
-    `resource`, is returned as it is, at no cost. rows: share of the training rows; a smaller share is part of
-    a larger one, and equal shares are the same rows in every training.
+    `resource`, is returned as it is, at no cost. One that was trained on another share of the rows is not continued:
+    its scores, and its having stopped, say nothing about these rows. rows: share of the training rows; a smaller
+    share is part of a larger one, and equal shares are the same rows in every training.
 
     A training that diverges is an outcome and leaves no checkpoint. What a network raises, running out of memory
     included, goes to the caller.
     """
     if checkpoint is not None and dict(checkpoint.info["config"]) != dict(config):
         raise ValueError(f"the checkpoint is of another config: {checkpoint.info['config']}, not {dict(config)}")
+    if checkpoint is not None and checkpoint.info["rows"] != rows:
+        checkpoint = None
     if checkpoint is not None and (checkpoint.info["stopped"] or checkpoint.info["epoch"] >= resource):
         return _complete(checkpoint.info, epochs_run=0), checkpoint
 
@@ -153,6 +156,7 @@ def train(
         "family": family,
         "config": dict(config),
         "seed": seed,
+        "rows": rows,
         "epoch": epoch,
         "curve": curve,
         "best_epoch": best_epoch,

@@ -36,14 +36,14 @@ def resolve(root: Path, uri: str | None) -> str:
     if scheme not in DATABASES:
         near = difflib.get_close_matches(scheme, [*DATABASES, *SERVERS], n=1)
         hint = f"did you mean {near[0]}?" if near else REMEDY
-        raise UserError(f"tracking.uri: {_shown(uri)} has the unknown scheme {scheme!r}; {hint}")
+        raise UserError(f"tracking.uri: {shown(uri)} has the unknown scheme {scheme!r}; {hint}")
     if scheme == "sqlite":
         return _sqlite(root, uri)
     if not parts.hostname and not parts.query:
         raise _malformed(uri, "it names no host")
     module = {"pymysql": "pymysql", "psycopg": "psycopg"}.get(driver, driver) or DATABASES[scheme]
     if importlib.util.find_spec(module) is None:
-        raise UserError(f"tracking.uri: {_shown(uri)} needs the package {module}, which is not installed; install it")
+        raise UserError(f"tracking.uri: {shown(uri)} needs the package {module}, which is not installed; install it")
     return uri
 
 
@@ -63,10 +63,10 @@ def _sqlite(root: Path, uri: str) -> str:
 
 
 def _malformed(uri: str, why: str) -> UserError:
-    return UserError(f"tracking.uri: {_shown(uri)} is no tracking URI, {why}; {REMEDY}")
+    return UserError(f"tracking.uri: {shown(uri)} is no tracking URI, {why}; {REMEDY}")
 
 
-def _shown(uri: str) -> str:
+def shown(uri: str) -> str:
     """Return a URI without its password, quoted."""
     head, at, tail = uri.rpartition("@")
     return repr(f"{head.partition('://')[0]}://***@{tail}" if at and "://" in head else uri)

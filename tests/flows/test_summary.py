@@ -23,7 +23,7 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
         "tuned": {"accuracy": 0.91, "roc_auc": 0.95},
         "intervals": {"tuned": {"accuracy": [0.88, 0.94], "roc_auc": [0.93, 0.97]}, "defaults": {}, "gain": {}},
         "n_rows": 1200,
-        "findings": ["Tuning helped."],
+        "findings": [{"severity": "info", "message": "Tuning helped."}],
     }
     (tmp_path / summary.METRICS).write_text(json.dumps(found))
     table = summary.read(tmp_path)
@@ -33,5 +33,5 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
     assert [row[2].split(" ")[0] for row in table.rows] == ["0.950", "0.910"]
     summary.show(tmp_path, table, PlainReporter())
     shown = capsys.readouterr().out
-    assert "Tuning helped." in shown
+    assert "\nTuning helped.\n" in shown
     assert "`hone ui`" in shown

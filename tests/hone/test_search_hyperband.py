@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import pytest
 
+from hone.domains import Categorical
 from hone.errors import UserError
 from hone.search.hyperband import Hyperband, brackets, cost, ladder, shrunk
 from hone.search.sobol import Sobol
-from hone.space import identity
+from hone.space import SearchSpace, identity
 from hone.trial import State, ranked, results_of, spent
 from tests.hone.synthetic import MIXED, Trainer, play, results
 
@@ -211,3 +212,13 @@ def test_resources_only_rise_along_a_line_of_parents():
             line.append(by_key[line[-1].parent])
         assert all(child.resource > parent.resource for child, parent in pairwise(line))
         assert len({identity(member.config) for member in line}) == 1
+
+
+def test_a_bracket_goes_on_when_the_space_ends_on_a_batchs_boundary():
+    space = SearchSpace({"a": Categorical(tuple(range(8)))})  # one batch, and a bracket that asks for nine
+    strategy = Hyperband(
+        study="h", space=space, full_space=space, prior=(), seed=0, budget=500, max_epochs=27, min_epochs=3, batch=8
+    )
+    done = results(strategy, Trainer(space))
+    assert sum(result.trial.origin == "promoted" for result in done) >= 3
+    assert max(result.trial.resource for result in done) == 27

@@ -67,10 +67,16 @@ def test_ties_go_to_the_config_given_first():
 
 
 def test_replays_are_scored_at_the_epoch_where_their_mean_curve_is_best():
-    curves = [(0.9, 0.5, 0.4, 0.6), (0.9, 0.6, 0.8, 0.7, 0.1)]  # what only one of them reaches does not count
+    curves = [(0.9, 0.5, 0.4, 0.6), (0.9, 0.6, 0.8, 0.7, 0.6)]  # the first stopped early: 0.6 stands for its fifth
     (score,) = winner([STEADY], [run(STEADY, min(c), i, curve=c) for i, c in enumerate(curves)])
     assert (score.epochs, score.mean) == (2, 0.55)
     assert score.std == pytest.approx(0.1 / math.sqrt(2))
+
+
+def test_one_replay_that_stops_early_does_not_cut_the_others_short():
+    curves = [(0.5, 0.6), (0.9, 0.8, 0.3), (0.9, 0.8, 0.3)]
+    (score,) = winner([STEADY], [run(STEADY, min(c), i, curve=c) for i, c in enumerate(curves)])
+    assert (score.epochs, score.mean) == (3, pytest.approx(0.4))
 
 
 def test_a_jumpy_config_does_not_win_by_its_luckiest_epochs():

@@ -514,3 +514,12 @@ def seen(factory: str) -> list[torch.Tensor]:
 
     found: list[torch.Tensor] = hone_test_watched.seen
     return found
+
+
+def test_a_checkpoint_of_other_rows_is_not_continued() -> None:
+    data = table()
+    config = config_of("mlp")
+    _, half = train(config, "mlp", data, settings(data), resource=2, seed=3, rows=0.5)
+    outcome, _ = train(config, "mlp", data, settings(data), resource=4, seed=5, checkpoint=passed_on(half))
+    afresh, _ = train(config, "mlp", data, settings(data), resource=4, seed=5)
+    assert (outcome.curve, outcome.epochs_run) == (afresh.curve, 4)

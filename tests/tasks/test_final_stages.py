@@ -272,7 +272,7 @@ def test_retrain_writes_as_many_networks_as_seeds_for_both_configs(finished: Any
     for folder in ("model", "defaults"):
         assert files.read_json(stage.path("artifacts/retrain", folder, "model.json"))["n_networks"] == 2
     found = files.read_json(stage.path("artifacts/retrain/metrics.json"))
-    assert found["model"] == {"networks": 2, "diverged": 0, "epochs": 3}
+    assert found["model"] == {"networks": 2, "failed": 0, "epochs": 3}
     parts = [pd.read_parquet(stage.path("data/split", f"{name}.parquet")) for name in ("train", "validation")]
     assert found["rows"] == sum(map(len, parts))
 
@@ -476,4 +476,4 @@ def test_a_seed_that_diverges_is_named_and_left_out(
     assert len(warnings) == 6 - left
     assert all(re.match(r"retrain: seed \d: .*not finite", text) for text in warnings)
     found = files.read_json(stage.path("artifacts/retrain/metrics.json"))
-    assert (found["model"]["networks"], found["model"]["diverged"]) == (left, 6 - left)
+    assert (found["model"]["networks"], found["model"]["failed"]) == (left, 6 - left)

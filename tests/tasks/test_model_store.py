@@ -19,6 +19,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from hone.errors import UserError
+from hone.models import build, default_space
 from tasks import model_store, pyfunc
 from tests.tasks import small_model
 from tests.tasks.small_model import TARGETS, features, raw_rows, strange_rows
@@ -77,6 +78,32 @@ def test_a_loaded_model_saves_to_the_same_bytes(tmp_path: Path, task: str) -> No
         preprocessor=loaded.preprocessor,
     )
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_model_remembers_the_rows_it_was_trained_on(tmp_path: Path) -> None:
+    preprocessor, inputs = small_model.fitted("binary")
+    config = default_space("mlp").default
+    weights = [build("mlp", config, inputs, 0).state_dict()]
+
+    def save(name: str, seen: np.ndarray | None) -> Path:
+        model_store.save(
+            tmp_path / name,
+            networks=weights,
+            family="mlp",
+            config=config,
+            inputs=inputs,
+            preprocessor=preprocessor,
+            seen=seen,
+        )
+        return tmp_path / name
+
+    rows = np.array([2**64 - 1, 3, 0, 2**63, 3], dtype=np.uint64)
+    found = model_store.seen(save("a", rows))
+    assert found.dtype == np.uint64
+    assert found.tolist() == [0, 3, 2**63, 2**64 - 1]
+    assert contents(save("b", rows[::-1])) == contents(tmp_path / "a")
+    model_store.load(tmp_path / "a")
+    assert model_store.seen(save("a", None)).tolist() == []
 
 
 @pytest.mark.parametrize("family", ["mlp", "resnet"])

@@ -64,6 +64,19 @@ def test_every_key_inside_a_section_may_be_left_out():
         ),
         ({"search": {"space": {"activation": {"type": "categorical", "choices": []}}}}, "search.space.activation"),
         ({"search": {"space": {"lerning_rate": 0.1}}}, "search.space.lerning_rate"),
+        (
+            {"search": {"space": {"learning_rate": -1}}},
+            "learning_rate: -1.0 cannot be; it must be",
+        ),
+        (
+            {"search": {"space": {"batch_size": {"type": "int", "low": 0, "high": 8}}}},
+            "batch_size: 0 cannot be",
+        ),
+        (
+            {"search": {"space": {"dropout": {"type": "float", "low": 0, "high": 2}}}},
+            "space.dropout: 2.0 cannot be",
+        ),
+        ({"budget": {"epochs": float("inf")}}, "budget.epochs: inf must be a finite number"),
     ],
 )
 def test_a_refusal_names_key_value_and_remedy(content, message):
@@ -99,6 +112,11 @@ def test_a_key_that_dvc_needs_may_not_be_missing(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=r"search\.space: missing, and dvc\.yaml has it among the params of baseline"):
         load_params(tmp_path)
+
+
+def test_a_number_with_an_exponent_is_a_number(tmp_path):
+    (tmp_path / "params.yaml").write_text("budget:\n  epochs: 2e3\n")
+    assert load_params(tmp_path).budget.epochs == 2000.0
 
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400)])

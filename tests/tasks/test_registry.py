@@ -10,6 +10,9 @@ import pytest
 
 from hone import metrics
 from hone.data import problem as problems
+from hone.data.rows import fingerprints
+from hone.models import default_space
+from hone.training.train import Settings, TrainingData, train
 from tasks import model_store, registry
 from tasks.params import Tracking
 from tasks.registry import Published
@@ -192,20 +195,119 @@ def test_a_champion_whose_files_are_gone_is_kept_with_a_warning(root: Path, publ
     assert len(publish.warnings) == 1
 
 
-def test_an_undefined_score_never_wins(root: Path, publish: Publish, models) -> None:
+def test_an_undefined_score_never_wins(root: Path, publish: Publish) -> None:
     publish("p1", "bad")
-    found = registry.publish(
-        root,
-        Tracking(),
-        pipeline="p2",
-        model=models["good"][0],
-        rows=SEALED,
-        example=raw_rows(),
-        scores={"roc_auc": None},
-        tags=TAGS,
-    )
+    found = publish("p2", "good", rows=SEALED[SEALED["left"] == "yes"])
     assert found is not None
     assert not found.is_champion
+    assert found.decision.startswith("not comparable: roc_auc is undefined on 40 test rows")
+    (warning,) = publish.warnings
+    assert "version 1 stays champion" in warning
+
+
+def noisy(seed: int) -> pd.DataFrame:
+    """Return rows of which a fifth have the wrong label, so that whoever knows them by heart does worse on others."""
+    rows = raw_rows(seed)
+    wrong = np.random.default_rng(seed).random(len(rows)) < 0.2
+    return rows.assign(left=rows["left"].where(~wrong, rows["left"].map({"yes": "no", "no": "yes"})))
+
+
+def trained(folder: Path, rows: pd.DataFrame, epochs: int) -> Path:
+    """Write a model that was trained on rows, and that says so."""
+    preprocessor, inputs = small_model.fitted("binary", rows)
+    data = TrainingData(
+        train=preprocessor.transform(rows), validation=None, problem=preprocessor.problem, inputs=inputs
+    )
+    config = {**default_space("mlp").default, "learning_rate": 0.01, "dropout": 0.0}
+    settings = Settings(epochs=epochs, metric="roc_auc")
+    _, checkpoint = train(config, "mlp", data, settings, resource=epochs, seed=0)
+    assert checkpoint is not None
+    model_store.save(
+        folder,
+        networks=[checkpoint.weights()],
+        family="mlp",
+        config=config,
+        inputs=inputs,
+        preprocessor=preprocessor,
+        seen=fingerprints(rows),
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def split_again(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, pd.DataFrame]:
+    """Return a champion that knows half of the new sealed rows by heart, an honest challenger, and these rows."""
+    folder = tmp_path_factory.mktemp("split_again")
+    sealed = noisy(1)
+    champion = trained(folder / "champion", pd.concat([noisy(2), sealed.head(40)], ignore_index=True), 100)
+    challenger = trained(folder / "challenger", pd.concat(map(noisy, range(3, 7)), ignore_index=True), 3)
+    return champion, challenger, sealed
+
+
+def auc(model: Path, rows: pd.DataFrame) -> float:
+    predictor = model_store.load(model)
+    truth = problems.encode(predictor.problem, rows["left"])
+    return metrics.score("roc_auc", predictor.problem, truth, predictor.proba(rows))
+
+
+def challenge(root: Path, champion: Path, challenger: Path, rows: pd.DataFrame) -> tuple[Published, list[str]]:
+    """Publish two models, the second on sealed rows; return what became of it and the warnings."""
+    warnings: list[str] = []
+    for number, model in enumerate((champion, challenger)):
+        found = registry.publish(
+            root,
+            Tracking(),
+            pipeline=f"p{number}",
+            model=model,
+            rows=rows,
+            example=raw_rows(),
+            scores={"roc_auc": auc(model, rows)},
+            tags=TAGS,
+            warn=warnings.append,
+        )
+    assert found is not None
+    return found, warnings
+
+
+def test_a_champion_that_saw_sealed_rows_is_compared_on_the_others_only(root: Path, split_again) -> None:
+    champion, challenger, sealed = split_again
+    new = sealed.iloc[40:]
+    assert auc(champion, sealed) > auc(challenger, sealed)  # what it would be worth to have seen the rows
+    assert auc(champion, new) < auc(challenger, new)
+    found, warnings = challenge(root, champion, challenger, sealed)
+    assert found.is_champion
+    assert found.decision == (
+        f"new champion, roc_auc {auc(challenger, new):.6g} against {auc(champion, new):.6g} of version 1 "
+        "on 40 test rows that neither was trained on"
+    )
+    assert warnings == []
+
+
+def test_on_fewer_than_thirty_new_rows_the_champion_stays_with_a_warning(root: Path, split_again) -> None:
+    champion, challenger, sealed = split_again
+    found, warnings = challenge(root, champion, challenger, sealed.head(69))
+    assert not found.is_champion
+    assert found.decision == ("not comparable: only 29 of 69 test rows are new to both models, and 30 are needed")
+    (warning,) = warnings
+    assert "version 1 stays champion" in warning
+    assert aliases(root) == {"champion": "1", "challenger": "2"}
+
+
+def test_where_new_rows_have_one_class_only_the_champion_stays(root: Path, split_again) -> None:
+    champion, challenger, sealed = split_again
+    new = sealed.iloc[40:]
+    one_class = pd.concat([new[new["left"] == "yes"]] * 2)
+    found, warnings = challenge(root, champion, challenger, pd.concat([sealed.head(40), one_class]))
+    assert not found.is_champion
+    assert "roc_auc is undefined" in found.decision
+    assert len(warnings) == 1
+
+
+def test_a_champion_that_does_not_say_what_it_saw_is_not_called_new_to_the_rows(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    found = publish("p2", "good")
+    assert found is not None
+    assert found.decision.endswith("on 80 test rows; what version 1 was trained on is not recorded")
 
 
 def test_a_registry_that_fails_costs_a_warning(root: Path, publish: Publish, models) -> None:
