@@ -173,6 +173,7 @@ def search(stage: Stage, default: Config | None = None, tuned: Config | None = N
             "std": score.std,
             "n": score.n,
             "n_failed": 0,
+            "n_rows": 40,
             "epochs": score.epochs,
         }
 
