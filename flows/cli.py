@@ -180,6 +180,8 @@ def _enter() -> Path:
     """Go to the project's root, where Prefect and DVC look for their settings; return it."""
     root = project.find_root()
     os.chdir(root)
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))  # a network of a person's own is importable, as it is with `python -m`
     os.environ.setdefault("PREFECT_HOME", str(root / ".prefect"))
     return root
 
