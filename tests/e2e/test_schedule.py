@@ -47,6 +47,8 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
             row = table.iloc[[0]].assign(a=9.0, b=9.0)
             row.to_csv(project.root / "data/raw/table.csv", mode="a", header=False, index=False)
             wait_for(lambda: "report: done" in log.read_text(), "a new tuning", 300)
+            # Only once it is committed: a kill in the midst of that can leave DVC an empty lock file.
+            wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
             assert project.hashes()["data/split/train.parquet"] != before["data/split/train.parquet"]
         finally:
             os.killpg(served.pid, signal.SIGTERM)
@@ -57,4 +59,3 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
                     os.killpg(served.pid, signal.SIGKILL)
     text = log.read_text()
     assert "Traceback" not in text, text[-3000:]
-    wait_for(lambda: "up to date" in project.dvc("status"), "a true dvc.lock", 60)
