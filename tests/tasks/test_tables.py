@@ -203,7 +203,7 @@ def test_an_unknown_set_is_named_with_the_nearest(root):
         split.check(root, params_for("sklearn:digit", None))
 
 
-@pytest.mark.parametrize("source", ["shop.csv", "../shop.csv", "/tmp/shop.csv"])
+@pytest.mark.parametrize("source", ["shop.csv", "../shop.csv", "/elsewhere/shop.csv"])
 def test_a_file_outside_the_tracked_folder_is_refused(root, source):
     write_dirty(root)
     with pytest.raises(UserError, match=r"is not in data/raw/, .*; use data/raw/shop\.csv"):
