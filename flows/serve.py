@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,18 +48,33 @@ def check_schedule(schedule: Schedule) -> None:
         raise UserError(
             f"params.yaml: schedule.timezone: {timezone!r} is no time zone; use e.g. UTC or Europe/Paris"
         ) from None
-    # The one that Prefect fires by, so that what passes here is what it takes; it publishes no types.
-    croniter: Any = import_module("prefect._vendor.croniter").croniter
     try:
         if len(cron.split()) != 5 or {"h", "r"} & set(cron.casefold().split()):
             raise ValueError("it must be five fields of numbers")
-        croniter(cron, datetime.now(UTC)).get_next()
+        _prefects_croniter().croniter(cron, datetime.now(UTC)).get_next()
     except (ValueError, KeyError, AttributeError) as error:
         why = " ".join(str(error).split())
         raise UserError(
             f"params.yaml: schedule.cron: {cron!r} is no schedule ({why}); "
             'use five fields, e.g. "0 2 * * *" (every night at two) or "*/15 * * * *"'
         ) from None
+
+
+def _prefects_croniter() -> Any:
+    """Return the module that Prefect fires by, so that what passes here is what it takes; it publishes no types.
+
+    It is read from its file, since importing Prefect makes a folder in the project, which `hone check` must not.
+    """
+    prefect = find_spec("prefect")
+    assert prefect is not None
+    assert prefect.origin is not None
+    path = Path(prefect.origin).parent / "_vendor" / "croniter" / "croniter.py"
+    spec = spec_from_file_location("prefects_croniter", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:

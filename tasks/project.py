@@ -33,7 +33,7 @@ def lock(root: Path, who: str) -> Iterator[None]:
     """
     path = root / LOCK
     path.parent.mkdir(exist_ok=True)
-    if os.environ.get("HONE_LOCK_HOLDER") == str(root):
+    if is_held(root):
         yield
         return
     with path.open("a+") as file:
@@ -50,6 +50,11 @@ def lock(root: Path, who: str) -> Iterator[None]:
         finally:
             del os.environ["HONE_LOCK_HOLDER"]
             file.truncate(0)
+
+
+def is_held(root: Path) -> bool:
+    """Return whether the project's lock is this process's, or its parent's."""
+    return os.environ.get("HONE_LOCK_HOLDER") == str(root)
 
 
 def _holder(path: Path) -> str:

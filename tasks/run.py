@@ -42,7 +42,7 @@ def run_stage(
     params, stages = load_params(root), pipeline.specs(root)
     if name not in stages:
         raise UserError(f"stage {name!r}: not in dvc.yaml; its stages are {', '.join(stages)}")
-    spec, is_last = stages[name], name == list(stages)[-1]
+    spec = stages[name]
     content = params.model_dump(mode="json")
     stage = Stage(
         name=name,
@@ -66,11 +66,11 @@ def run_stage(
         if name == "evaluate":
             _publish(stage, tags)
         taken = time.perf_counter() - started
-        stage.track_end("finished", taken, outs=spec.outs, ends_pipeline=is_last)
+        stage.track_end("finished", taken, outs=spec.outs)
         _prune(stage)
     except BaseException as error:
         status: Status = "failed" if isinstance(error, Exception) else "killed"
-        stage.track_end(status, time.perf_counter() - started, ends_pipeline=True)
+        stage.track_end(status, time.perf_counter() - started)
         raise
     reporter.stage_finished(name, taken, "")
     return taken

@@ -99,11 +99,10 @@ class Stage:
                 points.append((f"best_{metric}", metrics.value(metric, best), step))
         self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", metrics=tuple(points), status="running"))
 
-    def track_end(
-        self, status: Status, seconds: float, *, outs: Sequence[str] = (), ends_pipeline: bool = False
-    ) -> None:
-        """Tell the tracker how the stage ended, and the pipeline with it if it was the last one, or did not succeed.
+    def track_end(self, status: Status, seconds: float, *, outs: Sequence[str] = ()) -> None:
+        """Tell the tracker how the stage ended, and the pipeline with it until its next stage starts.
 
+        Nobody knows which stage is the last: under `dvc repro` those below may be unchanged, or not asked for.
         Numbers in the stage's metrics.json become metrics, small outs artifacts.
         """
         written = [path for out in outs for path in _files(self.root / out) if path.suffix in LOGGED]
@@ -122,8 +121,7 @@ class Stage:
                 seconds=seconds,
             )
         )
-        if ends_pipeline:
-            self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", status=status))
+        self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", status=status))
 
     @property
     def _key(self) -> str:

@@ -5,6 +5,7 @@ import difflib
 import gzip
 import io
 import os
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn import datasets
 
+from hone.data import cells
 from hone.data.checks import check_names
 from hone.errors import UserError
 
@@ -158,19 +160,36 @@ def _text_of(path: Path, name: str) -> str:
 
 def _read_csv(text: str, name: str) -> pd.DataFrame:
     delimiter = _check_lines(text, name)
+    options: dict[str, Any] = {
+        "sep": delimiter,
+        "index_col": False,
+        "low_memory": False,
+        "keep_default_na": False,
+        "na_values": MISSING,
+    }
     try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=delimiter,
-            index_col=False,
-            low_memory=False,
-            keep_default_na=False,
-            na_values=MISSING,
-        )
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
+        numbers = [place for place, column in enumerate(frame.columns) if cells.is_number(frame[column])]
+        if numbers and _may_hold_codes(text, delimiter):
+            codes: pd.DataFrame = pd.read_csv(io.StringIO(text), usecols=numbers, dtype=str, **options)
+            frame = frame.assign(**{column: codes[column] for column in codes.columns if _are_codes(codes[column])})
     except (pd.errors.ParserError, ValueError) as error:
         raise UserError(f"data.source: {name} is no readable CSV ({_one_line(error)}); mend it") from error
     frame.columns = frame.columns.map(str)
     return frame
+
+
+def _may_hold_codes(text: str, delimiter: str) -> bool:
+    """Return whether a field of a CSV seems to start like 007; if none does, its numbers need no second look."""
+    before = rf'\r\n"{delimiter}'
+    # Looking backwards from each zero takes an eighth of the time that looking forwards from each field does.
+    after = rf"(?<=[{before}]0\d)|(?<=[{before} ] 0\d)|(?<=[{before} ][+-]0\d)"
+    return re.search(rf"0\d(?:{after})", text) is not None
+
+
+def _are_codes(column: "pd.Series[Any]") -> bool:
+    """Return whether any value of a column read as text starts like 007: zip codes and ids are no numbers."""
+    return bool(column.str.match(rf" *{cells.LEADING_ZERO.pattern}").any())
 
 
 def _check_lines(text: str, name: str) -> str:

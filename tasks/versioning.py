@@ -5,6 +5,7 @@ Each function does what DVC 3.67 does at the same moment of a reproduction: `dvc
 """
 
 import contextlib
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError
+from tasks import project
 
 
 def order(root: Path) -> list[str]:
@@ -137,7 +139,38 @@ def _repo(root: Path) -> Iterator[Any]:
         from dvc.repo import Repo, lock_repo
 
         with Repo(str(root)) as repo, lock_repo(repo), repo.scm_context(quiet=True):
+            if project.is_held(root):
+                _heal(repo)
             yield repo
+
+
+def _heal(repo: Any) -> None:
+    """Delete DVC's list of who reads and writes what if a kill tore it: DVC would refuse all work until that is done.
+
+    The caller holds the project's lock: no stage is at work, so the list has nobody to name.
+    """
+    from dvc.lock import make_lock
+    from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    file = Path(repo.tmp_dir) / RWLOCK_FILE
+    if _is_whole(file):
+        return
+    # DVC rewrites the file in place under this lock: whoever holds it sees no half of a living process's writing.
+    hard = repo.config["core"].get("hardlink_lock", False)
+    with make_lock(str(file.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hard):
+        if not _is_whole(file):
+            file.unlink()
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether a file is JSON, or not there."""
+    try:
+        json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ class Entry:
     parent: the key of the run above it. metrics: (name, value, step); a point (name, step) is recorded once.
     files: paths relative to the project, kept as artifacts. seconds: how long the work took.
     at: when it was logged, in seconds since 1970; filled in by the tracker if None.
-    A running entry may be followed by more with its key, which add to it; a finished or failed trial is complete.
+    A running entry may be followed by more with its key, which add to it; a finished or failed trial is complete,
+    a pipeline or stage runs again if its next entry says so.
     """
 
     key: str

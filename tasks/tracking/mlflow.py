@@ -143,7 +143,7 @@ class MlflowTracker(Tracker):
         if status is not None and status != run.status:
             client.set_terminated(run.id, status, at)
             run.status = status
-        elif status is None and run.status in ("FAILED", "KILLED"):
+        elif status is None and run.status != "RUNNING":
             client.update_run(run.id, status="RUNNING")
             run.status = "RUNNING"
         if entry.kind == "trial" and run.status in COMPLETE:

@@ -82,6 +82,17 @@ class Project:
         """Run a git command and return what it printed."""
         return self.run("git", *arguments).stdout
 
+    def copy(self, place: Path, *without: str) -> "Project":
+        """Return a copy of the project, without some of its files and folders."""
+        left_out = {self.root / path for path in without}
+        shutil.copytree(
+            self.root,
+            place,
+            symlinks=True,
+            ignore=lambda folder, names: [name for name in names if Path(folder, name) in left_out],
+        )
+        return Project(place, self.environment)
+
     def killed(self, *command: str, when: Any, after: float = 300) -> None:
         """Run a command in a process group of its own and kill -9 the whole group as soon as `when()` holds."""
         log = self.root / ".work" / "killed.log"
@@ -172,6 +183,22 @@ def make_project(tmp_path_factory, environment):
         return project
 
     return make
+
+
+@pytest.fixture(scope="session")
+def by_flow(make_project):
+    """A project that a flow has finished, with one worker. Whoever changes it works on a copy."""
+    project = make_project({"execution.workers": 1}, name="flow")
+    project.flow()
+    return project
+
+
+@pytest.fixture(scope="session")
+def by_dvc(make_project):
+    """A project that `dvc repro` has finished, with two workers. Whoever changes it works on a copy."""
+    project = make_project({"execution.workers": 2}, name="dvc")
+    project.dvc("repro")
+    return project
 
 
 def digest(path: Path) -> str:

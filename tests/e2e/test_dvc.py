@@ -8,9 +8,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def project(make_project):
-    project = make_project(name="dvc")
-    project.dvc("repro")
+def project(by_dvc, tmp_path_factory):
+    project = by_dvc.copy(tmp_path_factory.mktemp("dvc") / "project")
     project.git("add", "-A")
     project.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "results")
     return project

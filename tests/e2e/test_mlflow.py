@@ -13,10 +13,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def project(make_project):
-    project = make_project(name="tracked")
-    project.flow()
-    return project
+def project(by_flow):
+    return by_flow
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
     project = make_project(
         {"data.source": "data/raw/table.csv", "data.target": "y", "schedule.cron": FIRING}, table, name="served"
     )
-    project.dvc("repro")
+    project.flow()
     before = project.hashes()
 
     environment = {**project.environment, "PREFECT_HOME": str(project.root / ".prefect"), "PYTHONUNBUFFERED": "1"}

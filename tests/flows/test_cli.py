@@ -1,5 +1,6 @@
 """The `hone` command: what it says, how it ends, and what it does not import."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,13 +71,24 @@ def test_outside_a_project_every_command_says_so(
 def test_check_shows_the_problem_and_writes_nothing(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = files(project)
+    before = everything(project)
     monkeypatch.chdir(project / "hone")  # any folder of the project will do
     assert cli.main(["check"]) == 0
     shown = capsys.readouterr().out
     assert "sklearn:wine: multiclass of 'target', by accuracy" in shown
     assert "params and data are fine" in shown
-    assert files(project) == before
+    assert everything(project) == before
+
+
+def test_a_check_leaves_no_file_and_no_folder_behind(project: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
+    before = everything(project)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "check"], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert everything(project) == before
 
 
 @pytest.mark.parametrize("name", ["check", "tune", "plan"])
@@ -93,6 +105,7 @@ def test_bad_input_is_one_line_and_code_2_before_any_work(
     assert not (project / "dvc.lock").exists()
 
 
-def files(root: Path) -> list[Path]:
-    """Return all files of a project but those in the folder that Prefect makes for itself when it is imported."""
-    return sorted(path for path in root.rglob("*") if ".prefect" not in path.parts)
+def everything(root: Path) -> dict[str, bytes | None]:
+    """Return the content of every file of a project, and None for every folder; Python's own caches are left out."""
+    paths = sorted(path for path in root.rglob("*") if "__pycache__" not in path.parts)
+    return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in paths}

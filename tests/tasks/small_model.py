@@ -16,7 +16,7 @@ N = 80
 
 
 def raw_rows(seed: int = 0) -> pd.DataFrame:
-    """Return rows as a file would give them: floats, integers, texts, text of numbers, booleans, dates, gaps."""
+    """Return rows as a file would give them: floats, integers, texts, text of numbers, booleans, dates, codes, gaps."""
     random = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -32,6 +32,7 @@ def raw_rows(seed: int = 0) -> pd.DataFrame:
     frame["price"] = score + random.normal(0, 0.1, N)
     frame["plan"] = pd.cut(score, 3, labels=["a", "b", "c"]).astype(str)
     frame["left"] = (score > score.median()).map({True: "yes", False: "no"})
+    frame["zip"] = pd.Series(random.choice(["00701", "01067", "10115"], N), dtype="str")
     frame.loc[3, "size"] = np.nan
     frame.loc[5, "town"] = None
     frame.loc[7, "charge"] = " "

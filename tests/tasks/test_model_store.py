@@ -207,6 +207,8 @@ def test_what_mlflow_keeps_has_a_signature_an_example_pins_and_no_path_of_this_m
     assert tuple(kept.signature.inputs.input_names()) == model_store.load(model).columns
     assert kept.signature.outputs.input_names()[0] == "prediction"
     assert kept.load_input_example(str(folder)).shape == (5, len(model_store.load(model).columns))
+    codes = kept.load_input_example(str(folder))["zip"]
+    assert codes.tolist() == raw_rows()["zip"].head(5).tolist()  # "00701" is not 701 on the way through JSON
     pins = (folder / "requirements.txt").read_text().splitlines()
     lock = (REPOSITORY / "requirements.lock").read_text().splitlines()
     assert set(pins) <= set(lock)

@@ -1,5 +1,9 @@
 """The registry: champion and challenger on the same sealed rows, in a real MLflow database."""
 
+import multiprocessing
+import os
+import shutil
+import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +146,32 @@ def test_a_pipeline_that_publishes_again_registers_nothing_new(root: Path, publi
     )
     assert [(version.version, version.tags) for version in versions(root)] == before
     assert aliases(root) == {"champion": "1", "challenger": "2"}
+
+
+def test_a_pipeline_that_is_evaluated_again_after_a_kill_before_its_commit_registers_nothing_new(
+    root: Path, publish: Publish, models, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def evaluate_and_die() -> None:
+        publish("p1", "good")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    killed = multiprocessing.get_context("fork").Process(target=evaluate_and_die)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    before = [(version.version, version.tags) for version in versions(root)]
+    assert len(before) == 1
+    # The stages after the kill write the model anew, in the same bytes.
+    models["again"] = (
+        shutil.copytree(models["good"][0], tmp_path_factory.mktemp("again") / "model"),
+        models["good"][1],
+    )
+    found = publish("p1", "again")
+    assert found is not None
+    assert not found.is_new
+    assert found.is_champion
+    assert [(version.version, version.tags) for version in versions(root)] == before
+    assert aliases(root) == {"champion": "1", "challenger": "1"}
 
 
 def test_a_publication_that_a_kill_cut_short_is_completed(root: Path, publish: Publish) -> None:

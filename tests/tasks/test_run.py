@@ -2,7 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 from tasks import run
@@ -18,22 +20,65 @@ stages:
     cmd: python -m tasks.run ingest
     params: [data.source]
     outs: [data/raw/ingested]
+  split:
+    cmd: python -m tasks.run split
+    deps: [data/raw/ingested]
+    params: [data, split]
+    outs: [data/split]
+  report:
+    cmd: python -m tasks.run report
+    deps: [data/split]
+    outs: [artifacts/report]
 """
 
 
-def test_a_password_in_the_tracking_uri_is_not_among_a_runs_params(tmp_path: Path) -> None:
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
     content = Params().model_dump(mode="json")
     content["data"]["source"] = "sklearn:digits"
     content["tracking"]["uri"] = "postgresql://me:hunter2@host/name"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     (tmp_path / "dvc.yaml").write_text(DVC)
-    tracker = MlflowTracker(tmp_path, None, "hone")
+    return tmp_path
+
+
+def run_stage(root: Path, name: str, reporter: NullReporter | None = None) -> None:
+    """Run a stage as a process of its own does, with a tracker of its own."""
+    tracker = MlflowTracker(root, None, "hone")
     with ThreadPoolExecutor(1) as executor:
-        run.run_stage(tmp_path, "ingest", reporter=NullReporter(), tracker=tracker, executor=executor)
+        run.run_stage(root, name, reporter=reporter or NullReporter(), tracker=tracker, executor=executor)
     tracker.close()
-    client = connect(resolve(tmp_path, None))
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(ids)
+
+
+def runs_of(root: Path) -> list[Any]:
+    client = connect(resolve(root, None))
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
+def statuses(root: Path) -> dict[str, str]:
+    """Return the status of each run, the pipeline's by the name "pipeline"."""
+    return {
+        "pipeline" if found.data.tags["hone.kind"] == "pipeline" else found.info.run_name: found.info.status
+        for found in runs_of(root)
+    }
+
+
+def test_a_pipeline_is_finished_between_stages_and_running_while_one_runs(root: Path) -> None:
+    class Watching(NullReporter):
+        def message(self, text: str) -> None:
+            seen.update(statuses(root))
+
+    seen: dict[str, str] = {}
+    run_stage(root, "ingest")
+    assert statuses(root) == {"pipeline": "FINISHED", "ingest": "FINISHED"}
+    run_stage(root, "split", Watching())
+    assert seen == {"pipeline": "RUNNING", "ingest": "FINISHED", "split": "RUNNING"}
+    assert statuses(root) == {"pipeline": "FINISHED", "ingest": "FINISHED", "split": "FINISHED"}
+
+
+def test_a_password_in_the_tracking_uri_is_not_among_a_runs_params(root: Path) -> None:
+    run_stage(root, "ingest")
+    runs = runs_of(root)
     params = [run.data.params for run in runs if run.data.params]
     assert params
     for found in params:

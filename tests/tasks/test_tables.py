@@ -131,6 +131,50 @@ def test_delimiters_marks_and_line_ends_are_recognised(root, text):
     pd.testing.assert_frame_equal(tables.read_table(path), pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
 
 
+CODES = """zip,padded,quoted,signed,version,n,price,day,hits
+00701,  07,"01",+05,01.10,0,0.5,2024-01-05,1
+,  12,"10",-0,1.2,10,-0.1,2024-10-05,-0
+10115,   7,"11",3,1.3,20,0,2024-01-07,0
+"""
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_column_with_leading_zeros_is_text_all_of_it_and_zero_itself_is_a_number(root, ending, delimiter):
+    path = root / f"t.{ending}"
+    content = CODES.replace(",", delimiter).encode()
+    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    frame = tables.read_table(path)
+    assert {name: cells.texts(frame[name]).tolist() for name in frame.columns[:5]} == {
+        "zip": ["00701", None, "10115"],
+        "padded": ["07", "12", "7"],
+        "quoted": ["01", "10", "11"],
+        "signed": ["+05", "-0", "3"],
+        "version": ["01.10", "1.2", "1.3"],
+    }
+    assert [frame[name].dtype.kind for name in ("n", "price", "hits")] == ["i", "f", "i"]
+    assert list(frame.columns) == CODES.splitlines()[0].split(",")
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_codes_are_the_same_levels_in_every_part_of_the_split_and_for_the_model(root, ending):
+    random = np.random.default_rng(0)
+    frame = dirty().assign(zip=random.choice(["00701", "01067", "10115"], N))
+    path = root / "data" / "raw" / f"shop.{ending}"
+    frame.to_parquet(path) if ending == "parquet" else frame.to_csv(path, index=False)
+    run_both(root, params_for(f"data/raw/shop.{ending}"))
+    folder = root / "data" / "split"
+    schema = Schema.from_json(files.read_json(folder / "schema.json"))
+    (column,) = [column for column in schema.columns if column.name == "zip"]
+    assert (column.kind, column.levels) == ("categorical", ("00701", "01067", "10115"))
+    problem = Problem.from_json(files.read_json(folder / "problem.json"))
+    fitted = preprocessing.fit(pd.read_parquet(folder / "train.parquet"), schema, problem)
+    place = schema.categorical_names.index("zip")
+    for rows in (pd.read_parquet(folder / "sealed" / "test.parquet"), tables.read_table(path)):
+        codes = fitted.features(rows).x_cat[:, place]
+        assert [column.levels[code - 1] for code in codes] == rows["zip"].tolist()
+
+
 def test_quoted_fields_may_hold_delimiters_and_line_ends(root):
     path = root / "t.csv"
     path.write_text('a,b\n1,"x, y"\n\n2,"two\nlines"\n')

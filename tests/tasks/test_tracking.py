@@ -159,14 +159,15 @@ def test_a_trial_that_a_kill_cut_short_is_completed_not_repeated(root: Path) -> 
     assert history(root, run, "accuracy") == [(1, 0.5), (2, 0.6)]
 
 
-def test_a_failed_pipeline_that_runs_again_is_running_and_then_finished(root: Path) -> None:
-    tracker = MlflowTracker(root, None, "hone")
+def test_a_pipeline_that_has_ended_and_runs_again_is_running_and_then_finished(root: Path) -> None:
     statuses = []
-    for status in ("failed", "running", "finished", "running"):
-        tracker.log(replace(PIPELINE, status=status))
+    for status in ("failed", "running", "finished", "running", "killed", "running", "finished"):
+        tracker = MlflowTracker(root, None, "hone")
+        tracker.log(replace(DONE, status=status))
+        tracker.close()
         statuses.append(runs_of(root)["abc"].info.status)
-    tracker.close()
-    assert statuses == ["FAILED", "RUNNING", "FINISHED", "FINISHED"]
+    assert statuses == ["FAILED", "RUNNING", "FINISHED", "RUNNING", "KILLED", "RUNNING", "FINISHED"]
+    assert history(root, runs_of(root)["abc"], "best_so_far") == [(0, 0.5), (1, 0.7)]
 
 
 def test_an_entry_whose_parents_nobody_logged_makes_bare_ones(root: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dvc.repo import Repo
 
 from hone.errors import UserError
-from tasks import versioning
+from tasks import project, versioning
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
 
@@ -43,19 +43,19 @@ def _quiet() -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    project = tmp_path / "project"
-    (project / "data" / "raw").mkdir(parents=True)
-    (project / "code").mkdir()
-    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
-    Repo.init(str(project)).close()
-    shutil.copy(Path(__file__).parents[2] / ".dvcignore", project)
-    (project / ".dvc" / "config").write_text(f"[core]\n    analytics = false\n    site_cache_dir = {tmp_path}/site\n")
-    (project / "dvc.yaml").write_text(PIPELINE)
-    (project / "params.yaml").write_text("last:\n  n: 1\n")
-    (project / "code" / "a.py").write_text("a = 1\n")
-    (project / "data" / "raw" / "table.csv").write_text("x,y\n1,2\n")
-    versioning.track(project, project / "data" / "raw" / "table.csv")
-    return project
+    folder = tmp_path / "project"
+    (folder / "data" / "raw").mkdir(parents=True)
+    (folder / "code").mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    Repo.init(str(folder)).close()
+    shutil.copy(Path(__file__).parents[2] / ".dvcignore", folder)
+    (folder / ".dvc" / "config").write_text(f"[core]\n    analytics = false\n    site_cache_dir = {tmp_path}/site\n")
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text("last:\n  n: 1\n")
+    (folder / "code" / "a.py").write_text("a = 1\n")
+    (folder / "data" / "raw" / "table.csv").write_text("x,y\n1,2\n")
+    versioning.track(folder, folder / "data" / "raw" / "table.csv")
+    return folder
 
 
 def work(root: Path, name: str) -> None:
@@ -126,8 +126,8 @@ def test_both_doors_leave_the_same_files_and_the_second_finds_nothing_to_do(root
 def test_a_changed_tracked_input_ends_as_dvc_repro_would_end_it(root: Path) -> None:
     ours(root)
     theirs = copy(root, "theirs")
-    for project in (root, theirs):
-        edit(project / "data" / "raw" / "table.csv", "x,y\n1,2\n3,4\n")
+    for folder in (root, theirs):
+        edit(folder / "data" / "raw" / "table.csv", "x,y\n1,2\n3,4\n")
     assert "data/raw" in (versioning.stale(root, "first") or "")
     assert versioning.refresh(copy(root, "again")) == ["data/raw/table.csv.dvc"]
     assert ours(root) == ["first run", "last run"]
@@ -223,6 +223,28 @@ def test_a_claimed_stage_is_busy_for_others_who_learn_by_whom(root: Path) -> Non
         release.set()
         holder.join()
     assert ours(root) == ["first run", "last run"]
+
+
+@pytest.mark.parametrize("left", ["", '{"write": {"out/first.txt": {"pid": 12'])
+def test_a_list_of_readers_and_writers_that_a_kill_tore_stops_nobody(left: str, root: Path) -> None:
+    torn = root / ".dvc" / "tmp" / "rwlock"
+    torn.write_text(left)
+    with pytest.raises(UserError, match="RWLock-file"), versioning.claim(root, "first"):
+        pass  # whoever does not hold the project's lock cannot know that nobody is at work
+    assert torn.read_text() == left
+    with project.lock(root, "hone tune"):
+        assert ours(root) == ["first run", "last run"]
+    assert clean(root)
+    assert dvcs(root) == []
+
+
+def test_a_whole_list_of_readers_and_writers_is_left_alone(root: Path) -> None:
+    with versioning.claim(root, "first"):
+        before = (root / ".dvc" / "tmp" / "rwlock").read_bytes()
+        with project.lock(root, "hone tune"):
+            versioning.order(root)
+        assert (root / ".dvc" / "tmp" / "rwlock").read_bytes() == before
+        assert b"first.txt" in before
 
 
 def test_what_dvc_refuses_is_one_line_for_the_user(root: Path, tmp_path: Path) -> None:
