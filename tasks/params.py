@@ -20,7 +20,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 
-HANDED_ON = 8
+HANDED_ON = 32
 """How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
 
 
@@ -79,18 +79,20 @@ class Budget(Section):
 
 class Random(Section):
     sampler: Literal["sobol", "uniform", "grid"] = "sobol"
-    share: Share = 0.25
+    share: Share = 0.1
+    trials: Count = 8
     epochs: Positive = 6
-    rows: Annotated[float, Field(gt=0, le=1)] = 0.5
+    rows: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch: Positive = 8
     keep: Share = 0.25
     plateau: Count = 0
 
 
 class Bayes(Section):
-    sampler: Literal["tpe", "gp"] = "tpe"
-    share: Share = 0.35
-    epochs: Positive = 18
+    sampler: Literal["curves", "tpe", "gp"] = "curves"
+    share: Share = 0.5
+    trials: Count = 100
+    epochs: Positive = 6
     batch: Positive = 8
     outside: Annotated[float, Field(ge=0, lt=1)] = 0.125
     keep: Share = 0.25
@@ -98,7 +100,11 @@ class Bayes(Section):
 
 
 class Hyperband(Section):
+    promotion: Literal["model", "rank"] = "model"
     share: Share = 0.4
+    finish: Annotated[float, Field(ge=0, le=1)] = 0.1
+    whole: Count = 2
+    late: Positive = 4
     min_epochs: Positive = 6
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     entrants: Annotated[int, Field(ge=0, le=HANDED_ON)] = 4

@@ -1,5 +1,6 @@
 """What the three search stages have in common: run a strategy to its end, and hand on what it found."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.search import edges, narrowing
 from hone.search.plateau import StopOnPlateau
+from hone.search.proposals import charge
 from hone.search.strategy import Strategy
 from hone.space import SearchSpace
 from hone.study import generations
@@ -27,7 +29,8 @@ from tasks.trainables import read_problem
 class Findings:
     """What a phase finds when it starts: the problem, all former results, and the space they narrowed.
 
-    full: the space as params state it. space: what the former phase left of it.
+    full: the space as params state it. space: what the former phase left of it. budget: what this phase may spend,
+    in epochs over all training rows: its share, and what the former phases left of theirs. total: of all phases.
     """
 
     problem: Problem
@@ -35,18 +38,27 @@ class Findings:
     space: SearchSpace
     prior: tuple[Result, ...]
     budget: float
+    total: float
 
 
-def findings(stage: Stage, share: float, *former: str) -> Findings:
-    """Return what the former stages, named in their order, hand to this one."""
+def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
+    """Return what the former stages, named in their order, hand to this one.
+
+    shares: of the budget: those of the former stages, then this one's.
+    """
     problem = read_problem(stage.path("data", "split"))
     full = trainables.full_space(stage)
     space = full
     for name in former:
         space = SearchSpace.from_json(files.read_json(stage.path("artifacts", name, "space.json"))["space"])
     prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
-    budget = files.read_json(stage.path("artifacts", "budget.json"))["epochs"] * share
-    return Findings(problem, full, space, tuple(prior), budget)
+    total = files.read_json(stage.path("artifacts", "budget.json"))["epochs"]
+    return Findings(problem, full, space, tuple(prior), allowance(total, shares, prior), total)
+
+
+def allowance(total: float, shares: Sequence[float], prior: Sequence[Result]) -> float:
+    """Return what a phase may spend of a budget: all that is due to it and to those before it, less what they spent."""
+    return total * math.fsum(shares) - math.fsum(charge(result) for result in prior)
 
 
 def run(

@@ -1,26 +1,52 @@
 """The middle phase: a model over all results so far proposes configs, most of them in the narrowed space."""
 
 from hone.search.bayes import Bayesian
+from hone.search.freeze_thaw import FreezeThaw
+from hone.search.strategy import Strategy
 from tasks import phase
+from tasks.params import Params
+from tasks.phase import Findings
 from tasks.stage import Stage
 
 
-def run(stage: Stage) -> None:
-    """Write the trials of the Bayesian phase, the space it narrowed, its best and their checkpoints."""
-    chosen = stage.params.search.bayes
-    found = phase.findings(stage, chosen.share, "search_random")
-    strategy = Bayesian(
-        study=stage.name,
+def strategy(params: Params, found: Findings, study: str) -> Strategy:
+    """Return the middle phase's strategy."""
+    chosen = params.search.bayes
+    budget = found.budget
+    if chosen.trials:
+        budget = min(budget, float(chosen.trials * chosen.epochs))
+    if chosen.sampler == "curves":
+        return FreezeThaw(
+            study=study,
+            space=found.space,
+            full_space=found.full,
+            prior=found.prior,
+            seed=params.seed,
+            budget=budget,
+            ladder=tuple(sorted({chosen.epochs, params.train.epochs})),
+            promote=False,
+            batch=chosen.batch,
+            outside=chosen.outside,
+        )
+    return Bayesian(
+        study=study,
         space=found.space,
         full_space=found.full,
         prior=found.prior,
-        seed=stage.params.seed,
-        budget=found.budget,
+        seed=params.seed,
+        budget=budget,
         resource=chosen.epochs,
         batch=chosen.batch,
         outside=chosen.outside,
         sampler=chosen.sampler,
     )
-    results = phase.run(stage, strategy, found, study=stage.name, plateau=chosen.plateau, budget=found.budget)
-    phase.hand_on(stage, found, results, chosen.keep)
+
+
+def run(stage: Stage) -> None:
+    """Write the trials of the Bayesian phase, the space it narrowed, its best and their checkpoints."""
+    search = stage.params.search
+    found = phase.findings(stage, [search.random.share, search.bayes.share], "search_random")
+    chosen = strategy(stage.params, found, stage.name)
+    results = phase.run(stage, chosen, found, study=stage.name, plateau=search.bayes.plateau, budget=found.budget)
+    phase.hand_on(stage, found, results, search.bayes.keep)
     phase.hand_on_checkpoints(stage, results)

@@ -1,24 +1,46 @@
-"""The fine phase: brackets that continue checkpoints, then finalists trained again; their best mean wins."""
+"""The fine phase: Hyperband's ladder, continuing checkpoints, then finalists trained again; their best mean wins."""
 
 from dataclasses import asdict, replace
 from typing import Any
 
 from hone import metrics
 from hone.search import edges
-from hone.search.hyperband import Hyperband
+from hone.search.freeze_thaw import FreezeThaw
+from hone.search.hyperband import Hyperband, ladder
 from hone.search.replay import Replay, Score, finalists, winner
+from hone.search.strategy import Strategy
 from tasks import files, phase, trainables, trials
+from tasks.params import HANDED_ON, Params
+from tasks.phase import Findings
 from tasks.stage import Stage
 
 FORMER = ("search_random", "search_bayes")
 
 
-def run(stage: Stage) -> None:
-    """Write the trials of the brackets, the replays of the finalists, and the winner."""
-    params, chosen = stage.params, stage.params.search.hyperband
-    found = phase.findings(stage, chosen.share, *FORMER)
-    strategy = Hyperband(
-        study=stage.name,
+def strategy(params: Params, found: Findings, study: str) -> Strategy:
+    """Return the fine phase's strategy."""
+    chosen = params.search.hyperband
+    if chosen.promotion == "model":
+        return FreezeThaw(
+            study=study,
+            space=found.space,
+            full_space=found.full,
+            prior=found.prior,
+            seed=params.seed,
+            budget=found.budget,
+            ladder=ladder(params.train.epochs, chosen.min_epochs, chosen.reduction_factor),
+            promote=True,
+            eta=chosen.reduction_factor,
+            finish=chosen.finish * found.total,
+            whole=chosen.whole,
+            late=chosen.late,
+            handed_on=HANDED_ON,
+            batch=chosen.batch,
+            outside=chosen.outside,
+        )
+    sampler = params.search.bayes.sampler
+    return Hyperband(
+        study=study,
         space=found.space,
         full_space=found.full,
         prior=found.prior,
@@ -30,15 +52,22 @@ def run(stage: Stage) -> None:
         entrants=chosen.entrants,
         batch=chosen.batch,
         outside=chosen.outside,
-        sampler=params.search.bayes.sampler,
+        sampler="tpe" if sampler == "curves" else sampler,
     )
+
+
+def run(stage: Stage) -> None:
+    """Write the trials of the refinement, the replays of the finalists, and the winner."""
+    params, search = stage.params, stage.params.search
+    shares = [search.random.share, search.bayes.share, search.hyperband.share]
+    found = phase.findings(stage, shares, *FORMER)
     results = phase.run(
         stage,
-        strategy,
+        strategy(params, found, stage.name),
         found,
         study=stage.name,
         former=FORMER,
-        plateau=chosen.plateau,
+        plateau=search.hyperband.plateau,
         prune=False,
         budget=found.budget,
     )

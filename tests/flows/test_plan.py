@@ -15,8 +15,8 @@ SMALL = {
     "baseline": {"networks": 3},
     "budget": {"epochs": 240},
     "search": {
-        "random": {"share": 0.25, "epochs": 2, "rows": 0.5},
-        "bayes": {"share": 0.35, "epochs": 3},
+        "random": {"share": 0.25, "trials": 0, "epochs": 2, "rows": 0.5},
+        "bayes": {"share": 0.35, "trials": 0, "epochs": 3},
         "hyperband": {"share": 0.4, "min_epochs": 1, "reduction_factor": 3},
         "replay": {"finalists": 3, "seeds": 3},
     },

@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from hone.search.bayes import Bayesian, n_due
+from hone.search.freeze_thaw import FreezeThaw
 from hone.search.grid import Grid, levels
 from hone.search.hyperband import Hyperband
 from hone.search.proposals import charge
@@ -99,11 +100,33 @@ def hyperband_alone(space):
     )
 
 
+def thaw(space):
+    """The middle phase: new configs only, after a former one."""
+    return FreezeThaw(
+        study="s", space=narrowed(space), full_space=space, prior=prior_of(space), seed=0, budget=BUDGET,
+        ladder=(6, 54), promote=False,
+    )  # fmt: skip
+
+
+def refine(space):
+    """The fine phase: promotions, of the former's too."""
+    return FreezeThaw(
+        study="s", space=narrowed(space), full_space=space, prior=prior_of(space), seed=0, budget=BUDGET * 4,
+        ladder=(6, 18, 54), promote=True, finish=60,
+    )  # fmt: skip
+
+
+def refine_alone(space):
+    return FreezeThaw(
+        study="s", space=space, full_space=space, prior=(), seed=0, budget=BUDGET * 2, ladder=(3, 9, 27), promote=True
+    )
+
+
 def replay(space):
     return Replay(study="s", configs=tuple(r.trial.config for r in prior_of(space)[:3]), resource=9, seeds=2, folds=3)
 
 
-MAKERS = [uniform, sobol, grid, tpe, tpe_alone, gp, hyperband, hyperband_alone, replay]
+MAKERS = [uniform, sobol, grid, tpe, tpe_alone, gp, hyperband, hyperband_alone, thaw, refine, refine_alone, replay]
 BUDGETED = [maker for maker in MAKERS if maker is not replay]
 CASES = [(maker, name) for maker in MAKERS for name in SPACES]
 IDS = [f"{maker.__name__}-{name}" for maker, name in CASES]
@@ -127,7 +150,7 @@ def studies():
 def test_only_configs_of_the_space_are_proposed(case, studies):
     _, history = studies[case]
     space = SPACES[case[1]]
-    used_up = case[1] == "small" and case[0] in (tpe, gp)  # by the former phase
+    used_up = case[1] == "small" and case[0] in (tpe, gp, thaw)  # by the former phase
     assert bool(results_of(history)) is not used_up
     assert all(space.contains(result.trial.config) for result in results_of(history))
 
@@ -163,7 +186,10 @@ def test_the_budget_is_kept(maker, name, studies):
 )
 def test_the_budget_is_used_to_the_last_trial_it_pays_for(case, studies):
     strategy, history = studies[case]
-    cheapest = getattr(strategy, "max_epochs", 0) or strategy.resource * strategy.rows
+    if isinstance(strategy, FreezeThaw):
+        cheapest = strategy.ladder[0]
+    else:
+        cheapest = getattr(strategy, "max_epochs", 0) or strategy.resource * strategy.rows
     assert strategy.budget - spent(history) < cheapest
 
 
@@ -175,7 +201,7 @@ def test_no_config_is_tried_twice_except_to_go_on_with_it(case, studies):
     assert len(set(known + new)) == len(set(known)) + len(new)
 
 
-@pytest.mark.parametrize("maker", [uniform, sobol, grid, tpe_alone, hyperband_alone])
+@pytest.mark.parametrize("maker", [uniform, sobol, grid, tpe_alone, hyperband_alone, refine_alone])
 @pytest.mark.parametrize("name", SPACES)
 def test_trial_0_is_the_default(maker, name, studies):
     _, history = studies[maker, name]
@@ -195,7 +221,7 @@ def test_when_every_trial_fails_the_study_still_proposes_and_still_ends(maker, s
     assert sum(charge(result) for result in results_of(history)) <= strategy.budget + 1e-6
 
 
-@pytest.mark.parametrize("maker", [tpe, gp, hyperband])
+@pytest.mark.parametrize("maker", [tpe, gp, hyperband, thaw, refine])
 def test_failures_do_not_stop_a_surrogate(maker):
     strategy = maker(MIXED)
     failing = lambda trial: (State.FAILED, State.DIVERGED, None)[trial.number % 3]  # noqa: E731
@@ -203,7 +229,7 @@ def test_failures_do_not_stop_a_surrogate(maker):
     assert "surrogate" in origins
 
 
-@pytest.mark.parametrize("maker", [uniform, sobol, grid, tpe_alone, hyperband_alone])
+@pytest.mark.parametrize("maker", [uniform, sobol, grid, tpe_alone, hyperband_alone, refine_alone])
 def test_a_space_that_is_used_up_ends_the_study(maker):
     strategy = maker(SMALL)
     new = [r.trial.config for r in results(strategy, Trainer(SMALL)) if r.trial.parent is None]
@@ -212,7 +238,7 @@ def test_a_space_that_is_used_up_ends_the_study(maker):
     )
 
 
-@pytest.mark.parametrize("maker", [uniform, sobol, grid, tpe_alone, hyperband_alone])
+@pytest.mark.parametrize("maker", [uniform, sobol, grid, tpe_alone, hyperband_alone, refine_alone])
 def test_a_space_where_all_is_fixed_has_one_config(maker):
     space = SearchSpace({"a": Fixed(1), "b": Fixed("x")})
     assert {identity(r.trial.config) for r in results(maker(space), Trainer(space))} == {identity(space.default)}
@@ -304,7 +330,7 @@ def test_nothing_is_outside_where_nothing_was_narrowed(studies):
     assert all(result.trial.origin != "outside" for result in results_of(history))
 
 
-@pytest.mark.parametrize("maker", [tpe, gp])
+@pytest.mark.parametrize("maker", [tpe, gp, thaw])
 def test_a_surrogate_does_better_than_chance(maker):
     strategy = maker(PLAIN)
     tried = results(strategy, trainer_for(strategy, PLAIN))

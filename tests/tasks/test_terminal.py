@@ -175,7 +175,9 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_a_file(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_unwinds_the_stack_and_says_how_to_go_on(number: signal.Signals, code: int, project: Path) -> None:
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A shell that starts this in its background has it ignore SIGINT.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tasks.terminal import guarded\n"
         "def work():\n"
         "    try:\n"

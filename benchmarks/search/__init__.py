@@ -1,0 +1,1 @@
+"""Search strategies measured on published learning curves; see __main__.py."""

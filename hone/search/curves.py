@@ -1,0 +1,247 @@
+"""What learning curves say about whole trainings: observations for the Gaussian process, and its beliefs about a pool.
+
+Notation
+--------
+T        the full resource: epochs of a whole training
+level    an epoch at which curves are looked at; a config gives one observation for each level it has passed, and one
+         for its last epoch
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hone.search.acquisition import log_expected_improvement
+from hone.search.gaussian_process import Array, GaussianProcess, Observations, Posterior, fit
+from hone.search.geometry import Geometry
+from hone.search.standings import furthest
+from hone.seeds import numpy_generator
+from hone.space import identity
+from hone.trial import Config, Result, State
+
+Summary = Literal["best", "last"]
+
+STARTUP = 4  # successful configs without which a model says nothing
+LIMIT = 3.0  # medians above the best beyond which an objective only counts by its logarithm
+GROWTH = 1.15  # hyperparameters are fitted anew when there are so many times more results
+FITTED = 300  # observations they are fitted to, at most
+KNOWN = 800  # observations that the process is conditioned on, at most
+N_UNIFORM, N_NEAR = 512, 512  # pool: anywhere, and around the configs believed best
+N_BEST, NEAR = 6, 0.3  # how many of those, and how far from them, in coordinates
+ROUNDS = ((384, 0.15), (384, 0.05), (384, 0.02))  # points around the pool's most promising, ever closer
+N_PROMISING = 24
+
+
+@dataclass(frozen=True)
+class Resources:
+    """max_epochs: T. levels: epochs at which curves are looked at. summary: what of a curve counts.
+
+    "best": the best value so far, as where training stops there; "last": the last one.
+    """
+
+    max_epochs: int
+    levels: tuple[int, ...]
+    summary: Summary = "best"
+
+    def time(self, epochs: float) -> float:
+        """Return log epochs over log T; epochs count over all training rows."""
+        return math.log(max(epochs, 1.0)) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
+
+
+def objective_at(result: Result, epoch: int, summary: Summary) -> float:
+    """Return what a complete result would have been, had it ended at an epoch."""
+    curve = [value for value in result.curve[:epoch] if math.isfinite(value)]
+    if not curve or (summary == "best" and epoch >= len(result.curve)):
+        return result.objective
+    return min(curve) if summary == "best" else curve[-1]
+
+
+def standardised(objectives: Array) -> Array:
+    """Return objectives [n] on a scale of their own: what counts is how near the best they come.
+
+    Between best and median they stay as they are; far beyond, only their logarithm counts, so that a loss of a million
+    teaches no more than that it is bad.
+    """
+    best, median = float(np.min(objectives)), float(np.median(objectives))
+    scale = (median - best) or (float(np.max(objectives)) - best) or 1.0
+    z = (objectives - best) / scale
+    z = np.where(z > LIMIT, LIMIT + np.log1p(np.maximum(z - LIMIT, 0.0)), z)
+    deviation = float(z.std())
+    return np.asarray((z - z.mean()) / (deviation or 1.0), dtype=np.float64)
+
+
+def observed(geometry: Geometry, results: Sequence[Result], resources: Resources) -> Observations | None:
+    """Return the observations in results, of each config's furthest; None if too few configs succeeded.
+
+    A config that failed or diverged counts as the worst that was seen, where it was to end.
+    """
+    last = [result for result in furthest(results) if geometry.full.contains(result.trial.config)]
+    if sum(result.state is State.COMPLETE for result in last) < STARTUP or not geometry.free:
+        return None
+    which: list[int] = []
+    times: list[float] = []
+    objectives: list[float] = []
+    for i, result in enumerate(last):
+        trial, complete = result.trial, result.state is State.COMPLETE
+        for epoch in (*[level for level in resources.levels if complete and level < trial.resource], trial.resource):
+            which.append(i)
+            times.append(resources.time(epoch * trial.rows))
+            objectives.append(objective_at(result, epoch, resources.summary) if complete else math.nan)
+    y = np.array(objectives)
+    y = standardised(np.where(np.isnan(y), np.nanmax(y), y))
+    x = geometry.features(geometry.points([result.trial.config for result in last]))
+    return Observations(x[which], np.array(times), y, geometry.layout)
+
+
+def model(geometry: Geometry, results: Sequence[Result], resources: Resources) -> GaussianProcess | None:
+    """Return the process conditioned on results; None if they are too few.
+
+    Its hyperparameters are those of the results up to the last time that these had grown by `GROWTH`: a function
+    of the results alone, and fitted seldom enough to cost little.
+    """
+    data = observed(geometry, results, resources)
+    if data is None:
+        return None
+    n = STARTUP
+    while math.ceil(n * GROWTH) <= len(results):
+        n = math.ceil(n * GROWTH)
+    earlier = observed(geometry, results[:n], resources) or data
+    return GaussianProcess(_thinned(data, KNOWN), _fitted(_Hashed(_thinned(earlier, FITTED))))
+
+
+def _thinned(data: Observations, at_most: int) -> Observations:
+    """Return observations spread evenly over all of them, in order of objective: the best stays."""
+    n = len(data.y)
+    if n <= at_most:
+        return data
+    kept = np.sort(np.argsort(data.y, kind="stable")[np.linspace(0, n - 1, at_most).astype(np.int64)])
+    return Observations(data.x[kept], data.t[kept], data.y[kept], data.layout)
+
+
+class _Hashed:
+    """Observations that can be a cache's key."""
+
+    def __init__(self, data: Observations) -> None:
+        self.data = data
+        self._key = (data.x.tobytes(), data.t.tobytes(), data.y.tobytes(), data.layout)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self._key == other._key
+
+
+@lru_cache(maxsize=8)
+def _fitted(hashed: _Hashed) -> Array:
+    return fit(hashed.data)
+
+
+class Pool:
+    """Candidates for a generation, new ones and configs that can go on, and what is believed of them.
+
+    Each choice is believed to bring what the model expects of it before the next is made.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        process: GaussianProcess,
+        tried: Sequence[Config],
+        partial: Sequence[Result],
+        seed: int,
+    ) -> None:
+        """Fill the pool. tried: configs that are not proposed again. partial: results that can be continued."""
+        self._geometry, self._process = geometry, process
+        self._tried = {identity(config) for config in tried}
+        generator = numpy_generator(seed, "pool")
+        known = geometry.points(tried)
+        beliefs = process.at(geometry.features(known))
+        self.incumbent = float(beliefs.mean.min())
+        best = known[np.argsort(beliefs.mean, kind="stable")[:N_BEST]]
+        d = known.shape[1]
+        points = geometry.spread(generator.random((N_UNIFORM, d)))
+        if geometry.is_narrowed:
+            points = np.concatenate([points, generator.random((N_UNIFORM // 2, d))])
+        points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
+        posterior = process.at(geometry.features(points))
+        for n, distance in ROUNDS:
+            promise = log_expected_improvement(posterior.mean, posterior.variance, self.incumbent)
+            promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
+            more = geometry.snapped(self._near(promising, n, distance, generator))
+            points = np.concatenate([points, more])
+            posterior = posterior.joined(process.at(geometry.features(more)))
+        self._points = points
+        self._inside = geometry.inside(points)
+        self._partial = list(partial)
+        going_on = geometry.points([result.trial.config for result in partial])
+        self._posterior: Posterior = posterior.joined(process.at(geometry.features(going_on)))
+        self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
+
+    def new(self, *, outside: bool = False) -> Config | None:
+        """Return the new config that promises most, inside the narrowed space or outside it; None if none is left."""
+        here = ~self._inside if outside else self._inside
+        allowed = np.concatenate([here, np.zeros(len(self._partial), dtype=np.bool_)])
+        promise = self._promise()
+        while (j := _best(promise, allowed & ~self._chosen)) is not None:
+            config = self._geometry.full.decode(self._points[j])
+            self._chosen[j] = True
+            if identity(config) not in self._tried:
+                self._tried.add(identity(config))
+                self._believe(j)
+                return config
+        return None
+
+    def going_on(self, allowed: Sequence[bool], *, sure: float = 2.0) -> Result | None:
+        """Return the partial result, among those allowed, that promises most, if it may still win; None if none may.
+
+        sure: standard deviations by which it is given the benefit of the doubt.
+        """
+        mean, deviation = self._posterior.mean, np.sqrt(self._posterior.variance)
+        may_win = mean - sure * deviation < self.incumbent
+        return self._take(self._promise(), self._among(allowed) & may_win)
+
+    def likeliest(self, allowed: Sequence[bool], *, hope: float = 0.5) -> Result | None:
+        """Return the partial result, among those allowed, with the best mean, less `hope` standard deviations."""
+        score = hope * np.sqrt(self._posterior.variance) - self._posterior.mean
+        return self._take(score, self._among(allowed))
+
+    def _take(self, score: Array, allowed: NDArray[np.bool_]) -> Result | None:
+        j = _best(score, allowed & ~self._chosen)
+        if j is None:
+            return None
+        self._chosen[j] = True
+        self._believe(j)
+        return self._partial[j - len(self._points)]
+
+    def _among(self, allowed: Sequence[bool]) -> NDArray[np.bool_]:
+        return np.concatenate([np.zeros(len(self._points), dtype=np.bool_), np.array(allowed, dtype=np.bool_)])
+
+    def _promise(self) -> Array:
+        return log_expected_improvement(self._posterior.mean, self._posterior.variance, self.incumbent)
+
+    def _believe(self, j: int) -> None:
+        self.incumbent = min(self.incumbent, float(self._posterior.mean[j]))
+        self._posterior = self._posterior.believed(self._process, j)
+
+    def _near(self, centres: Array, n: int, distance: float, generator: np.random.Generator) -> Array:
+        """Return n points around centres: some coordinates moved, most of them by little; choices drawn anew."""
+        u = centres[generator.integers(len(centres), size=n)]
+        d = u.shape[1]
+        moved = generator.random((n, d)) < generator.choice([0.2, 0.5, 1.0], size=(n, 1))
+        moved[np.arange(n), generator.integers(d, size=n)] = True
+        steps = generator.standard_normal((n, d)) * distance * 10.0 ** -generator.random((n, 1))
+        drawn = generator.random((n, d))
+        # All choices at once would leave nothing of the centre: each changes rarely.
+        redrawn = moved & (generator.random((n, d)) < 0.3) & self._geometry.categories
+        u = np.where(redrawn, drawn, np.where(moved & ~self._geometry.categories, u + steps, u))
+        return self._geometry.clipped(np.clip(u, 0.0, 1.0))
+
+
+def _best(score: Array, allowed: NDArray[np.bool_]) -> int | None:
+    return int(np.argmax(np.where(allowed, score, -np.inf))) if allowed.any() else None
