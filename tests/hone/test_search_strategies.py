@@ -15,7 +15,7 @@ from hone.search.freeze_thaw import FreezeThaw
 from hone.search.grid import Grid, levels
 from hone.search.hyperband import Hyperband
 from hone.search.proposals import charge
-from hone.search.registry import SAMPLERS, STRATEGIES
+from hone.search.registry import SAMPLERS
 from hone.search.replay import Replay
 from hone.search.sobol import Sobol
 from hone.search.uniform import Uniform
@@ -362,6 +362,5 @@ def test_a_surrogate_that_repeats_itself_is_not_followed():
     assert {"surrogate", "random"} <= {trial.origin for trial in tried}
 
 
-def test_every_strategy_is_found_by_name():
+def test_every_sampler_is_found_by_name():
     assert set(SAMPLERS.values()) == {Uniform, Sobol, Grid}
-    assert set(STRATEGIES.values()) == {Uniform, Sobol, Grid, Bayesian, Hyperband, Replay}
