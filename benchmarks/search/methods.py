@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from benchmarks.search.curves import EPOCHS, Immediate, Measure
 from hone.data.problem import Problem
 from hone.search import narrowing
 from hone.search.freeze_thaw import FreezeThaw
@@ -16,8 +17,6 @@ from hone.trial import Result
 from tasks import phase, search_bayes, search_hyperband, search_random
 from tasks.params import Params
 from tasks.phase import Findings
-
-from benchmarks.search.curves import EPOCHS, Immediate, Measure
 
 LOWEST = EPOCHS // 9  # as params.yaml: 6 of 54 epochs
 PROBLEM = Problem(task="multiclass", target="", metric="accuracy")
