@@ -9,7 +9,6 @@ What a coordinate means is its domain's business (hone/domains.py).
 """
 
 import difflib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,16 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hone.domains import Categorical, Domain, Fixed, Float, Int, is_number
 from hone.errors import UserError
-from hone.trial import Config, Value
+from hone.trial import Config, Value, identity
 
 __all__ = ["Categorical", "Condition", "Domain", "Fixed", "Float", "Int", "SearchSpace", "identity", "parse_domain"]
 
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-
-
-def identity(config: Config) -> str:
-    """Return a text that is equal for equal configs only, whatever the order of their keys; 1, 1.0, True differ."""
-    return json.dumps(dict(config), sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
 """Values that pass between strategies, the loop and whatever trains: trials, results, generations."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 Value = float | int | str | bool
 Config = Mapping[str, Value]
+
+
+def identity(config: Config) -> str:
+    """Return a text that is equal for equal configs only, whatever the order of their keys; 1, 1.0, True differ."""
+    return json.dumps(dict(config), sort_keys=True)
 
 
 class State(StrEnum):
@@ -43,6 +50,11 @@ class Trial:
     def key(self) -> str:
         """Return a name unique within a pipeline, e.g. ``search_random-0012``; checkpoints carry it."""
         return f"{self.study}-{self.number:04d}"
+
+    @cached_property
+    def identity(self) -> str:
+        """Return what `identity` says of the config; a strategy asks for it again and again."""
+        return identity(self.config)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.search import peers, report, runs
-from benchmarks.search.curves import Curves
+from benchmarks.search.curves import PUBLIC, Curves
 from benchmarks.synthetic import numbers
 from hone.errors import UserError
 
@@ -79,9 +79,9 @@ def checked(option: str, names: list[str], known: list[str]) -> list[str]:
 
 def chosen_tasks(curves: Curves, text: str) -> list[str]:
     if text == "public":
-        return list(curves.public)
+        return list(PUBLIC)
     if text == "judging":
-        return [task for task in curves.tasks if task not in curves.public]
+        return [task for task in curves.tasks if task not in PUBLIC]
     return checked("--tasks", listed("--tasks", text), list(curves.tasks))
 
 

@@ -21,8 +21,7 @@ from hone.search.gaussian_process import Array, GaussianProcess, Observations, P
 from hone.search.geometry import Geometry
 from hone.search.standings import furthest
 from hone.seeds import numpy_generator
-from hone.space import identity
-from hone.trial import Config, Result, State
+from hone.trial import Config, Result, State, Trial, identity
 
 Summary = Literal["best", "last"]
 
@@ -80,7 +79,7 @@ def observed(geometry: Geometry, results: Sequence[Result], resources: Resources
 
     A config that failed or diverged counts as the worst that was seen, where it was to end.
     """
-    last = [result for result in furthest(results) if geometry.full.contains(result.trial.config)]
+    last = [result for result in furthest(results) if geometry.holds(result.trial)]
     if sum(result.state is State.COMPLETE for result in last) < STARTUP or not geometry.free:
         return None
     which: list[int] = []
@@ -94,7 +93,7 @@ def observed(geometry: Geometry, results: Sequence[Result], resources: Resources
             objectives.append(objective_at(result, epoch, resources.summary) if complete else math.nan)
     y = np.array(objectives)
     y = standardised(np.where(np.isnan(y), np.nanmax(y), y))
-    x = geometry.features(geometry.points([result.trial.config for result in last]))
+    x = geometry.features(geometry.points([result.trial for result in last]))
     return Observations(x[which], np.array(times), y, geometry.layout)
 
 
@@ -110,8 +109,7 @@ def model(geometry: Geometry, results: Sequence[Result], resources: Resources) -
     n = STARTUP
     while math.ceil(n * GROWTH) <= len(results):
         n = math.ceil(n * GROWTH)
-    earlier = observed(geometry, results[:n], resources) or data
-    return GaussianProcess(_thinned(data, KNOWN), _fitted(_Hashed(_thinned(earlier, FITTED))))
+    return GaussianProcess(_thinned(data, KNOWN), _hyperparameters(_Study(geometry, tuple(results[:n]), resources)))
 
 
 def _thinned(data: Observations, at_most: int) -> Observations:
@@ -123,23 +121,31 @@ def _thinned(data: Observations, at_most: int) -> Observations:
     return Observations(data.x[kept], data.t[kept], data.y[kept], data.layout)
 
 
-class _Hashed:
-    """Observations that can be a cache's key."""
+class _Study:
+    """Results that can be a cache's key: all that the fit of hyperparameters depends on."""
 
-    def __init__(self, data: Observations) -> None:
-        self.data = data
-        self._key = (data.x.tobytes(), data.t.tobytes(), data.y.tobytes(), data.layout)
+    def __init__(self, geometry: Geometry, results: tuple[Result, ...], resources: Resources) -> None:
+        self.geometry, self.results, self.resources = geometry, results, resources
+        self._key = (geometry.key, resources, tuple(map(_key, results)))
 
     def __hash__(self) -> int:
         return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and self._key == other._key
+        return isinstance(other, _Study) and self._key == other._key
+
+
+def _key(result: Result) -> tuple[object, ...]:
+    trial = result.trial
+    return trial.identity, trial.resource, trial.rows, result.state, result.objective, result.curve
 
 
 @lru_cache(maxsize=8)
-def _fitted(hashed: _Hashed) -> Array:
-    return fit(hashed.data)
+def _hyperparameters(study: _Study) -> Array:
+    data = observed(study.geometry, study.results, study.resources)
+    if data is None:  # so many failed at first that only the later ones tell anything
+        return study.geometry.layout.prior()[:, 0]
+    return fit(_thinned(data, FITTED))
 
 
 class Pool:
@@ -152,20 +158,24 @@ class Pool:
         self,
         geometry: Geometry,
         process: GaussianProcess,
-        tried: Sequence[Config],
+        tried: Sequence[Trial],
         partial: Sequence[Result],
         seed: int,
+        batch: int = 8,
     ) -> None:
-        """Fill the pool. tried: configs that are not proposed again. partial: results that can be continued."""
+        """Fill the pool. tried: trials whose configs are not proposed again. partial: results that can be continued.
+
+        batch: new configs that may be wanted; the pool is larger for very many.
+        """
         self._geometry, self._process = geometry, process
-        self._tried = {identity(config) for config in tried}
+        self._tried = {trial.identity for trial in tried}
         generator = numpy_generator(seed, "pool")
         known = geometry.points(tried)
         beliefs = process.at(geometry.features(known))
         self.incumbent = float(beliefs.mean.min())
         best = known[np.argsort(beliefs.mean, kind="stable")[:N_BEST]]
         d = known.shape[1]
-        points = geometry.spread(generator.random((N_UNIFORM, d)))
+        points = geometry.spread(generator.random((max(N_UNIFORM, 2 * batch), d)))
         if geometry.is_narrowed:
             points = np.concatenate([points, generator.random((N_UNIFORM // 2, d))])
         points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
@@ -179,7 +189,7 @@ class Pool:
         self._points = points
         self._inside = geometry.inside(points)
         self._partial = list(partial)
-        going_on = geometry.points([result.trial.config for result in partial])
+        going_on = geometry.points([result.trial for result in partial])
         self._posterior: Posterior = posterior.joined(process.at(geometry.features(going_on)))
         self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
 

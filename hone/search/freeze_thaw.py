@@ -23,7 +23,7 @@ from hone.search.standings import furthest
 from hone.search.strategy import Strategy
 from hone.seeds import derive
 from hone.space import SearchSpace
-from hone.trial import Config, History, Result, State, Trial, ranked, results_of
+from hone.trial import History, Result, State, Trial, ranked, results_of
 
 
 def slots(n_rungs: int, eta: int, batch: int) -> tuple[int, ...]:
@@ -100,8 +100,8 @@ class FreezeThaw(Strategy):
             generation.start(known)
             return generation.trials()
         partial = self._partial(own) if self.promote else []
-        tried = [result.trial.config for result in furthest(known) if self.full_space.contains(result.trial.config)]
-        pool = Pool(self._geometry, process, tried, partial, generation.seed)
+        tried = [result.trial for result in furthest(known) if self._geometry.holds(result.trial)]
+        pool = Pool(self._geometry, process, tried, partial, generation.seed, self.batch)
         if self.promote and generation.funds > self.finish:
             generation.add_whole(known, tried)
             generation.promote(pool, partial)
@@ -125,7 +125,7 @@ class FreezeThaw(Strategy):
             if result.state is State.COMPLETE
             and result.trial.resource < self.ladder[-1]
             and len(result.curve) >= result.trial.resource
-            and self.full_space.contains(result.trial.config)
+            and self._geometry.holds(result.trial)
         ]
 
 
@@ -159,7 +159,7 @@ class _Generation:
         for config in first_new(sobol(space, derive(self.seed, "startup")), tried, n - len(self.chosen)):
             self._add(Proposal(config, "sobol"), lowest, lowest)
 
-    def add_whole(self, known: Sequence[Result], tried: Sequence[Config]) -> None:
+    def add_whole(self, known: Sequence[Result], tried: Sequence[Trial]) -> None:
         """Add new configs to be trained to the top at once, by a model of whole trainings alone."""
         strategy, top = self.strategy, self.strategy.ladder[-1]
         ended = [result for result in known if result.trial.resource == top]

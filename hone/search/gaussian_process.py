@@ -169,12 +169,13 @@ class GaussianProcess:
         k = self._kernel(z, self._z, 1.0 - self._data.t)
         root = solve_triangular(self._factor, k.T, lower=True, check_finite=False)
         variance = self._lasting + self._passing - np.einsum("nm,nm->m", root, root)
-        return Posterior(z, k @ self._alpha, np.maximum(variance, 1e-12), root)
+        return Posterior(z, k @ self._alpha, np.maximum(variance, 1e-12), root, np.zeros((0, len(z))))
 
     def covariance(self, posterior: "Posterior", j: int) -> Array:
         """Return the posterior covariance of all of a posterior's configs with its j-th, [m]."""
         prior = self._kernel(posterior.z, posterior.z[j : j + 1], np.zeros(1))[:, 0]
-        return np.asarray(prior - posterior.root.T @ posterior.root[:, j], dtype=np.float64)
+        known = posterior.root.T @ posterior.root[:, j] + posterior.rows.T @ posterior.rows[:, j]
+        return np.asarray(prior - known, dtype=np.float64)
 
     def _scaled(self, x: Array) -> Array:
         """Return warped features over the lengthscales of m_1, then of m_2, [n, 2 f]."""
@@ -192,12 +193,17 @@ class GaussianProcess:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Beliefs about m configs: scaled features [m, 2 f], mean [m], variance [m], L^-1 k(x, x*) [n, m]."""
+    """Beliefs about m configs.
+
+    z: scaled features [m, 2 f]. mean, variance: [m]. root: L^-1 k(x, x*), [n, m]. rows: those that the Cholesky factor
+    has gained by what was believed since, [b, m]; apart, since the root is too large to be copied for each.
+    """
 
     z: Array
     mean: Array
     variance: Array
     root: Array
+    rows: Array
 
     def joined(self, other: "Posterior") -> "Posterior":
         """Return the beliefs about these configs, then those."""
@@ -206,6 +212,7 @@ class Posterior:
             np.concatenate([self.mean, other.mean]),
             np.concatenate([self.variance, other.variance]),
             np.concatenate([self.root, other.root], axis=1),
+            np.concatenate([self.rows, other.rows], axis=1),
         )
 
     def believed(self, process: GaussianProcess, j: int) -> "Posterior":
@@ -216,7 +223,7 @@ class Posterior:
         """
         row = process.covariance(self, j) / math.sqrt(self.variance[j] + process.noise)
         variance = np.maximum(self.variance - row * row, 1e-12)
-        return Posterior(self.z, self.mean, variance, np.concatenate([self.root, row[None]]))
+        return Posterior(self.z, self.mean, variance, self.root, np.concatenate([self.rows, row[None]]))
 
 
 def _warped(x: Array, theta: Array, layout: Layout) -> tuple[Array, Array, Array]:

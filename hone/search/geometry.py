@@ -10,6 +10,7 @@ All points are in the full space's coordinates, whatever part of it is being sea
 stays true when the space is narrowed.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 
 from hone.search.gaussian_process import Layout
 from hone.space import Categorical, Condition, Domain, Fixed, Float, Int, SearchSpace
-from hone.trial import Config
+from hone.trial import Trial
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+ROUNDING = 1e-9  # of coordinates
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,11 @@ class Geometry:
 
     full: SearchSpace
     narrow: SearchSpace
+
+    @cached_property
+    def key(self) -> str:
+        """Return a text that is equal for equal full spaces only."""
+        return json.dumps(self.full.to_json())
 
     @cached_property
     def free(self) -> tuple[int, ...]:
@@ -50,10 +58,25 @@ class Geometry:
             warped += [not isinstance(domain, Categorical)] * columns
         return Layout(tuple(scales), tuple(warped))
 
-    def points(self, configs: Sequence[Config]) -> Array:
-        """Return the points of configs of the full space, [n, d]."""
-        rows = [self.full.encode(config) for config in configs]
+    def holds(self, trial: Trial) -> bool:
+        """Return whether a trial's config lies in the full space."""
+        return self._point(trial) is not None
+
+    def points(self, trials: Sequence[Trial]) -> Array:
+        """Return the points of trials whose configs lie in the full space, [n, d]."""
+        rows = [self._point(trial) for trial in trials]
         return np.array(rows, dtype=np.float64).reshape(len(rows), self.full.dimension)
+
+    def _point(self, trial: Trial) -> Array | None:
+        # Generation after generation the same configs are asked for.
+        if trial.identity not in self._known:
+            inside = self.full.contains(trial.config)
+            self._known[trial.identity] = self.full.encode(trial.config) if inside else None
+        return self._known[trial.identity]
+
+    @cached_property
+    def _known(self) -> dict[str, Array | None]:
+        return {}
 
     def features(self, u: Array) -> Array:
         """Return the features of points."""
@@ -103,8 +126,12 @@ class Geometry:
             if isinstance(domain, Categorical):
                 kept = [part.contains(choice) for choice in domain.choices]
                 here = np.array(kept)[values.astype(np.int64)]
-            elif isinstance(part, Float | Int):
+            elif isinstance(part, Int):
                 here = (values >= part.low) & (values <= part.high)
+            elif isinstance(part, Float):
+                # A point clipped to a bound is beyond it by rounding, once snapped.
+                nearest = np.clip(u[:, i], domain.encode(part.low), domain.encode(part.high))
+                here = np.abs(u[:, i] - nearest) < ROUNDING
             else:
                 continue
             # An inactive parameter has the full space's default, which the narrowed space may lack.

@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hone.space import identity
 from hone.trial import Config, Result, State, Trial
 
 
@@ -45,7 +44,7 @@ def furthest(results: Sequence[Result]) -> list[Result]:
     """Return one result a config, that of the highest fidelity, in order of the configs' first appearance."""
     found: dict[str, Result] = {}
     for result in results:
-        key = identity(result.trial.config)
+        key = result.trial.identity
         if key not in found or fidelity(result.trial) > fidelity(found[key].trial):
             found[key] = result
     return list(found.values())

@@ -1,0 +1,75 @@
+"""The chain: what its phases may spend, and that they are the strategies that params.yaml names."""
+
+import pytest
+
+from hone.data.problem import Problem
+from hone.search.bayes import Bayesian
+from hone.search.freeze_thaw import FreezeThaw
+from hone.search.hyperband import Hyperband
+from hone.trial import Result, State, Trial
+from tasks import phase, search_bayes, search_hyperband, search_random
+from tasks.params import Params, parse_params
+from tasks.phase import Findings
+from tests.hone.synthetic import MIXED, Trainer, results
+
+PROBLEM = Problem(task="multiclass", target="", metric="accuracy")
+STAGES = {"random": search_random, "bayes": search_bayes, "hyperband": search_hyperband}
+
+
+def chain(params: Params, total: float) -> dict[str, tuple[Result, ...]]:
+    """Return what each phase tries, one handed all that those before it found."""
+    search, found, shares = params.search, {}, []
+    trainer = Trainer(MIXED)
+    for name, stage in STAGES.items():
+        shares.append(getattr(search, name).share)
+        prior = tuple(result for former in found.values() for result in former)
+        given = Findings(PROBLEM, MIXED, MIXED, prior, phase.allowance(total, shares, prior), total)
+        found[name] = results(stage.strategy(params, given, f"search_{name}"), trainer)
+    return found
+
+
+def cost(found: dict[str, tuple[Result, ...]], *names: str) -> float:
+    return sum(result.cost for name in names for result in found[name])
+
+
+def test_what_a_phase_leaves_of_its_share_the_next_may_spend() -> None:
+    trial = Trial(study="s", number=0, generation=0, config={}, resource=6)
+    spent = [Result(trial=trial, state=State.COMPLETE, objective=1.0, cost=30.0)]
+    assert phase.allowance(1000, [0.1], []) == 100
+    assert phase.allowance(1000, [0.1, 0.5], spent) == pytest.approx(570)
+    assert phase.allowance(1000, [0.1, 0.5, 0.4], spent * 10) == pytest.approx(700)
+
+
+def test_the_default_chain_spends_its_budget_and_ends_with_whole_trainings() -> None:
+    params, total = Params(), 2400.0
+    found = chain(params, total)
+    assert len(found["random"]) == params.search.random.trials
+    assert len(found["bayes"]) == params.search.bayes.trials
+    assert {result.trial.resource for result in found["bayes"]} == {6}
+    assert {result.trial.resource for result in found["hyperband"]} == {6, 18, 54}
+    assert total - 6 < cost(found, *STAGES) <= total
+    promoted = [result.trial for result in found["hyperband"] if result.trial.origin == "promoted"]
+    assert promoted[-1].resource == params.train.epochs
+    assert {result.trial.origin for result in found["hyperband"]} >= {"surrogate", "promoted", "whole"}
+
+
+def test_a_phase_without_a_limit_of_trials_spends_its_share() -> None:
+    limits = {"random": {"trials": 0}, "bayes": {"trials": 0}}
+    found = chain(parse_params({"search": limits}), 2400.0)
+    assert cost(found, "random") == 240
+    assert cost(found, "bayes") == 1200
+
+
+@pytest.mark.parametrize(
+    ("search", "name", "strategy"),
+    [
+        ({}, "bayes", FreezeThaw),
+        ({"bayes": {"sampler": "tpe"}}, "bayes", Bayesian),
+        ({"bayes": {"sampler": "gp"}}, "bayes", Bayesian),
+        ({}, "hyperband", FreezeThaw),
+        ({"hyperband": {"promotion": "rank"}}, "hyperband", Hyperband),
+    ],
+)
+def test_params_choose_the_strategy(search: dict[str, object], name: str, strategy: type) -> None:
+    found = Findings(PROBLEM, MIXED, MIXED, (), 500.0, 1200.0)
+    assert isinstance(STAGES[name].strategy(parse_params({"search": search}), found, name), strategy)
