@@ -94,7 +94,7 @@ class Bayes(Section):
     trials: Count = 100
     epochs: Positive = 6
     batch: Positive = 8
-    outside: Annotated[float, Field(ge=0, lt=1)] = 0.125
+    outside: Annotated[float, Field(ge=0, lt=1)] = 0.5
     keep: Share = 0.25
     plateau: Count = 0
 
@@ -109,7 +109,7 @@ class Hyperband(Section):
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     entrants: Annotated[int, Field(ge=0, le=HANDED_ON)] = 4
     batch: Positive = 8
-    outside: Annotated[float, Field(ge=0, lt=1)] = 0.125
+    outside: Annotated[float, Field(ge=0, lt=1)] = 0.5
     plateau: Count = 0
 
 

@@ -183,6 +183,9 @@ class Pool:
         for n, distance in ROUNDS:
             promise = log_expected_improvement(posterior.mean, posterior.variance, self.incumbent)
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
+            if geometry.is_narrowed:
+                inside = np.where(geometry.inside(points), promise, -np.inf)
+                promising = np.concatenate([promising, points[np.argsort(-inside, kind="stable")[:N_PROMISING]]])
             more = geometry.snapped(self._near(promising, n, distance, generator))
             points = np.concatenate([points, more])
             posterior = posterior.joined(process.at(geometry.features(more)))
@@ -193,9 +196,16 @@ class Pool:
         self._posterior: Posterior = posterior.joined(process.at(geometry.features(going_on)))
         self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
 
-    def new(self, *, outside: bool = False) -> Config | None:
-        """Return the new config that promises most, inside the narrowed space or outside it; None if none is left."""
-        here = ~self._inside if outside else self._inside
+    def exclude(self, config: Config) -> None:
+        """Propose a config no more."""
+        self._tried.add(identity(config))
+
+    def new(self, *, outside: bool | None = False) -> Config | None:
+        """Return the new config that promises most; None if none is left.
+
+        outside: whether it must lie outside the narrowed space, or inside; None: anywhere.
+        """
+        here = self._inside == (not outside) if outside is not None else np.ones_like(self._inside)
         allowed = np.concatenate([here, np.zeros(len(self._partial), dtype=np.bool_)])
         promise = self._promise()
         while (j := _best(promise, allowed & ~self._chosen)) is not None:
@@ -250,7 +260,10 @@ class Pool:
         # All choices at once would leave nothing of the centre: each changes rarely.
         redrawn = moved & (generator.random((n, d)) < 0.3) & self._geometry.categories
         u = np.where(redrawn, drawn, np.where(moved & ~self._geometry.categories, u + steps, u))
-        return self._geometry.clipped(np.clip(u, 0.0, 1.0))
+        u = np.clip(u, 0.0, 1.0)
+        if self._geometry.is_narrowed:
+            u[::2] = self._geometry.clipped(u[::2])
+        return u
 
 
 def _best(score: Array, allowed: NDArray[np.bool_]) -> int | None:

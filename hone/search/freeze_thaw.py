@@ -44,7 +44,7 @@ def levels(ladder: Sequence[int]) -> tuple[int, ...]:
     """Return the epochs at which curves are looked at: the rungs, and one half-way, by ratio, to the last."""
     if len(ladder) < 2:
         return tuple(ladder)
-    return (*ladder[:-1], round(math.sqrt(ladder[-2] * ladder[-1])), ladder[-1])
+    return tuple(sorted({*ladder, round(math.sqrt(ladder[-2] * ladder[-1]))}))
 
 
 def continuable(results: Sequence[Result], n: int) -> list[Result]:
@@ -103,7 +103,7 @@ class FreezeThaw(Strategy):
         tried = [result.trial for result in furthest(known) if self._geometry.holds(result.trial)]
         pool = Pool(self._geometry, process, tried, partial, generation.seed, self.batch)
         if self.promote and generation.funds > self.finish:
-            generation.add_whole(known, tried)
+            generation.add_whole(pool, known, tried)
             generation.promote(pool, partial)
         if not self.promote or generation.funds > self.finish:
             generation.add_new(pool, own)
@@ -159,8 +159,11 @@ class _Generation:
         for config in first_new(sobol(space, derive(self.seed, "startup")), tried, n - len(self.chosen)):
             self._add(Proposal(config, "sobol"), lowest, lowest)
 
-    def add_whole(self, known: Sequence[Result], tried: Sequence[Trial]) -> None:
-        """Add new configs to be trained to the top at once, by a model of whole trainings alone."""
+    def add_whole(self, pool: Pool, known: Sequence[Result], tried: Sequence[Trial]) -> None:
+        """Add new configs to be trained to the top at once, by a model of whole trainings alone.
+
+        pool: where the generation's other proposals come from, which are not to repeat these.
+        """
         strategy, top = self.strategy, self.strategy.ladder[-1]
         ended = [result for result in known if result.trial.resource == top]
         n = min(strategy.whole, self.room, math.floor((self.funds - strategy.finish) / top))
@@ -169,10 +172,12 @@ class _Generation:
         process = model(strategy._geometry, ended, Resources(top, (), strategy.summary))
         if process is None:
             return
-        pool = Pool(strategy._geometry, process, tried, (), derive(self.seed, "whole"))
+        own = Pool(strategy._geometry, process, tried, (), derive(self.seed, "whole"))
         for _ in range(n):
-            config = pool.new()
+            # The space was narrowed by short trainings, which may have misled: these look beyond it.
+            config = own.new(outside=None)
             if config is not None:
+                pool.exclude(config)
                 self._add(Proposal(config, "whole"), top, top)
 
     def promote(self, pool: Pool, partial: Sequence[Result]) -> None:
