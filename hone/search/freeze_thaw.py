@@ -62,10 +62,10 @@ class FreezeThaw(Strategy):
 
     space: narrowed, where new configs come from, save for the share `outside`, from full_space. prior: results of
     former phases; of each, the `handed_on` best can be continued. budget: in epochs over all training rows; once no
-    more than `finish` of it is left, only the likeliest to win is trained, to the top. ladder: resources of the rungs, ascending; the last is
-    a whole training. whole: of a generation, new configs that are trained to the top at once, by a model of whole
-    trainings alone, as soon as `late` of those are known: what short trainings say of long ones can be wrong where
-    nobody has looked. summary: what of a curve counts, its best value or its last.
+    more than `finish` of it is left, only the likeliest to win is trained, to the top. ladder: resources of the
+    rungs, ascending; the last is a whole training. whole: of a generation, new configs that are trained to the top
+    at once, by a model of whole trainings alone, as soon as `late` of those are known: what short trainings say of
+    long ones can be wrong where nobody has looked. summary: what of a curve counts, its best value or its last.
     """
 
     study: str
