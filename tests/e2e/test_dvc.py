@@ -65,16 +65,16 @@ def test_an_edit_makes_stale_the_stages_that_use_it(project, file, named, unname
 
 
 def test_an_experiment_reruns_from_hyperband_on_and_its_differences_show(project):
-    output = project.dvc("exp", "run", "-S", "search.hyperband.entrants=1")
+    output = project.dvc("exp", "run", "-S", "search.hyperband.min_epochs=4")
     assert "Stage 'search_random' didn't change" in output
     assert "Stage 'search_bayes' didn't change" in output
     assert "Running stage 'search_hyperband'" in output
     params = json.loads(project.dvc("params", "diff", "--json"))
-    assert params["params.yaml"] == {"search.hyperband.entrants": {"old": 2, "new": 1, "diff": -1}}
+    assert params["params.yaml"] == {"search.hyperband.min_epochs": {"old": 3, "new": 4, "diff": 1}}
     metrics = json.loads(project.dvc("metrics", "diff", "--json"))
     changed = metrics["artifacts/search_hyperband/metrics.json"]
-    assert {"old", "new"} <= set(changed["epochs"])
-    assert "entrants" in project.dvc("exp", "show", "--csv")
+    assert {"old", "new"} <= set(changed["trials"])
+    assert "min_epochs" in project.dvc("exp", "show", "--csv")
     project.git("checkout", "-q", "--", ".")
     project.dvc("checkout", "-q")
     assert stale(project) == []
