@@ -8,7 +8,6 @@ have grown by a seventh. Optuna's samplers keep nothing between generations, so 
 whole trainings, three times. All is processor time of one thread: other work on the machine does not count.
 """
 
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -22,20 +21,20 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from benchmarks.synthetic import LCBENCH, Immediate, Synthetic, numbers, timed
+from benchmarks.search.curves import Immediate
+from benchmarks.synthetic import LCBENCH, Synthetic, numbers, production, timed
 from hone.errors import UserError
 from hone.models import FAMILIES
 from hone.search.bayes import Bayesian
-from hone.search.freeze_thaw import FreezeThaw
-from hone.search.hyperband import ladder
 from hone.search.surrogate import Sampler
 from hone.search.uniform import Uniform
 from hone.space import SearchSpace
 from hone.study import generations
 from hone.trial import Generation, results_of
+from tasks.params import Params
 
 BATCH = 8
-EPOCHS, LOWEST, ETA = 54, 6, 3  # as params.yaml
+EPOCHS = Params().train.epochs
 SPACES = {"LCBench, 7 parameters": LCBENCH, f"mlp, {FAMILIES['mlp'].space.dimension} parameters": FAMILIES["mlp"].space}
 REPEATS = 3
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -66,19 +65,7 @@ def main(observed: Annotated[str, typer.Option(help="Numbers of observed trials.
 
 def freeze_thaw(space: SearchSpace, sizes: list[int]) -> Iterator[str]:
     """Yield the milliseconds per trial of one study that passes all sizes, and the largest generation's."""
-    strategy, asks = timed(
-        FreezeThaw(
-            study="ask_cost",
-            space=space,
-            full_space=space,
-            prior=(),
-            seed=0,
-            budget=math.ceil(1e6),
-            ladder=ladder(EPOCHS, LOWEST, ETA),
-            promote=True,
-            batch=BATCH,
-        )
-    )
+    strategy, asks = timed(production(BATCH, seed=0, space=space))
     before = []
     history: list[Generation] = []
     for generation in generations(strategy, Synthetic(space), Immediate()):

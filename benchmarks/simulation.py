@@ -26,16 +26,14 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from benchmarks.synthetic import LCBENCH, Ask, Immediate, Synthetic, numbers, timed
+from benchmarks.search.curves import Immediate
+from benchmarks.synthetic import LCBENCH, Ask, Synthetic, numbers, production, timed
 from hone.errors import UserError
-from hone.search.freeze_thaw import FreezeThaw
-from hone.search.hyperband import ladder
 from hone.search.strategy import Strategy
 from hone.seeds import numpy_generator
 from hone.study import generations
 from hone.trial import Config, Result, State, Trial
 
-EPOCHS, LOWEST, ETA = 54, 6, 3  # as params.yaml
 SIGMA = 0.25
 STRAGGLERS, SLOWER = 0.02, 3.0
 FAILURES = 0.01
@@ -124,21 +122,6 @@ def simulate(strategy: Strategy, life: Life, n_trials: int, workers: int) -> tup
         if len(results) >= n_trials:
             break
     return total, asks, results
-
-
-def production(batch: int, seed: int) -> FreezeThaw:
-    """Return the strategy that production refines with, without an end to its budget."""
-    return FreezeThaw(
-        study="simulation",
-        space=LCBENCH,
-        full_space=LCBENCH,
-        prior=(),
-        seed=seed,
-        budget=1e9,
-        ladder=ladder(EPOCHS, LOWEST, ETA),
-        promote=True,
-        batch=batch,
-    )
 
 
 @app.command(help=__doc__)

@@ -2,20 +2,22 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.search.curves import Immediate
+from benchmarks.search.methods import PROBLEM
 from hone.errors import UserError
+from hone.search.freeze_thaw import FreezeThaw
 from hone.search.proposals import uniform
 from hone.search.strategy import Strategy
 from hone.seeds import numpy_generator
 from hone.space import Float, Int, SearchSpace, identity
 from hone.trial import Config, History, Result, State, Trial
-
-__all__ = ["LCBENCH", "Ask", "Immediate", "Synthetic", "numbers", "timed"]
+from tasks import search_hyperband
+from tasks.params import Params
+from tasks.phase import Findings
 
 LCBENCH = SearchSpace(
     {
@@ -89,6 +91,15 @@ def timed(strategy: Strategy) -> tuple[Strategy, list[Ask]]:
     """Return a strategy that does the same, and the list to which each of its asks is added."""
     asks: list[Ask] = []
     return _Timed(strategy, asks), asks
+
+
+def production(batch: int, seed: int, space: SearchSpace = LCBENCH) -> Strategy:
+    """Return the strategy that production refines with, its budget without an end, and another batch."""
+    params = Params().model_copy(update={"seed": seed})
+    found = Findings(PROBLEM, space, space, prior=(), budget=1e9, total=0.0)
+    strategy = search_hyperband.strategy(params, found, "refine")
+    assert isinstance(strategy, FreezeThaw)
+    return replace(strategy, batch=batch)
 
 
 def numbers(option: str, text: str, at_least: float) -> list[float]:

@@ -14,8 +14,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hone.errors import UserError
 from hone.trial import Value
+
+Array = NDArray[np.float64]
 
 DIGITS = 6  # of a float: significant ones on a log scale, relative to the width of the domain on a linear one
 
@@ -229,6 +234,41 @@ class Fixed:
 
 
 Domain = Float | Int | Categorical | Fixed
+
+
+def decode_all(domain: Domain, u: Array) -> Array:
+    """Return what coordinates decode to: numbers, or positions among choices; as `decode` does, unrounded floats."""
+    u = np.clip(u, 0.0, 1.0)
+    match domain:
+        case Fixed():
+            return np.zeros(len(u))
+        case Categorical(choices):
+            return np.minimum(np.floor(u * len(choices)), len(choices) - 1)
+        case Int(low, high, log):
+            left, right = domain._edges()
+            v = left + u * (right - left)
+            return np.clip(np.floor((np.exp(v) if log else v) + 0.5), low, high)
+        case Float(low, high, log):
+            if log:
+                return np.asarray(np.exp(math.log(low) + u * (math.log(high) - math.log(low))), dtype=np.float64)
+            return low + u * (high - low)
+
+
+def encode_all(domain: Domain, values: Array) -> Array:
+    """Return the coordinates that `encode` gives to what `decode_all` returned."""
+    match domain:
+        case Fixed():
+            return np.full(len(values), 0.5)
+        case Categorical(choices):
+            return (values + 0.5) / len(choices)
+        case Int(low, high, log):
+            left, right = domain._edges()
+            return ((np.log(values) if log else values) - left) / (right - left)
+        case Float(low, high, log):
+            if high == low:
+                return np.full(len(values), 0.5)
+            left, right = (math.log(low), math.log(high)) if log else (low, high)
+            return np.clip(((np.log(values) if log else values) - left) / (right - left), 0.0, 1.0)
 
 
 def _check_bounds(low: object, high: object, log: bool) -> None:

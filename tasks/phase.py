@@ -61,6 +61,11 @@ def allowance(total: float, shares: Sequence[float], prior: Sequence[Result]) ->
     return total * math.fsum(shares) - math.fsum(charge(result) for result in prior)
 
 
+def limited(budget: float, n_trials: int, price: float) -> float:
+    """Return a budget that pays for no more than so many trials of a price, in epochs; 0 trials: no limit."""
+    return min(budget, n_trials * price) if n_trials else budget
+
+
 def run(
     stage: Stage,
     strategy: Strategy,

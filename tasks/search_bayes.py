@@ -1,4 +1,4 @@
-"""The middle phase: a model over all results so far proposes configs, most of them in the narrowed space."""
+"""The middle phase: a model over all results so far proposes configs, in the narrowed space and outside it."""
 
 from hone.search.bayes import Bayesian
 from hone.search.freeze_thaw import FreezeThaw
@@ -12,9 +12,7 @@ from tasks.stage import Stage
 def strategy(params: Params, found: Findings, study: str) -> Strategy:
     """Return the middle phase's strategy."""
     chosen = params.search.bayes
-    budget = found.budget
-    if chosen.trials:
-        budget = min(budget, float(chosen.trials * chosen.epochs))
+    budget = phase.limited(found.budget, chosen.trials, chosen.epochs)
     if chosen.sampler == "curves":
         return FreezeThaw(
             study=study,

@@ -11,14 +11,11 @@ from tasks.stage import Stage
 def strategy(params: Params, found: Findings, study: str) -> Strategy:
     """Return the coarse phase's strategy."""
     chosen = params.search.random
-    budget = found.budget
-    if chosen.trials:
-        budget = min(budget, chosen.trials * chosen.epochs * chosen.rows)
     return SAMPLERS[chosen.sampler](
         study=study,
         space=found.full,
         seed=params.seed,
-        budget=budget,
+        budget=phase.limited(found.budget, chosen.trials, chosen.epochs * chosen.rows),
         resource=chosen.epochs,
         rows=chosen.rows,
         batch=chosen.batch,

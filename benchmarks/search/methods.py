@@ -15,7 +15,7 @@ from hone.space import SearchSpace
 from hone.study import generations
 from hone.trial import Result
 from tasks import phase, search_bayes, search_hyperband, search_random
-from tasks.params import Params
+from tasks.params import Params, parse_params
 from tasks.phase import Findings
 
 LOWEST = EPOCHS // 9  # as params.yaml: 6 of 54 epochs
@@ -25,21 +25,8 @@ Method = Callable[[Measure, SearchSpace, float, int], None]
 
 def params(seed: int) -> Params:
     """Return the defaults of params.yaml, with the measure's full resource and its ninth where they have 54 and 6."""
-    defaults = Params()
-    search = defaults.search
-    return defaults.model_copy(
-        update={
-            "seed": seed,
-            "train": defaults.train.model_copy(update={"epochs": EPOCHS}),
-            "search": search.model_copy(
-                update={
-                    "random": search.random.model_copy(update={"epochs": LOWEST}),
-                    "bayes": search.bayes.model_copy(update={"epochs": LOWEST}),
-                    "hyperband": search.hyperband.model_copy(update={"min_epochs": LOWEST}),
-                }
-            ),
-        }
-    )
+    search = {"random": {"epochs": LOWEST}, "bayes": {"epochs": LOWEST}, "hyperband": {"min_epochs": LOWEST}}
+    return parse_params({"seed": seed, "train": {"epochs": EPOCHS}, "search": search})
 
 
 def chain(measure: Measure, space: SearchSpace, budget: float, seed: int) -> None:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,9 @@ from numpy.typing import NDArray
 from hone.search.acquisition import log_expected_improvement
 from hone.search.gaussian_process import Array, GaussianProcess, Observations, Posterior, fit
 from hone.search.geometry import Geometry
-from hone.search.standings import furthest
+from hone.search.standings import Summary, furthest, objective_after
 from hone.seeds import numpy_generator
 from hone.trial import Config, Result, State, Trial, identity
-
-Summary = Literal["best", "last"]
 
 STARTUP = 4  # successful configs without which a model says nothing
 LIMIT = 3.0  # medians above the best beyond which an objective only counts by its logarithm
@@ -38,10 +35,7 @@ N_PROMISING = 24
 
 @dataclass(frozen=True)
 class Resources:
-    """max_epochs: T. levels: epochs at which curves are looked at. summary: what of a curve counts.
-
-    "best": the best value so far, as where training stops there; "last": the last one.
-    """
+    """max_epochs: T. levels: epochs at which curves are looked at. summary: what of a curve counts."""
 
     max_epochs: int
     levels: tuple[int, ...]
@@ -50,14 +44,6 @@ class Resources:
     def time(self, epochs: float) -> float:
         """Return log epochs over log T; epochs count over all training rows."""
         return math.log(max(epochs, 1.0)) / math.log(self.max_epochs) if self.max_epochs > 1 else 1.0
-
-
-def objective_at(result: Result, epoch: int, summary: Summary) -> float:
-    """Return what a complete result would have been, had it ended at an epoch."""
-    curve = [value for value in result.curve[:epoch] if math.isfinite(value)]
-    if not curve or (summary == "best" and epoch >= len(result.curve)):
-        return result.objective
-    return min(curve) if summary == "best" else curve[-1]
 
 
 def standardised(objectives: Array) -> Array:
@@ -90,7 +76,7 @@ def observed(geometry: Geometry, results: Sequence[Result], resources: Resources
         for epoch in (*[level for level in resources.levels if complete and level < trial.resource], trial.resource):
             which.append(i)
             times.append(resources.time(epoch * trial.rows))
-            objectives.append(objective_at(result, epoch, resources.summary) if complete else math.nan)
+            objectives.append(objective_after(result, epoch, resources.summary) if complete else math.nan)
     y = np.array(objectives)
     y = standardised(np.where(np.isnan(y), np.nanmax(y), y))
     x = geometry.features(geometry.points([result.trial for result in last]))
@@ -126,7 +112,7 @@ class _Study:
 
     def __init__(self, geometry: Geometry, results: tuple[Result, ...], resources: Resources) -> None:
         self.geometry, self.results, self.resources = geometry, results, resources
-        self._key = (geometry.key, resources, tuple(map(_key, results)))
+        self._key = (geometry.key, resources, tuple(map(_learned, results)))
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -135,7 +121,7 @@ class _Study:
         return isinstance(other, _Study) and self._key == other._key
 
 
-def _key(result: Result) -> tuple[object, ...]:
+def _learned(result: Result) -> tuple[object, ...]:
     trial = result.trial
     return trial.identity, trial.resource, trial.rows, result.state, result.objective, result.curve
 

@@ -15,11 +15,11 @@ from typing import final
 from threadpoolctl import ThreadpoolController
 
 from hone.search.bayes import n_due
-from hone.search.curves import Pool, Resources, Summary, model
+from hone.search.curves import Pool, Resources, model
 from hone.search.geometry import Geometry
 from hone.search.proposals import Proposal, first_new, left, numbered
 from hone.search.sobol import sobol
-from hone.search.standings import furthest
+from hone.search.standings import Summary, furthest
 from hone.search.strategy import Strategy
 from hone.seeds import derive
 from hone.space import SearchSpace

@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hone.domains import decode_all, encode_all
 from hone.search.gaussian_process import Layout
 from hone.space import Categorical, Condition, Domain, Fixed, Float, Int, SearchSpace
 from hone.trial import Trial
@@ -84,7 +85,7 @@ class Geometry:
         for i in self.free:
             domain = self._domains[i]
             if isinstance(domain, Categorical):
-                chosen = _values(domain, u[:, i])[:, None] == np.arange(len(domain.choices))
+                chosen = decode_all(domain, u[:, i])[:, None] == np.arange(len(domain.choices))
                 columns.append(chosen / math.sqrt(2))
             else:
                 columns.append(u[:, i : i + 1])
@@ -94,18 +95,18 @@ class Geometry:
         """Return points of the unit cube as points of the narrowed space."""
         columns = []
         for i, (domain, part) in enumerate(zip(self._domains, self._parts, strict=True)):
-            values = _values(part, u[:, i])
+            values = decode_all(part, u[:, i])
             if isinstance(domain, Categorical) and isinstance(part, Categorical):
                 values = np.array([domain.index(choice) for choice in part.choices], dtype=np.float64)[
                     values.astype(np.int64)
                 ]
-            columns.append(_coordinates(domain, values))
+            columns.append(encode_all(domain, values))
         return np.column_stack(columns)
 
     def snapped(self, u: Array) -> Array:
         """Return the points of the configs that points decode to: integers are whole, what is inactive is default."""
-        values = [_values(domain, u[:, i]) for i, domain in enumerate(self._domains)]
-        snapped = np.column_stack([_coordinates(domain, v) for domain, v in zip(self._domains, values, strict=True)])
+        values = [decode_all(domain, u[:, i]) for i, domain in enumerate(self._domains)]
+        snapped = np.column_stack([encode_all(domain, v) for domain, v in zip(self._domains, values, strict=True)])
         active: dict[str, Mask] = {}
         for i, (name, domain) in enumerate(self.full.domains.items()):
             active[name] = np.ones(len(u), dtype=np.bool_)
@@ -122,7 +123,7 @@ class Geometry:
             part = self.narrow.domains[name]
             if part == domain:
                 continue
-            values = _values(domain, u[:, i])
+            values = decode_all(domain, u[:, i])
             if isinstance(domain, Categorical):
                 kept = [part.contains(choice) for choice in domain.choices]
                 here = np.array(kept)[values.astype(np.int64)]
@@ -174,41 +175,6 @@ def _n_values(domain: Domain) -> float:
             return len(choices)
         case Float(low, high) | Int(low, high):
             return math.inf if high > low else 1
-
-
-def _values(domain: Domain, u: Array) -> Array:
-    """Return what coordinates decode to: numbers, or positions among choices; as `decode` does, unrounded floats."""
-    u = np.clip(u, 0.0, 1.0)
-    match domain:
-        case Fixed():
-            return np.zeros(len(u))
-        case Categorical(choices):
-            return np.minimum(np.floor(u * len(choices)), len(choices) - 1)
-        case Int(low, high, log):
-            left, right = (math.log(low - 0.5), math.log(high + 0.5)) if log else (low - 0.5, high + 0.5)
-            v = left + u * (right - left)
-            return np.clip(np.floor((np.exp(v) if log else v) + 0.5), low, high)
-        case Float(low, high, log):
-            if log:
-                return np.asarray(np.exp(math.log(low) + u * (math.log(high) - math.log(low))), dtype=np.float64)
-            return low + u * (high - low)
-
-
-def _coordinates(domain: Domain, values: Array) -> Array:
-    """Return the coordinates that `encode` gives to what `_values` returned."""
-    match domain:
-        case Fixed():
-            return np.full(len(values), 0.5)
-        case Categorical(choices):
-            return (values + 0.5) / len(choices)
-        case Int(low, high, log):
-            left, right = (math.log(low - 0.5), math.log(high + 0.5)) if log else (low - 0.5, high + 0.5)
-            return ((np.log(values) if log else values) - left) / (right - left)
-        case Float(low, high, log):
-            if high == low:
-                return np.full(len(values), 0.5)
-            left, right = (math.log(low), math.log(high)) if log else (low, high)
-            return np.clip(((np.log(values) if log else values) - left) / (right - left), 0.0, 1.0)
 
 
 def _holds(condition: Condition, parent: Domain, values: Array) -> Mask:

@@ -8,8 +8,11 @@ As BOHB does (Falkner et al., 2018, section 3.2), the fidelity is the highest wi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from hone.trial import Config, Result, State, Trial
+
+Summary = Literal["best", "last"]  # what of a curve counts: its best value, as where training stops there, or its last
 
 
 def fidelity(trial: Trial) -> tuple[int, float]:
@@ -77,11 +80,17 @@ def best_first(standings: Sequence[Standing]) -> list[Standing]:
 
 
 def objective_at(result: Result, common: tuple[int, float]) -> float:
-    """Return the best objective of a result within the epochs (over all rows) of a lower fidelity."""
+    """Return the best objective of a complete result within the epochs (over all rows) of a lower fidelity."""
     resource, rows = common
-    n_epochs = max(1, math.ceil(resource * rows / result.trial.rows))
-    curve = [value for value in result.curve[:n_epochs] if math.isfinite(value)]
-    return min(curve) if curve and n_epochs < result.trial.resource else result.objective
+    return objective_after(result, max(1, math.ceil(resource * rows / result.trial.rows)))
+
+
+def objective_after(result: Result, epoch: int, summary: Summary = "best") -> float:
+    """Return what a complete result would have been, had it ended at an epoch."""
+    curve = [value for value in result.curve[:epoch] if math.isfinite(value)]
+    if not curve or (summary == "best" and epoch >= len(result.curve)):
+        return result.objective
+    return min(curve) if summary == "best" else curve[-1]
 
 
 def _standing(result: Result, common: tuple[int, float]) -> Standing:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hone.search.curves import Pool, Resources, _thinned, model, objective_at, observed, standardised
+from hone.search.curves import Pool, Resources, _thinned, model, objective_after, observed, standardised
 from hone.search.freeze_thaw import levels
 from hone.search.gaussian_process import Layout, Observations
 from hone.search.geometry import Geometry
@@ -47,19 +47,19 @@ CURVE = (5.0, 3.0, 4.0, math.nan, 2.0, 6.0)
 
 def test_best_is_the_best_so_far_and_last_is_the_last_number():
     whole = replace(result({}, CURVE), objective=2.0)
-    assert [objective_at(whole, epoch, "best") for epoch in range(1, 7)] == [5, 3, 3, 3, 2, 2]
-    assert [objective_at(whole, epoch, "last") for epoch in range(1, 7)] == [5, 3, 4, 4, 2, 6]
+    assert [objective_after(whole, epoch, "best") for epoch in range(1, 7)] == [5, 3, 3, 3, 2, 2]
+    assert [objective_after(whole, epoch, "last") for epoch in range(1, 7)] == [5, 3, 4, 4, 2, 6]
 
 
 def test_a_curve_that_stopped_early_is_what_it_was_when_it_stopped():
     stopped = replace(result({}, CURVE, resource=20), objective=2.0)
-    assert objective_at(stopped, 20, "best") == 2
-    assert objective_at(stopped, 20, "last") == 6
+    assert objective_after(stopped, 20, "best") == 2
+    assert objective_after(stopped, 20, "last") == 6
 
 
 def test_without_a_number_so_far_the_objective_stands_in():
-    assert objective_at(replace(result({}, (math.nan, 4.0)), objective=4.0), 1, "last") == 4
-    assert objective_at(replace(result({}, ()), objective=7.0), 3, "best") == 7
+    assert objective_after(replace(result({}, (math.nan, 4.0)), objective=4.0), 1, "last") == 4
+    assert objective_after(replace(result({}, ()), objective=7.0), 3, "best") == 7
 
 
 def test_time_is_logarithmic_and_1_at_the_end():
