@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 
 SQRT5 = math.sqrt(5.0)
 JITTER = 1e-8  # on the diagonal, for the Cholesky decomposition
+BLOCK = 64  # rows of a kernel computed at a time, so that they stay in the processor's cache
 MARGIN = 1e-3  # warps have no slope at 0 and 1: features are drawn in by this much
 
 # Priors of log hyperparameters, as (median, standard deviation of the logarithm), with hard bounds.
@@ -187,8 +188,12 @@ class GaussianProcess:
         f = z.shape[1] // 2
         s = SQRT5 * np.abs(dt) / self._time_scale
         c = (1 + s + s * s / 3) * np.exp(-s)
-        lasting = self._lasting * _matern(_distances(z[:, :f], others[:, :f]))
-        return np.asarray(lasting + self._passing * c * _matern(_distances(z[:, f:], others[:, f:])), dtype=np.float64)
+        k = _matern(z[:, f:], others[:, f:])
+        k *= self._passing * c
+        lasting = _matern(z[:, :f], others[:, :f])
+        lasting *= self._lasting
+        k += lasting
+        return k
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +247,16 @@ def _warped(x: Array, theta: Array, layout: Layout) -> tuple[Array, Array, Array
 
 def _matern_and_weight(z: Array) -> tuple[Array, Array]:
     """Return m of all pairs [n, n], and -2 dm/d(r^2) = 5/3 (1 + sqrt5 r) exp(-sqrt5 r)."""
-    r = _distances(z, z)
-    np.fill_diagonal(r, 0.0)
-    decay = np.exp(-SQRT5 * r)
-    weight = 5 / 3 * (1 + SQRT5 * r) * decay
-    return weight * 3 / 5 + 5 / 3 * r * r * decay, weight
+    s = _stretched_distances(z, z)
+    np.fill_diagonal(s, 0.0)
+    decay = np.exp(-s)
+    weight = (1 + s) * decay
+    weight *= 5 / 3
+    s *= s
+    s *= decay
+    s /= 3
+    s += weight * (3 / 5)
+    return s, weight
 
 
 def _pull(q: Array, z: Array) -> Array:
@@ -254,11 +264,26 @@ def _pull(q: Array, z: Array) -> Array:
     return np.asarray(q.sum(axis=1)[:, None] * z - q @ z, dtype=np.float64)
 
 
-def _distances(z: Array, others: Array) -> Array:
-    """Return Euclidean distances, [n, m]."""
-    squares = (z * z).sum(axis=1)[:, None] + (others * others).sum(axis=1) - 2 * z @ others.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float64)
+def _stretched_distances(z: Array, others: Array) -> Array:
+    """Return sqrt5 r, with r the Euclidean distances, [n, m]."""
+    s = z @ (-2 * others.T)
+    s += (z * z).sum(axis=1)[:, None]
+    s += (others * others).sum(axis=1)
+    np.maximum(s, 0.0, out=s)
+    s *= 5
+    return np.asarray(np.sqrt(s, out=s), dtype=np.float64)
 
 
-def _matern(r: Array) -> Array:
-    return np.asarray((1 + SQRT5 * r + 5 / 3 * r * r) * np.exp(-SQRT5 * r), dtype=np.float64)
+def _matern(z: Array, others: Array) -> Array:
+    """Return m of all pairs, [n, m]; in blocks and in place: passes over memory cost more than the arithmetic."""
+    m = np.empty((len(z), len(others)))
+    for start in range(0, len(z), BLOCK):
+        s = _stretched_distances(z[start : start + BLOCK], others)
+        decay = np.exp(-s)
+        block = m[start : start + BLOCK]
+        np.multiply(s, 1 / 3, out=block)
+        block += 1
+        block *= s
+        block += 1
+        block *= decay
+    return m

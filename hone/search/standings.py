@@ -8,6 +8,7 @@ As BOHB does (Falkner et al., 2018, section 3.2), the fidelity is the highest wi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from hone.trial import Config, Result, State, Trial
@@ -87,10 +88,21 @@ def objective_at(result: Result, common: tuple[int, float]) -> float:
 
 def objective_after(result: Result, epoch: int, summary: Summary = "best") -> float:
     """Return what a complete result would have been, had it ended at an epoch."""
-    curve = [value for value in result.curve[:epoch] if math.isfinite(value)]
-    if not curve or (summary == "best" and epoch >= len(result.curve)):
+    if summary == "best" and epoch >= len(result.curve):
         return result.objective
-    return min(curve) if summary == "best" else curve[-1]
+    so_far = _so_far(result.curve, summary)[min(epoch, len(result.curve))]
+    return result.objective if math.isnan(so_far) else so_far
+
+
+@lru_cache(maxsize=4096)  # generation after generation, the same curves are looked at
+def _so_far(curve: tuple[float, ...], summary: Summary) -> tuple[float, ...]:
+    """Return the summary of the finite values before each epoch, and of all; NaN where there is none."""
+    values = [math.nan]
+    for value in curve:
+        past = values[-1]
+        keeps = not math.isfinite(value) or (summary == "best" and past <= value)
+        values.append(past if keeps else value)
+    return tuple(values)
 
 
 def _standing(result: Result, common: tuple[int, float]) -> Standing:
