@@ -192,7 +192,8 @@ class MlflowTracker(Tracker):
                 tags=tags,
             )
         except Exception:
-            # If the tables are other than they were, they will be next time; and a commit may have failed half-way.
+            # Looks again first: the connection may have been lost after the commit. The tables may be another MLflow's,
+            # so they are not tried again.
             self._tables_work = False
             self.close()
             self._log(self._connected(), entry)
