@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 
 from hone.parallel import reason, settle
 from hone.search.strategy import Strategy
-from hone.trial import Generation, Result, State, Trial
+from hone.trial import Generation, History, Result, State, Trial, results_of
 
 Trainable = Callable[[Trial], Result]
 Step = Callable[[int, Callable[[], list[Result]]], list[Result]]
@@ -38,7 +38,7 @@ def generations(
             for trial in trials
             if trial.number in known and known[trial.number].trial == trial
         }
-        missing = [trial for trial in trials if trial.number not in results]
+        missing = _longest_first([trial for trial in trials if trial.number not in results], history)
 
         def evaluate(missing: list[Trial] = missing) -> list[Result]:
             new = []
@@ -50,6 +50,20 @@ def generations(
         results.update({result.trial.number: result for result in step(len(history), evaluate)})
         history.append(Generation(len(history), tuple(results[trial.number] for trial in trials)))
         yield history[-1]
+
+
+def _longest_first(trials: list[Trial], history: History) -> list[Trial]:
+    """Return trials by the batches that they train on, so that the last of a generation is not a long one.
+
+    It is a guess, and a wrong one costs time and no result.
+    """
+    epochs = {result.trial.key: result.trial.resource for result in results_of(history)}
+
+    def batches(trial: Trial) -> float:
+        new = trial.resource - (epochs.get(trial.parent, 0) if trial.parent else 0)
+        return new * trial.rows / float(trial.config.get("batch_size", 1))
+
+    return sorted(trials, key=batches, reverse=True)
 
 
 def _evaluate(trials: list[Trial], trainable: Trainable, executor: Executor) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""Runs in MLflow: one create, one batch and one end for each trial, all of them found again by their keys."""
+"""Runs in MLflow, all of them found again by their keys: one transaction for each trial, or three calls to a server."""
 
 import logging
 import math
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
+from tasks.tracking.mlflow_tables import Tables, tables_of
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -108,6 +109,8 @@ class MlflowTracker(Tracker):
         self._experiment_name = experiment
         self._experiment = ""
         self._client: MlflowClient | None = None
+        self._tables: Tables | None = None
+        self._tables_work = True
         self._runs: dict[str, dict[str, _Run]] = {}  # by pipeline, then by key
 
     def log(self, entry: Entry) -> None:
@@ -128,6 +131,7 @@ class MlflowTracker(Tracker):
     def close(self) -> None:
         """Forget the connection and what was known of the runs; the next entry looks again."""
         self._client = None
+        self._tables = None
         self._runs = {}
 
     def _log(self, client: "MlflowClient", entry: Entry) -> None:
@@ -135,6 +139,8 @@ class MlflowTracker(Tracker):
         if run is not None and entry.kind == "trial" and run.status in COMPLETE:
             return
         at = round(1000 * (entry.at or time.time()))
+        if run is None and self._write(client, entry, at):
+            return
         if run is None:
             run = self._create(client, entry, at)
         self._log_values(client, run, entry, at)
@@ -155,6 +161,7 @@ class MlflowTracker(Tracker):
         if self._client is None:
             client = connect(self._uri)
             self._experiment = find_experiment(client, self._root, self._uri, self._experiment_name)
+            self._tables = tables_of(client, self._experiment) if self._tables_work else None
             self._client = client
         return self._client
 
@@ -168,15 +175,46 @@ class MlflowTracker(Tracker):
             self._runs[pipeline] = known
         return self._runs[pipeline].get(key)
 
+    def _write(self, client: "MlflowClient", entry: Entry, at: int) -> bool:
+        """Return whether a trial that is new and complete is now in the database; where not, the client is to do it."""
+        status = STATUS.get(entry.status)
+        if self._tables is None or entry.kind != "trial" or status not in COMPLETE or entry.files:
+            return False
+        tags = self._first_tags(client, entry, at)
+        try:
+            run_id = self._tables.write(
+                name=entry.name,
+                status=status,
+                start=_start(entry, at),
+                end=at,
+                params=_params(entry),
+                points=_points(entry),
+                tags=tags,
+            )
+        except Exception:
+            # Looks again first: the connection may have been lost after the commit. The tables may be another MLflow's,
+            # so they are not tried again.
+            self._tables_work = False
+            self.close()
+            self._log(self._connected(), entry)
+            return True
+        if run_id is not None:
+            self._runs[_pipeline(entry.key)][entry.key] = _Run(run_id, status)
+        return run_id is not None
+
     def _create(self, client: "MlflowClient", entry: Entry, at: int) -> _Run:
-        tags = {**_tags(entry.tags), KEY: entry.key, PIPELINE: _pipeline(entry.key), KIND: entry.kind}
-        if entry.parent is not None:
-            tags["mlflow.parentRunId"] = self._parent(client, entry.parent, at).id
-        start = at - round(1000 * (entry.seconds or 0))
-        created = client.create_run(self._experiment, start, tags, entry.name)
+        tags = self._first_tags(client, entry, at)
+        created = client.create_run(self._experiment, _start(entry, at), tags, entry.name)
         run = _Run(created.info.run_id, created.info.status, tags=tags, is_new=True)
         self._runs[_pipeline(entry.key)][entry.key] = run
         return run
+
+    def _first_tags(self, client: "MlflowClient", entry: Entry, at: int) -> dict[str, str]:
+        """Return the tags that a run is created with."""
+        tags = {**_tags(entry.tags), KEY: entry.key, PIPELINE: _pipeline(entry.key), KIND: entry.kind}
+        if entry.parent is not None:
+            tags["mlflow.parentRunId"] = self._parent(client, entry.parent, at).id
+        return tags
 
     def _parent(self, client: "MlflowClient", key: str, at: int) -> _Run:
         """Return the run of a key; if nobody logged it, a bare one, so that its children have a place."""
@@ -189,9 +227,8 @@ class MlflowTracker(Tracker):
     def _log_values(self, client: "MlflowClient", run: _Run, entry: Entry, at: int) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        points = [point for point in dict.fromkeys(entry.metrics) if math.isfinite(point[1])]
-        points = [point for point in points if point[2] not in self._steps(client, run, point)]
-        params = {name: str(value)[:LONGEST_PARAM] for name, value in entry.params.items() if name not in run.params}
+        points = [point for point in _points(entry) if point[2] not in self._steps(client, run, point)]
+        params = {name: value for name, value in _params(entry).items() if name not in run.params}
         tags = {name: value for name, value in _tags(entry.tags).items() if run.tags.get(name) != value}
         batches = zip_longest(
             _chunks([Metric(name, value, at, step) for name, value, step in points], METRICS_A_BATCH),
@@ -240,6 +277,18 @@ def _write_ahead(path: Path) -> None:
 
 def _pipeline(key: str) -> str:
     return key.partition("/")[0]
+
+
+def _start(entry: Entry, at: int) -> int:
+    return at - round(1000 * (entry.seconds or 0))
+
+
+def _points(entry: Entry) -> list[Point]:
+    return [point for point in dict.fromkeys(entry.metrics) if math.isfinite(point[1])]
+
+
+def _params(entry: Entry) -> dict[str, str]:
+    return {name: str(value)[:LONGEST_PARAM] for name, value in entry.params.items()}
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:

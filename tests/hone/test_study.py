@@ -47,8 +47,44 @@ def raising(trial: Trial) -> Result:
     return square(trial)
 
 
+@dataclass(frozen=True)
+class Uneven(Strategy):
+    """Asks for trials of uneven length: by epochs, batch size, rows, and what a parent has done already."""
+
+    def ask(self, history: History) -> list[Trial]:
+        if len(history) == 2:
+            return []
+        first = 5 * len(history)
+        shapes = ((6, 128, 1.0), (6, 16, 1.0), (18, 16, 1.0), (12, 16, 1.0), (6, 12, 0.5))
+        return [
+            Trial(
+                study="uneven",
+                number=first + i,
+                generation=len(history),
+                config={"x": 1.0, "batch_size": size},
+                resource=epochs,
+                rows=rows,
+                parent="uneven-0003" if history and epochs == 18 else None,
+            )
+            for i, (epochs, size, rows) in enumerate(shapes)
+        ]
+
+
 def objectives(history):
     return [(r.trial, r.objective, r.state) for r in results_of(history)]
+
+
+def test_the_longest_trials_of_a_generation_start_first_and_results_are_in_order():
+    started = []
+
+    def noting(trial: Trial) -> Result:
+        started.append(trial.number)
+        return square(trial)
+
+    with ThreadPoolExecutor(1) as pool:
+        history = list(generations(Uneven(), noting, pool))
+    assert started == [2, 3, 1, 4, 0, 8, 6, 7, 9, 5]  # 7 has 6 epochs of 18 to go
+    assert [result.trial.number for result in results_of(history)] == list(range(10))
 
 
 def test_any_number_of_workers_gives_the_same_history():

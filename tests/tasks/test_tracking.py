@@ -1,16 +1,20 @@
 """Tracking against real stores: MLflow on SQLite, TensorBoard's event files, and a spool on disk."""
 
+import contextlib
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from hone.errors import UserError
 from tasks.params import Tracking
@@ -19,6 +23,7 @@ from tasks.tracking import (
     Fanout,
     MlflowTracker,
     NullTracker,
+    RefusedError,
     SpoolingTracker,
     TensorBoardTracker,
     Tracker,
@@ -26,6 +31,7 @@ from tasks.tracking import (
     open_tracker,
 )
 from tasks.tracking.mlflow import connect
+from tasks.tracking.mlflow_tables import Tables
 from tasks.tracking.uri import resolve
 
 REPOSITORY = Path(__file__).parents[2]
@@ -157,6 +163,105 @@ def test_a_trial_that_a_kill_cut_short_is_completed_not_repeated(root: Path) -> 
     run = runs_of(root)[whole.key]
     assert run.info.status == "FINISHED"
     assert history(root, run, "accuracy") == [(1, 0.5), (2, 0.6)]
+
+
+def content(root: Path) -> dict[str, list[tuple]]:
+    """Return the rows of MLflow's tables, with runs named by their keys and the project's folder left out."""
+    connection = sqlite3.connect(root / "mlflow.db")
+    keys = dict(connection.execute("SELECT run_uuid, value FROM tags WHERE key = 'hone.key'"))
+
+    def known(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        for run, key in keys.items():
+            value = value.replace(run, key)
+        return value.replace(root.as_uri(), "")
+
+    found = {}
+    for table in ("runs", "tags", "params", "metrics", "latest_metrics"):
+        cursor = connection.execute(f"SELECT * FROM {table}")
+        found[table] = sorted((tuple(map(known, row)) for row in cursor), key=repr)
+    connection.close()
+    return found
+
+
+def test_a_trial_is_the_rows_that_mlflows_client_writes(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uneven = replace(
+        TRIALS[1],
+        metrics=(
+            ("accuracy", 0.5, 2),
+            ("accuracy", 0.6, 1),
+            ("tie", 1.0, 0),
+            ("tie", 2.0, 0),
+            ("nan", float("nan"), 1),
+        ),
+        params={"learning_rate": "0.1", "name": "x" * 7000, "empty": ""},
+        tags={"hone.error": "e" * 9000},
+        status="failed",
+    )
+    bare = replace(TRIALS[2], metrics=(), params={}, tags={}, seconds=None)
+    entries = [replace(entry, at=1_700_000_000.1234) for entry in (PIPELINE, STAGE, TRIALS[0], uneven, bare)]
+    other = tmp_path_factory.mktemp("other")
+    shutil.copyfile(root / "mlflow.db", other / "mlflow.db")
+    log_all(MlflowTracker(root, None, "hone"), tuple(entries))
+    monkeypatch.setattr("tasks.tracking.mlflow.tables_of", lambda client, experiment: None)
+    log_all(MlflowTracker(other, None, "hone"), tuple(entries))
+    assert content(root) == content(other)
+
+
+def test_a_trial_costs_one_transaction(root: Path) -> None:
+    tracker = MlflowTracker(root, None, "hone")
+    tracker.log(STAGE)
+    with commits() as counted:
+        log_all(tracker, TRIALS)
+    assert len(counted) == len(TRIALS)
+
+
+@contextlib.contextmanager
+def commits() -> Iterator[list]:
+    """Yield a list that grows by one with each commit of a transaction to a database."""
+    counted = []
+
+    def count(connection: object) -> None:
+        counted.append(connection)
+
+    event.listen(Engine, "commit", count)
+    try:
+        yield counted
+    finally:
+        event.remove(Engine, "commit", count)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_where_the_tables_fail_the_client_writes_each_trial_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    write = Tables.write
+
+    def failing(*arguments: object, **named: object) -> None:
+        if committed:
+            write(*arguments, **named)
+        raise OSError("the connection was lost")
+
+    monkeypatch.setattr(Tables, "write", failing)
+    log_all(MlflowTracker(root, None, "hone"))
+    runs = runs_of(root)
+    assert set(runs) == {entry.key for entry in ENTRIES}
+    assert all(run.info.status == "FINISHED" for run in runs.values())
+    assert history(root, runs[TRIALS[2].key], "accuracy") == [(1, 0.5), (2, 0.6)]
+
+
+@pytest.mark.parametrize("wrong", [{"metrics": (("not/a/metric/?", 1.0, 0),)}, {"params": {"what?": "1"}}])
+def test_a_trial_that_mlflow_refuses_is_refused_and_the_next_is_not(root: Path, wrong: dict) -> None:
+    tracker = MlflowTracker(root, None, "hone")
+    with pytest.raises(RefusedError, match="Invalid"):
+        tracker.log(replace(TRIALS[0], **wrong))
+    with commits() as counted:
+        log_all(tracker, TRIALS[1:])
+    assert len(counted) == len(TRIALS[1:])
+    assert all(runs_of(root)[trial.key].info.status == "FINISHED" for trial in TRIALS[1:])
 
 
 def test_a_pipeline_that_has_ended_and_runs_again_is_running_and_then_finished(root: Path) -> None:

@@ -1,0 +1,109 @@
+"""A trial that is new and complete, written to the tables of MLflow's database in one transaction.
+
+MLflow's client takes three calls, six transactions and 25 ms for it, on cores that workers train on; this takes 3 ms.
+Classes of MLflow that are no public API are used here and nowhere else. Rows are the same as the client's: a test
+compares them. Where this does not work, there is always the client.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+from tasks.tracking.entry import Point
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+@final
+class Tables:
+    """The tables behind a client, for runs of one experiment."""
+
+    def __init__(self, store: Any, experiment: str, location: str) -> None:
+        self._store = store
+        self._experiment = experiment
+        self._location = location
+
+    def write(
+        self,
+        *,
+        name: str,
+        status: str,
+        start: int,
+        end: int,
+        params: Mapping[str, str],
+        points: Sequence[Point],
+        tags: Mapping[str, str],
+    ) -> str | None:
+        """Write a run; return its id, or None if MLflow's own rules refuse one of the names or values.
+
+        points: finite, each once; all of them were measured at `end`. Raises what the database raises; then
+        nothing is written, unless the connection was lost in the very commit.
+        """
+        from mlflow.entities import Metric, Param
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+        from mlflow.utils.uri import append_to_uri_path
+        from mlflow.utils.validation import _validate_batch_log_data
+
+        try:
+            _validate_batch_log_data(  # type: ignore[no-untyped-call]
+                [Metric(metric, value, end, step) for metric, value, step in points],
+                [Param(param, value) for param, value in params.items()],
+                [],
+            )
+        except MlflowException:
+            return None
+        run_id = uuid.uuid4().hex
+        artifacts = append_to_uri_path(self._location, run_id, "artifacts")  # type: ignore[no-untyped-call]
+        run = {
+            "run_uuid": run_id,
+            "name": name,
+            "source_type": "UNKNOWN",
+            "source_name": "",
+            "entry_point_name": "",
+            "user_id": "unknown",
+            "status": status,
+            "start_time": start,
+            "end_time": end,
+            "source_version": "",
+            "lifecycle_stage": "active",
+            "artifact_uri": artifacts,
+            "experiment_id": int(self._experiment),
+        }
+        metrics = [
+            {"run_uuid": run_id, "key": key, "value": value, "timestamp": end, "step": step, "is_nan": False}
+            for key, value, step in points
+        ]
+        latest: dict[Any, dict[str, Any]] = {}
+        for metric in sorted(metrics, key=lambda metric: (metric["step"], metric["value"])):
+            latest[metric["key"]] = metric
+        with self._store.ManagedSessionMaker(read_only=False) as session:
+            for table, rows in (
+                (SqlRun, [run]),
+                (SqlTag, _named(run_id, {**tags, "mlflow.runName": name})),
+                (SqlParam, _named(run_id, params)),
+                (SqlMetric, metrics),
+                (SqlLatestMetric, list(latest.values())),
+            ):
+                if rows:
+                    session.connection().execute(table.__table__.insert(), rows)
+        return run_id
+
+
+def tables_of(client: "MlflowClient", experiment: str) -> Tables | None:
+    """Return the tables that a client writes to, or None if it talks to a server or keeps files."""
+    try:
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        store = client._tracking_client.store
+    except (ImportError, AttributeError):  # another version of MLflow
+        return None
+    # Not a subclass: it may keep more than these tables.
+    if type(store) is not SqlAlchemyStore:
+        return None
+    return Tables(store, experiment, client.get_experiment(experiment).artifact_location)
+
+
+def _named(run_id: str, values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"run_uuid": run_id, "key": key, "value": value} for key, value in values.items()]
