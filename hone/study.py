@@ -61,7 +61,9 @@ def _longest_first(trials: list[Trial], history: History) -> list[Trial]:
 
     def batches(trial: Trial) -> float:
         new = trial.resource - (epochs.get(trial.parent, 0) if trial.parent else 0)
-        return new * trial.rows / float(trial.config.get("batch_size", 1))
+        size = trial.config.get("batch_size")
+        # In a person's own space it may be anything.
+        return new * trial.rows / (size if isinstance(size, int | float) and size > 0 else 1)
 
     return sorted(trials, key=batches, reverse=True)
 

@@ -7,9 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pytest
+
 from hone.parallel import WORKER_DIED
 from hone.search.strategy import Strategy
-from hone.study import generations
+from hone.study import _longest_first, generations
 from hone.trial import History, Result, State, Trial, results_of
 from tasks.executors import WorkerPool
 
@@ -85,6 +87,12 @@ def test_the_longest_trials_of_a_generation_start_first_and_results_are_in_order
         history = list(generations(Uneven(), noting, pool))
     assert started == [2, 3, 1, 4, 0, 8, 6, 7, 9, 5]  # 7 has 6 epochs of 18 to go
     assert [result.trial.number for result in results_of(history)] == list(range(10))
+
+
+@pytest.mark.parametrize("size", ["large", 0, None, True])
+def test_a_batch_size_that_is_no_size_does_not_matter(size):
+    trial = Trial(study="odd", number=0, generation=0, config={"batch_size": size}, resource=2)
+    assert _longest_first([trial], []) == [trial]
 
 
 def test_any_number_of_workers_gives_the_same_history():
