@@ -1,0 +1,5 @@
+from collections.abc import Mapping
+
+from hone.trial import Config
+
+PORTFOLIOS: Mapping[str, tuple[Config, ...]] = {}
