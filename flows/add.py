@@ -43,7 +43,7 @@ def add(root: Path, table: Path, target: str | None) -> Path:
 
 
 def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
-    """Write values into a section of a params.yaml, whose comments and order stay; a list keeps its style."""
+    """Write values into a section of a params.yaml, whose comments and order stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096

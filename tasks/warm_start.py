@@ -16,8 +16,6 @@ from tasks import trials
 FOLDER = Path("data") / "warm_start"
 KEY = "search.warm_start"
 STAGES = ("search_random", "search_bayes", "search_hyperband")
-REPLAY = "replay"
-"""The study of finalists trained again, with other seeds: their configs' own trials say the same."""
 
 
 def check_place(source: str) -> str:
@@ -56,13 +54,12 @@ def read(path: Path, shown: str) -> list[Result]:
         hint = f"; there are {', '.join(near)}" if near else "; `hone warm-start FOLDER` copies an earlier study there"
         raise UserError(f"{shown}: there is no such file{hint}")
     try:
-        results = trials.read(path)
+        return trials.read(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{shown}: not a table of trials ({' '.join(str(error).split())[:80]});"
             " take a trials.parquet of one of Hone's search stages"
         ) from None
-    return [result for result in results if result.trial.study != REPLAY]
 
 
 def tables_in(folder: Path) -> list[Path]:

@@ -11,13 +11,14 @@ from hone.trial import Result, State, Trial, Value
 from tasks.tracking import uri as uris
 from tasks.tracking.mlflow import KEY, KIND, PIPELINE, connect, find_runs
 from tasks.tracking.spool import one_line
+from tasks.warm_start import STAGES
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
 def read_trials(root: Path, uri: str | None, run: str) -> tuple[list[Result], str]:
-    """Return the trials under an MLflow run of a pipeline or a stage, in the order they were logged, and their metric.
+    """Return the trials under an MLflow run of a pipeline or a stage, and their metric; finalists' replays left out.
 
     Raises UserError if there is no such run, or no trials under it, or MLflow cannot be asked.
     """
@@ -33,14 +34,19 @@ def read_trials(root: Path, uri: str | None, run: str) -> tuple[list[Result], st
             if each.data.tags.get(KIND) == "trial" and each.data.tags.get(KEY, "").startswith(f"{key}/")
         ]
         named = {name for each in runs for name in each.data.metrics if name in metrics.METRICS}
-        results = [_result(client, each, name) for name in sorted(named) for each in runs]
+        results = [_result(client, each, name) for name in named for each in runs]
     except Exception as error:  # whatever the store raises
         raise UserError(f"{shown}: cannot be read from {store} ({one_line(error)}); is it a run there?") from None
     if len(named) != 1:
         raise UserError(
             f"{shown}: no trials of one metric under it; give the run of a pipeline of Hone's, or of a stage"
         )
-    return results, named.pop()
+    return sorted((result for result in results if result.trial.study in STAGES), key=_order), named.pop()
+
+
+def _order(result: Result) -> tuple[int, int]:
+    # As in the pipeline: trials of a generation end, and are logged, in any order.
+    return STAGES.index(result.trial.study), result.trial.number
 
 
 def _result(client: "MlflowClient", run: Any, metric: str) -> Result:
