@@ -37,7 +37,11 @@ def test_help_waits_for_nothing_heavy() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_is_a_module_too_and_its_help_teaches(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"flows.{name.replace('-', '_')}", "--help"], capture_output=True, text=True, check=True, cwd=HERE
+        [sys.executable, "-m", f"flows.{name.replace('-', '_')}", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=HERE,
     )
     assert done.stdout.startswith(f"Usage: hone {name}")
     assert done.stderr == ""

@@ -90,9 +90,10 @@ def test_a_study_whose_best_lies_beside_does_not_hold_the_search_there(studies):
 
 
 def test_a_misleading_study_costs_little(studies, plain):
-    # Only the trials it started with are lost, 3 of 8; by 150 epochs both are within what seeds differ by.
+    # Only the trials it started with are lost, 3 of 8. Believed, it would cost 0.02 at 60 epochs: twice what is allowed
     misled = [warm(studies["opposite"], seed, last=54) for seed in SEEDS]
-    assert median(best(done, 150) for done in misled) < median(best(done, 150) for done in plain) + 0.01
+    for budget in (60, 150):
+        assert median(best(done, budget) for done in misled) < median(best(done, budget) for done in plain) + 0.01
 
 
 def test_a_study_without_weight_changes_nothing_but_the_configs_started_with(studies):
