@@ -115,7 +115,7 @@ class Transfer:
     def _fitted(self) -> Iterator[GaussianProcess]:
         for study in self.studies:
             results = study.within(self.space)
-            resources = sorted({result.trial.resource for result in results})
+            resources = sorted({result.trial.resource for result in results}) or [1]
             data = observed(Geometry(self.space, self.space), results, Resources(resources[-1], levels(resources)))
             if data is not None:
                 data = thinned(data, MODELLED)

@@ -199,6 +199,12 @@ def test_a_study_is_what_of_it_has_a_place_here():
     assert 0 < len(within) < len(done)
 
 
+def test_a_study_of_another_space_altogether_is_worth_nothing(studies):
+    transfer = Transfer(PLAIN, (studies["beside"],))
+    assert transfer.starts(4) == []
+    assert transfer._processes == ()
+
+
 def test_a_study_with_too_few_results_is_only_started_from():
     few = Study("few", results(Sobol(study="a", space=CURVES, seed=1, budget=9, resource=3), Learner()))
     transfer = Transfer(CURVES, (few,))
