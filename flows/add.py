@@ -4,7 +4,7 @@ import contextlib
 import filecmp
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -42,14 +42,19 @@ def add(root: Path, table: Path, target: str | None) -> Path:
     return place
 
 
-def set_params(path: Path, values: dict[str, str]) -> None:
-    """Write values into the data section of a params.yaml, whose comments and order stay."""
+def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
+    """Write values into a section of a params.yaml, whose comments and order stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.Representer = _Representer
     content = yaml.load(path.read_text(encoding="utf-8")) or {}
-    content.setdefault("data", {}).update(values)
+    given = content.setdefault(section, {})
+    for key, value in values.items():
+        if isinstance(given.get(key), list):
+            given[key][:] = value
+        else:
+            given[key] = value
     text = StringIO()
     yaml.dump(content, text)
     files.write_text(path, text.getvalue())

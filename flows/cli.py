@@ -144,6 +144,36 @@ def add(
     return work
 
 
+@app.command("warm-start")
+def warm_start(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A trials.parquet, an earlier project or its artifacts folder, or mlflow:ID of a pipeline's run.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Of the table. Left out: one that the source suggests.")] = None,
+) -> Work:
+    """Let the search learn from an earlier study.
+
+    Its trials are copied into data/warm_start/ and named in params.yaml. The search tries its best configs again, and
+    believes its model as far as that ranks this table's trials better than this search can by itself: an earlier
+    study that misleads costs a few short trainings.
+    """
+    source = source if source.startswith("mlflow:") else str(Path(source).absolute())
+
+    def work(root: Path) -> None:
+        from flows.warm_start import copy as run
+
+        place = run(root, source, name).relative_to(root)
+        with open_reporter() as reporter:
+            reporter.message(f"the search learns from {place} now; commit it and params.yaml to git")
+
+    return work
+
+
 @app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> Work:
     """Open MLflow's pages on this project's runs, until Ctrl-C."""

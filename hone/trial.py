@@ -32,7 +32,8 @@ class Trial:
     resource: epochs the network will have seen when the trial ends, those of `parent` included.
     parent: key of the trial whose checkpoint it continues. rows: share of the training rows, in (0, 1].
     replicate: which of several repeated seeds. fold: which fold is held out; None is the validation split.
-    origin: why it was proposed (default, random, sobol, grid, surrogate, outside, former, promoted, replay).
+    origin: why it was proposed (default, warm_start, portfolio, random, sobol, grid, surrogate, outside, former,
+    promoted, replay).
     """
 
     study: str

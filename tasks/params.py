@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from hone import metrics, models
 from hone.errors import UserError
 from hone.space import SearchSpace
-from tasks import pipeline
+from tasks import pipeline, warm_start
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+
+Table = Annotated[str, AfterValidator(warm_start.check_place)]
 
 HANDED_ON = 32
 """How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
@@ -120,6 +122,8 @@ class Replay(Section):
 
 class Search(Section):
     space: dict[str, Any] = {}
+    portfolio: bool = True
+    warm_start: list[Table] = []
     random: Random = Random()
     bayes: Bayes = Bayes()
     hyperband: Hyperband = Hyperband()
@@ -204,6 +208,7 @@ def load_params(root: Path) -> Params:
     params = parse_params(content or {})
     _check_complete(root, content or {})
     _check_own_code(root, params.model.family)
+    warm_start.studies(root, params.search.warm_start, search_space(params))
     return params
 
 

@@ -7,17 +7,18 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from hone import metrics
+from hone import metrics, models
 from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.search import edges, narrowing
 from hone.search.plateau import StopOnPlateau
 from hone.search.proposals import charge
 from hone.search.strategy import Strategy
+from hone.search.transfer import Transfer
 from hone.space import SearchSpace
 from hone.study import generations
-from hone.trial import Result, State, ranked, spent
-from tasks import checkpoints, files, trainables, trials
+from hone.trial import Config, Result, State, ranked, spent
+from tasks import checkpoints, files, trainables, trials, warm_start
 from tasks.journal import Journal
 from tasks.params import HANDED_ON
 from tasks.reporting import GenerationInfo
@@ -31,6 +32,7 @@ class Findings:
 
     full: the space as params state it. space: what the former phase left of it. budget: what this phase may spend,
     in epochs over all training rows: its share, and what the former phases left of theirs. total: of all phases.
+    transfer: what earlier studies say. portfolio: configs that were good on other tables, those in the full space.
     """
 
     problem: Problem
@@ -39,6 +41,8 @@ class Findings:
     prior: tuple[Result, ...]
     budget: float
     total: float
+    transfer: Transfer | None = None
+    portfolio: tuple[Config, ...] = ()
 
 
 def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
@@ -53,7 +57,18 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         space = SearchSpace.from_json(files.read_json(stage.path("artifacts", name, "space.json"))["space"])
     prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
     total = files.read_json(stage.path("artifacts", "budget.json"))["epochs"]
-    return Findings(problem, full, space, tuple(prior), allowance(total, shares, prior), total)
+    search = stage.params.search
+    studies = warm_start.studies(stage.root, search.warm_start, full)
+    return Findings(
+        problem,
+        full,
+        space,
+        tuple(prior),
+        allowance(total, shares, prior),
+        total,
+        transfer=Transfer(full, studies) if studies else None,
+        portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
+    )
 
 
 def allowance(total: float, shares: Sequence[float], prior: Sequence[Result]) -> float:

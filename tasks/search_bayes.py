@@ -25,6 +25,7 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
             promote=False,
             batch=chosen.batch,
             outside=chosen.outside,
+            transfer=found.transfer,
         )
     return Bayesian(
         study=study,

@@ -37,6 +37,7 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
             handed_on=HANDED_ON,
             batch=chosen.batch,
             outside=chosen.outside,
+            transfer=found.transfer,
         )
     sampler = params.search.bayes.sampler
     return Hyperband(

@@ -1,5 +1,8 @@
-"""The coarse phase: some configs, spread over the whole space, for few epochs; the default config is trial 0."""
+"""The coarse phase: some configs, for few epochs: the default, what was good elsewhere, points of the whole space."""
 
+import math
+
+from hone.search.proposals import TOLERANCE, Proposal, first_new
 from hone.search.registry import SAMPLERS
 from hone.search.strategy import Strategy
 from tasks import phase
@@ -11,14 +14,31 @@ from tasks.stage import Stage
 def strategy(params: Params, found: Findings, study: str) -> Strategy:
     """Return the coarse phase's strategy."""
     chosen = params.search.random
+    price = chosen.epochs * chosen.rows
+    budget = phase.limited(found.budget, chosen.trials, price)
     return SAMPLERS[chosen.sampler](
         study=study,
         space=found.full,
         seed=params.seed,
-        budget=phase.limited(found.budget, chosen.trials, chosen.epochs * chosen.rows),
+        budget=budget,
         resource=chosen.epochs,
         rows=chosen.rows,
         batch=chosen.batch,
+        starts=starts(found, math.floor(budget / price + TOLERANCE) // 2),
+    )
+
+
+def starts(found: Findings, n: int) -> tuple[Proposal, ...]:
+    """Return up to n configs to begin with: the best of earlier studies, then the portfolio's.
+
+    Not more than half of the phase: what is to be learned of this table, its other trials teach.
+    """
+    earlier = found.transfer.starts(n) if found.transfer is not None else []
+    portfolio = first_new(found.portfolio, [found.full.default, *earlier], n - len(earlier))
+    return tuple(
+        Proposal(config, origin)
+        for origin, configs in (("warm_start", earlier), ("portfolio", portfolio))
+        for config in configs
     )
 
 

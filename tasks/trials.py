@@ -40,12 +40,16 @@ def write(path: Path, results: Sequence[Result], metric: str) -> None:
 
     `objective` and `curve` are minimised; `value` is the metric as people know it. `config` and `metrics` are JSON.
     """
-    rows = [_row(result, metric) for result in results]
-    table = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in _COLUMNS})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
-    pq.write_table(table, partial)
+    pq.write_table(table(results, metric), partial)
     partial.replace(path)
+
+
+def table(results: Sequence[Result], metric: str) -> pa.Table:
+    """Return what `write` writes."""
+    rows = [_row(result, metric) for result in results]
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in _COLUMNS})
 
 
 def read(path: Path) -> list[Result]:

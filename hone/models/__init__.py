@@ -11,6 +11,7 @@ from torch import nn
 from hone.errors import UserError
 from hone.models import custom, mlp, resnet
 from hone.models.inputs import InputSpec, inputs_of
+from hone.models.portfolios import PORTFOLIOS
 from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.trial import Config
@@ -24,6 +25,7 @@ __all__ = [
     "check_limits",
     "default_space",
     "inputs_of",
+    "portfolio",
     "without_idle",
 ]
 
@@ -84,6 +86,18 @@ def default_space(family: str) -> SearchSpace:
         return FAMILIES[family].space
     check_family(family)
     return custom.space(family)
+
+
+def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
+    """Return the configs of a family's portfolio that lie in a space, less what the space lacks; none for a custom one.
+
+    space: the family's, without what is idle, and as params narrow it.
+    """
+    here = [
+        {name: value for name, value in config.items() if name in space.domains}
+        for config in PORTFOLIOS.get(family, ())
+    ]
+    return tuple(config for config in here if space.contains(config))
 
 
 def without_idle(space: SearchSpace, inputs: InputSpec) -> SearchSpace:

@@ -9,14 +9,15 @@ level    an epoch at which curves are looked at; a config gives one observation 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hone.search.acquisition import log_expected_improvement
-from hone.search.gaussian_process import Array, GaussianProcess, Observations, Posterior, fit
+from hone.search.gaussian_process import Array, GaussianProcess, Mean, Observations, Posterior, fit
 from hone.search.geometry import Geometry
 from hone.search.standings import Summary, furthest, objective_after
 from hone.seeds import numpy_generator
@@ -83,7 +84,17 @@ def observed(geometry: Geometry, results: Sequence[Result], resources: Resources
     return Observations(x[which], np.array(times), y, geometry.layout)
 
 
-def model(geometry: Geometry, results: Sequence[Result], resources: Resources) -> GaussianProcess | None:
+class Prior(Protocol):
+    """Knows something of configs beforehand (hone/search/transfer.py)."""
+
+    def mean(self, data: Observations, theta: Array) -> Mean | None:
+        """Return the mean of the prior of a process that is told these observations; None if it is 0."""
+        ...
+
+
+def model(
+    geometry: Geometry, results: Sequence[Result], resources: Resources, prior: Prior | None = None
+) -> GaussianProcess | None:
     """Return the process conditioned on results; None if they are too few.
 
     Its hyperparameters are those of the results up to the last time that these had grown by `GROWTH`: a function
@@ -95,10 +106,17 @@ def model(geometry: Geometry, results: Sequence[Result], resources: Resources) -
     n = STARTUP
     while math.ceil(n * GROWTH) <= len(results):
         n = math.ceil(n * GROWTH)
-    return GaussianProcess(_thinned(data, KNOWN), _hyperparameters(_Study(geometry, tuple(results[:n]), resources)))
+    theta = _hyperparameters(_Study(geometry, tuple(results[:n]), resources))
+    mean = prior.mean(data, theta) if prior is not None else None
+    return GaussianProcess(_less(mean, thinned(data, KNOWN)), theta, mean)
 
 
-def _thinned(data: Observations, at_most: int) -> Observations:
+def _less(mean: Mean | None, data: Observations) -> Observations:
+    """Return observations less the prior's mean."""
+    return data if mean is None else replace(data, y=data.y - mean(data.x))
+
+
+def thinned(data: Observations, at_most: int) -> Observations:
     """Return observations spread evenly over all of them, in order of objective: the best stays."""
     n = len(data.y)
     if n <= at_most:
@@ -131,7 +149,7 @@ def _hyperparameters(study: _Study) -> Array:
     data = observed(study.geometry, study.results, study.resources)
     if data is None:  # so many failed at first that only the later ones tell anything
         return study.geometry.layout.prior()[:, 0]
-    return fit(_thinned(data, FITTED))
+    return fit(thinned(data, FITTED))
 
 
 class Pool:

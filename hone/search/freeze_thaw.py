@@ -15,7 +15,7 @@ from typing import final
 from threadpoolctl import ThreadpoolController
 
 from hone.search.bayes import n_due
-from hone.search.curves import Pool, Resources, model
+from hone.search.curves import Pool, Prior, Resources, model
 from hone.search.geometry import Geometry
 from hone.search.proposals import Proposal, first_new, left, numbered
 from hone.search.sobol import sobol
@@ -66,6 +66,7 @@ class FreezeThaw(Strategy):
     rungs, ascending; the last is a whole training. whole: of a generation, new configs that are trained to the top
     at once, by a model of whole trainings alone, as soon as `late` of those are known: what short trainings say of
     long ones can be wrong where nobody has looked. summary: what of a curve counts, its best value or its last.
+    transfer: what earlier studies say.
     """
 
     study: str
@@ -84,6 +85,7 @@ class FreezeThaw(Strategy):
     batch: int = 8
     outside: float = 0.125
     summary: Summary = "best"
+    transfer: Prior | None = None
 
     def ask(self, history: History) -> list[Trial]:
         """Return the next generation, as far as the budget goes."""
@@ -94,7 +96,8 @@ class FreezeThaw(Strategy):
     def _ask(self, history: History) -> list[Trial]:
         own = results_of(history)
         known = [*self.prior, *own]
-        process = model(self._geometry, known, Resources(self.ladder[-1], levels(self.ladder), self.summary))
+        resources = Resources(self.ladder[-1], levels(self.ladder), self.summary)
+        process = model(self._geometry, known, resources, self.transfer)
         generation = _Generation(self, history, left(self.budget, history))
         if process is None:
             generation.start(known)
@@ -169,7 +172,7 @@ class _Generation:
         n = min(strategy.whole, self.room, math.floor((self.funds - strategy.finish) / top))
         if n <= 0 or len(ended) < strategy.late:
             return
-        process = model(strategy._geometry, ended, Resources(top, (), strategy.summary))
+        process = model(strategy._geometry, ended, Resources(top, (), strategy.summary), strategy.transfer)
         if process is None:
             return
         own = Pool(strategy._geometry, process, tried, (), derive(self.seed, "whole"))

@@ -19,6 +19,7 @@ log-normal priors: with few observations, maximum likelihood is sure of far too 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,6 +29,8 @@ from scipy.linalg import cho_solve, lapack, solve_triangular
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
+Mean = Callable[[Array], Array]
+"""Of features [m, f], the prior's mean [m]."""
 
 SQRT5 = math.sqrt(5.0)
 JITTER = 1e-8  # on the diagonal, for the Cholesky decomposition
@@ -154,8 +157,9 @@ def negative_log_posterior(theta: Array, data: Observations) -> tuple[float, Arr
 class GaussianProcess:
     """The process of given hyperparameters, conditioned on observations. Objectives are predicted without noise."""
 
-    def __init__(self, data: Observations, theta: Array) -> None:
-        self._data, self._theta = data, theta
+    def __init__(self, data: Observations, theta: Array, mean: Mean | None = None) -> None:
+        """Condition on observations. mean: the prior's if it is not 0; `data.y` is what that leaves to be explained."""
+        self._data, self._theta, self._prior = data, theta, mean
         *_, tail = data.layout.split(theta)
         self._time_scale, self._lasting, self._passing, self.noise = (float(v) for v in np.exp(tail))
         self._z = self._scaled(data.x)
@@ -170,7 +174,23 @@ class GaussianProcess:
         k = self._kernel(z, self._z, 1.0 - self._data.t)
         root = solve_triangular(self._factor, k.T, lower=True, check_finite=False)
         variance = self._lasting + self._passing - np.einsum("nm,nm->m", root, root)
-        return Posterior(z, k @ self._alpha, np.maximum(variance, 1e-12), root, np.zeros((0, len(z))))
+        mean = k @ self._alpha if self._prior is None else k @ self._alpha + self._prior(x)
+        return Posterior(z, mean, np.maximum(variance, 1e-12), root, np.zeros((0, len(z))))
+
+    def mean(self, x: Array) -> Array:
+        """Return the means of `at` alone, which cost far less."""
+        mean = self._kernel(self._scaled(x), self._z, 1.0 - self._data.t) @ self._alpha
+        return np.asarray(mean if self._prior is None else mean + self._prior(x), dtype=np.float64)
+
+    def left_out(self) -> Array:
+        """Return the mean of each observation, had its config not been seen, [n] (equation 5.12, for blocks)."""
+        inverse = cho_solve((self._factor, True), np.eye(len(self._data.y)), check_finite=False)
+        predicted = self._data.y.copy()
+        _, config = np.unique(self._data.x, axis=0, return_inverse=True)
+        for i in range(config.max() + 1):
+            block = np.flatnonzero(config == i)
+            predicted[block] -= np.linalg.solve(inverse[np.ix_(block, block)], self._alpha[block])
+        return predicted
 
     def covariance(self, posterior: "Posterior", j: int) -> Array:
         """Return the posterior covariance of all of a posterior's configs with its j-th, [m]."""

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from hone.search.proposals import TOLERANCE, walk
+from hone.search.proposals import TOLERANCE, Proposal, walk
 from hone.search.sobol import sobol
 from hone.search.strategy import Strategy
 from hone.seeds import derive
@@ -50,6 +50,7 @@ class Grid(Strategy):
     resource: int
     rows: float = 1.0
     batch: int = 8
+    starts: tuple[Proposal, ...] = ()
     levels: int = 3
 
     def ask(self, history: History) -> list[Trial]:
@@ -59,6 +60,7 @@ class Grid(Strategy):
             self._configs(),
             history,
             default=self.space.default,
+            starts=self.starts,
             origin="grid",
             budget=self.budget,
             resource=self.resource,

@@ -86,20 +86,23 @@ def walk(
     history: History,
     *,
     default: Config,
+    starts: Sequence[Proposal],
     origin: str,
     budget: float,
     resource: int,
     rows: float,
     batch: int,
 ) -> list[Trial]:
-    """Return the next generation of a strategy that walks a fixed sequence of configs behind the default.
+    """Return the next generation of a strategy that walks a fixed sequence of configs behind the default and `starts`.
 
     `configs` starts anew each time: what was tried is skipped, so that nothing but the history is state.
     """
     n = affordable(budget, history, resource * rows, batch)
     tried = [result.trial.config for result in results_of(history)]
-    opening = [Proposal(default, "default")] if not tried and n > 0 else []
-    new = first_new(configs, [*tried, default], n - len(opening))
+    known = {identity(config) for config in tried}
+    opening = [each for each in (Proposal(default, "default"), *starts) if identity(each.config) not in known][:n]
+    behind = [*tried, default, *(start.config for start in starts)]
+    new = first_new(configs, behind, n - len(opening))
     proposals = [*opening, *(Proposal(config, origin) for config in new)]
     return numbered(study, history, proposals, resource=resource, rows=rows)
 

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch.quasirandom import SobolEngine
 
-from hone.search.proposals import walk
+from hone.search.proposals import Proposal, walk
 from hone.search.strategy import Strategy
 from hone.seeds import derive
 from hone.space import SearchSpace
@@ -36,6 +36,7 @@ class Sobol(Strategy):
     resource: int
     rows: float = 1.0
     batch: int = 8
+    starts: tuple[Proposal, ...] = ()
 
     def ask(self, history: History) -> list[Trial]:
         """Return the next points whose configs are new, as far as the budget goes."""
@@ -44,6 +45,7 @@ class Sobol(Strategy):
             sobol(self.space, derive(self.seed, self.study)),
             history,
             default=self.space.default,
+            starts=self.starts,
             origin="sobol",
             budget=self.budget,
             resource=self.resource,

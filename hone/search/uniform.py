@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from hone.search.proposals import uniform, walk
+from hone.search.proposals import Proposal, uniform, walk
 from hone.search.strategy import Strategy
 from hone.seeds import derive
 from hone.space import SearchSpace
@@ -16,7 +16,7 @@ class Uniform(Strategy):
     """Uniform on the unit cube; trial 0 is the default.
 
     budget: in epochs over all training rows. resource: epochs of each trial, on a share `rows` of the rows.
-    batch: trials a generation.
+    batch: trials a generation. starts: what comes first, behind the default: distinct configs of the space.
     """
 
     study: str
@@ -26,6 +26,7 @@ class Uniform(Strategy):
     resource: int
     rows: float = 1.0
     batch: int = 8
+    starts: tuple[Proposal, ...] = ()
 
     def ask(self, history: History) -> list[Trial]:
         """Return the next draws whose configs are new, as far as the budget goes."""
@@ -34,6 +35,7 @@ class Uniform(Strategy):
             uniform(self.space, derive(self.seed, self.study)),
             history,
             default=self.space.default,
+            starts=self.starts,
             origin="random",
             budget=self.budget,
             resource=self.resource,

@@ -172,6 +172,7 @@ def make_project(tmp_path_factory, environment):
                 shutil.copyfile(source, root / item)
         (root / "data" / "raw").mkdir(parents=True)
         shutil.copyfile(ROOT / "data" / "raw" / "README.md", root / "data" / "raw" / "README.md")
+        shutil.copytree(ROOT / "data" / "warm_start", root / "data" / "warm_start")
         (root / ".dvc").mkdir()
         for item in ("config", ".gitignore"):
             shutil.copyfile(ROOT / ".dvc" / item, root / ".dvc" / item)

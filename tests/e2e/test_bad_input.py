@@ -70,6 +70,16 @@ CASES = {
     "an unknown metric": ({"data.metric": "rocauc"}, None, ["data.metric", "rocauc", "roc_auc"]),
     "an unknown strategy": ({"search.random.sampler": "sobl"}, None, ["search.random.sampler", "sobl", "sobol"]),
     "a metric that does not fit the task": ({"data.metric": "rmse"}, None, ["data.metric", "rmse", "binary"]),
+    "an earlier study that is missing": (
+        {"search.warm_start": ["data/warm_start/old.parquet"]},
+        None,
+        ["search.warm_start", "data/warm_start/old.parquet", "no such file", "hone warm-start"],
+    ),
+    "an earlier study that no stage depends on": (
+        {"search.warm_start": ["mlflow:4f2a"]},
+        None,
+        ["search.warm_start", "mlflow:4f2a", "data/warm_start/", "hone warm-start mlflow:4f2a"],
+    ),
     "a budget of zero": ({"budget.epochs": 0}, None, ["budget.epochs", "0"]),
     "a budget below one rung": ({"budget.epochs": 20}, None, ["budget.epochs", "20"]),
     "a factory that can't be imported": ({"model.family": "custom.nowhere:make"}, None, ["custom.nowhere"]),

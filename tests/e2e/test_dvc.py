@@ -5,6 +5,7 @@ import json
 import pytest
 
 pytestmark = pytest.mark.e2e
+SEARCHES = ["search_bayes", "search_hyperband", "search_random"]
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,8 @@ def stale(project) -> list[str]:
         ("search.hyperband.reduction_factor", 2, ["report", "search_hyperband"]),
         ("search.bayes.outside", 0.25, ["report", "search_bayes"]),
         ("search.random.keep", 0.5, ["report", "search_random"]),
+        ("search.portfolio", False, ["report", "search_random"]),
+        ("search.warm_start", ["data/warm_start/a.parquet"], ["report", *SEARCHES]),
         ("evaluate.bootstrap", 200, ["evaluate", "report"]),
         ("report.title", "Ours", ["report"]),
         ("execution.workers", 7, []),
@@ -50,6 +53,7 @@ def test_a_param_makes_stale_what_depends_on_it(project, key, value, named):
         ("hone/data/audit.py", ["split"], []),
         ("tasks/report.py", ["report"], ["evaluate"]),
         ("tasks/tracking/mlflow.py", [], ["ingest", "split", "search_random", "evaluate", "report"]),
+        ("data/warm_start/README.md", [], SEARCHES),
     ],
 )
 def test_an_edit_makes_stale_the_stages_that_use_it(project, file, named, unnamed):
@@ -62,6 +66,16 @@ def test_an_edit_makes_stale_the_stages_that_use_it(project, file, named, unname
         path.write_bytes(saved)
     assert set(named) <= set(found)
     assert not set(unnamed) & set(found)
+
+
+def test_an_earlier_study_put_in_place_makes_the_searches_stale(project):
+    path = project.root / "data" / "warm_start" / "new.parquet"
+    path.write_bytes((project.root / "artifacts" / "search_bayes" / "trials.parquet").read_bytes())
+    try:
+        assert stale(project) == SEARCHES
+    finally:
+        path.unlink()
+    assert stale(project) == []
 
 
 def test_an_experiment_reruns_from_hyperband_on_and_its_differences_show(project):

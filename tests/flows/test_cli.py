@@ -11,7 +11,7 @@ from flows import cli
 from tests.flows.editing import change
 
 HERE = Path(__file__).parents[2]
-COMMANDS = ("tune", "serve", "check", "plan", "add", "ui")
+COMMANDS = ("tune", "serve", "check", "plan", "add", "warm-start", "ui")
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +37,11 @@ def test_help_waits_for_nothing_heavy() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_is_a_module_too_and_its_help_teaches(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"flows.{name}", "--help"], capture_output=True, text=True, check=True, cwd=HERE
+        [sys.executable, "-m", f"flows.{name.replace('-', '_')}", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=HERE,
     )
     assert done.stdout.startswith(f"Usage: hone {name}")
     assert done.stderr == ""

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from flows import plan
+from hone.trial import Result, State, Trial
+from tasks import trials
 from tasks.params import load_params
 from tasks.reporting import PlainReporter
 
@@ -58,6 +60,29 @@ def test_each_phase_costs_what_its_strategy_asks_for(small: Path) -> None:
     # The defaults and three finalists, three seeds each.
     assert (replay.trials, replay.epochs) == (12, 108)
     assert (costs["baseline"].epochs, costs["retrain"].epochs) == (27, 54)
+
+
+def test_a_plan_knows_of_earlier_studies(small: Path) -> None:
+    config = {"learning_rate": 0.01}
+    old = [
+        Result(
+            trial=Trial(study="s", number=i, generation=0, config={**config, "dropout": 0.1 * i}, resource=2),
+            state=State.COMPLETE,
+            objective=float(i),
+            curve=(float(i), float(i)),
+        )
+        for i in range(5)
+    ]
+    trials.write(small / "data" / "warm_start" / "old.parquet", old, "rmse")
+    params = yaml.safe_load((small / "params.yaml").read_text())
+    put(params, {"search": {"warm_start": ["data/warm_start/old.parquet"]}})
+    (small / "params.yaml").write_text(yaml.safe_dump(params))
+    params = load_params(small)
+    with plan._elsewhere(small, params) as place:
+        plan.rehearse(place, params)
+        found = trials.read(place / "artifacts" / "search_random" / "trials.parquet")
+    assert [result.trial.origin for result in found[:4]] == ["default", *["warm_start"] * 3]
+    assert (small / "data" / "warm_start" / "old.parquet").exists()
 
 
 def test_a_plan_leaves_nothing_behind(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.models import InputSpec, mlp
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
-from hone.space import Categorical
+from hone.space import Categorical, identity
 
 FAMILIES = tuple(models.FAMILIES)
 INPUTS = InputSpec(3, (4, 30), 2, ((-1.0, 0.0, 1.0), (0.0, 1.0), (-2.0, -1.0, 0.5, 3.0)))
@@ -250,3 +250,21 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("hone_test_nets", "hone_test_broken"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_portfolio_lies_in_its_familys_space_beside_the_default(family: str) -> None:
+    space = models.default_space(family)
+    portfolio = models.portfolio(family, space)
+    assert len(portfolio) == len(models.PORTFOLIOS[family]) >= 3
+    assert len({identity(config) for config in (*portfolio, space.default)}) == len(portfolio) + 1
+
+
+def test_of_a_portfolio_only_what_lies_in_a_space_is_left() -> None:
+    space = models.default_space("mlp")
+    numbers_only = InputSpec(0, (4,), 1, ())  # nothing to embed, no classes to smooth
+    for config in models.portfolio("mlp", models.without_idle(space, numbers_only)):
+        assert not {"embedding", "label_smoothing"} & set(config)
+    assert models.portfolio("mlp", space.merged({"dropout": 0.3})) == ()
+    assert len(models.portfolio("mlp", space.merged({"optimizer": ["sgd"]}))) == 1
+    assert models.portfolio("custom.mine:make", space) == ()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hone.search.curves import Pool, Resources, _thinned, model, objective_after, observed, standardised
+from hone.search.curves import Pool, Resources, model, objective_after, observed, standardised, thinned
 from hone.search.freeze_thaw import levels
 from hone.search.gaussian_process import Layout, Observations
 from hone.search.geometry import Geometry
@@ -189,7 +189,7 @@ def test_fewer_observations_are_spread_over_all_and_hold_the_best(n):
     rng = np.random.default_rng(n)
     y = np.round(rng.standard_normal(n), 1 if n == 99 else 9)  # ties, too
     data = Observations(np.arange(n)[:, None] / n, rng.random(n), y, Layout((0,), (True,)))
-    kept = _thinned(data, 50)
+    kept = thinned(data, 50)
     assert len(kept.y) == len(set(kept.x[:, 0])) == 50
     assert kept.y.min() == y.min()
     assert kept.y.max() == y.max()

@@ -1,0 +1,135 @@
+"""The search stages with earlier studies and the portfolio, on real trainings, small."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hone import models
+from hone.search.freeze_thaw import FreezeThaw
+from hone.seeds import derive
+from hone.trial import Result, State
+from tasks import files, ingest, search_bayes, search_random, split, trials
+from tasks.params import parse_params
+from tasks.reporting import NullReporter
+from tasks.stage import Stage
+from tasks.tracking import NullTracker
+
+SMALL: dict[str, Any] = {
+    "data": {"source": "sklearn:wine"},
+    "train": {"epochs": 4},
+    "budget": {"epochs": 60},
+    "search": {
+        "random": {"share": 0.4, "epochs": 2, "trials": 8, "batch": 4},
+        "bayes": {"share": 0.3, "epochs": 2, "trials": 8, "batch": 4},
+        "hyperband": {"share": 0.3, "min_epochs": 2},
+    },
+}
+SOURCE = "data/warm_start/old.parquet"
+STUDIES = {"search_random": search_random, "search_bayes": search_bayes}
+
+
+def stage(root: Path, **search: Any) -> Stage:
+    params = parse_params({**SMALL, "search": {**SMALL["search"], **search}})
+    fingerprint = f"{derive(0, str(root), repr(sorted(search.items()))):032x}"
+    return Stage(
+        name="split",
+        root=root,
+        params=params,
+        fingerprint=fingerprint,
+        pipeline="p",
+        executor=ThreadPoolExecutor(1),
+        tracker=NullTracker(),
+        reporter=NullReporter(),
+    )
+
+
+def searched(given: Stage, *names: str) -> dict[str, list[Result]]:
+    """Return what the stages write, run in their order."""
+    for name in names:
+        STUDIES[name].run(replace(given, name=name))
+    return {name: trials.read(given.path("artifacts", name, "trials.parquet")) for name in names}
+
+
+def written(given: Stage) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(given.path("artifacts").rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    given = stage(tmp_path)
+    ingest.run(replace(given, name="ingest"))
+    split.run(given)
+    files.write_json(tmp_path / "artifacts" / "budget.json", {"epochs": 60})
+    return tmp_path
+
+
+def origins(results: list[Result]) -> list[str]:
+    return [result.trial.origin for result in results]
+
+
+def test_the_portfolio_comes_after_the_default_and_can_be_turned_off(root: Path) -> None:
+    found = searched(stage(root, portfolio=True), "search_random")["search_random"]
+    portfolio = models.PORTFOLIOS["mlp"]
+    assert origins(found) == ["default", *["portfolio"] * 4, *["sobol"] * 3]
+    assert [dict(result.trial.config) for result in found[1:5]] == [dict(config) for config in portfolio]
+    off = searched(stage(root, portfolio=False), "search_random")["search_random"]
+    assert origins(off) == ["default", *["sobol"] * 7]
+    assert [result.trial.config for result in off[1:4]] == [result.trial.config for result in found[5:]]
+
+
+def test_of_the_portfolio_only_what_lies_in_the_space_is_tried(root: Path) -> None:
+    rates = sorted(float(config["learning_rate"]) for config in models.PORTFOLIOS["mlp"])
+    low = (rates[0] * rates[1]) ** 0.5
+    space = {"learning_rate": {"type": "float", "low": low, "high": 0.1, "log": True}}
+    found = searched(stage(root, portfolio=True, space=space), "search_random")["search_random"]
+    assert origins(found)[:5] == ["default", *["portfolio"] * 3, "sobol"]
+    assert all(float(result.trial.config["learning_rate"]) >= low for result in found)
+
+
+@pytest.fixture
+def old(root: Path) -> list[Result]:
+    """An earlier study of the same space, its order of configs this one's reversed; written where params name it."""
+    done = searched(stage(root, portfolio=False), "search_random")["search_random"]
+    known = [replace(result, objective=-result.objective, curve=(-result.objective,) * 2) for result in done]
+    trials.write(root / SOURCE, known, "accuracy")
+    return known
+
+
+def test_the_best_of_an_earlier_study_come_before_the_portfolio(root: Path, old: list[Result]) -> None:
+    given = stage(root, portfolio=True, warm_start=[SOURCE])
+    found = searched(given, "search_random")["search_random"]
+    assert origins(found) == ["default", *["warm_start"] * 3, "portfolio", *["sobol"] * 3]
+    best = sorted(old, key=lambda result: (result.objective, result.trial.number))
+    others = [result.trial.config for result in best if result.trial.origin != "default"]
+    assert [result.trial.config for result in found[1:4]] == others[:3]
+    assert all(result.state is State.COMPLETE for result in found)
+
+
+def test_stages_write_the_same_bytes_again_and_after_a_kill(root: Path, old: list[Result]) -> None:
+    given = stage(root, warm_start=[SOURCE])
+    searched(given, *STUDIES)
+    first = written(given)
+    searched(given, *STUDIES)  # from a whole journal
+    assert written(given) == first
+    for name in STUDIES:
+        journal = replace(given, name=name).workdir / f"{name}.jsonl"
+        lines = journal.read_text().splitlines(keepends=True)
+        journal.write_text("".join(lines[: len(lines) // 2]))
+    searched(given, *STUDIES)
+    assert written(given) == first
+
+
+def test_the_curves_process_is_told_of_earlier_studies(
+    root: Path, old: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(FreezeThaw, "ask", lambda self, history: told.append(self.transfer) or [])
+    for sources in ([SOURCE], []):
+        given = stage(root, warm_start=sources)
+        searched(given, "search_random", "search_bayes")
+    with_study, without = told
+    assert [study.name for study in with_study.studies] == ["old"]
+    assert without is None
