@@ -8,7 +8,7 @@ level    an epoch at which curves are looked at; a config gives one observation 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
@@ -31,6 +31,7 @@ KNOWN = 800  # observations that the process is conditioned on, at most
 N_UNIFORM, N_NEAR = 512, 512  # pool: anywhere, and around the configs believed best
 N_BEST, NEAR = 6, 0.3  # how many of those, and how far from them, in coordinates
 ROUNDS = ((384, 0.15), (384, 0.05), (384, 0.02))  # points around the pool's most promising, ever closer
+WIDE_ROUNDS = ((384, 0.4), *ROUNDS)  # where what is known lies far apart
 N_PROMISING = 24
 
 
@@ -166,10 +167,12 @@ class Pool:
         partial: Sequence[Result],
         seed: int,
         batch: int = 8,
+        rounds: Sequence[tuple[int, float]] = ROUNDS,
     ) -> None:
         """Fill the pool. tried: trials whose configs are not proposed again. partial: results that can be continued.
 
-        batch: new configs that may be wanted; the pool is larger for very many.
+        batch: new configs that may be wanted; the pool is larger for very many. rounds: of points around the most
+        promising: how many, and how far from them.
         """
         self._geometry, self._process = geometry, process
         self._tried = {trial.identity for trial in tried}
@@ -184,7 +187,7 @@ class Pool:
             points = np.concatenate([points, generator.random((N_UNIFORM // 2, d))])
         points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
         posterior = process.at(geometry.features(points))
-        for n, distance in ROUNDS:
+        for n, distance in rounds:
             promise = log_expected_improvement(posterior.mean, posterior.variance, self.incumbent)
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
             if geometry.is_narrowed:
@@ -200,9 +203,9 @@ class Pool:
         self._posterior: Posterior = posterior.joined(process.at(geometry.features(going_on)))
         self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
 
-    def exclude(self, config: Config) -> None:
-        """Propose a config no more."""
-        self._tried.add(identity(config))
+    def exclude(self, configs: Iterable[Config]) -> None:
+        """Propose these configs no more."""
+        self._tried |= {identity(config) for config in configs}
 
     def new(self, *, outside: bool | None = False) -> Config | None:
         """Return the new config that promises most; None if none is left.
