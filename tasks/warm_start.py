@@ -6,6 +6,7 @@ with the project: an artifacts folder or a run in MLflow may change or go, and `
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 import pyarrow as pa
 
@@ -82,7 +83,7 @@ def read(path: Path, shown: str) -> tuple[pa.Table, list[Result]]:
     # Arrow's errors are Python's, too; NotImplementedError is for what parquet can hold and Arrow cannot.
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise UserError(
-            f"{shown}: not a table of trials ({' '.join(str(error).split())[:120]});"
+            f"{shown}: not a table of trials ({shorten(str(error), 120, placeholder='…')});"
             " take a trials.parquet of one of Hone's search stages"
         ) from None
 
