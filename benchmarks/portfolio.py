@@ -11,8 +11,8 @@ the default's to begin with; the mean of a minimum being submodular, that is wit
 Whether it helps is said by leaving out each set in turn: a portfolio learned on the others, beside as many configs of
 the Sobol' sequence, taken blindly. Both come after the default.
 
-What was measured goes to benchmarks/results/portfolio.json and is not measured again unless `--relearn`; what was
-learned, to hone/models/portfolios.py.
+What was measured, and of which configs, goes to benchmarks/results/portfolio.json and is not measured again unless
+`--relearn`; what was learned, to hone/models/portfolios.py.
 """
 
 import json
@@ -23,7 +23,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
@@ -35,6 +35,7 @@ from sklearn import datasets
 from hone import metrics, models
 from hone.data import preprocessing, schema
 from hone.data import problem as problems
+from hone.errors import UserError
 from hone.search.sobol import sobol
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
@@ -173,6 +174,20 @@ def left_out(regret: np.ndarray, size: int) -> list[tuple[float, float, float]]:
     return found
 
 
+def known(content: dict[str, Any]) -> dict[str, dict[str, list[float | None]]]:
+    """Return the objectives that were measured, by family and set.
+
+    Raises UserError if they are of other configs than are drawn today, with which they have nothing to do.
+    """
+    for family, each in content["families"].items():
+        if each["tried"] != candidates(family, content["configs"]):
+            raise UserError(
+                f"{MEASURED.name}: families.{family}.tried: not the {len(each['tried'])} configs that are drawn today,"
+                " since the space or the sequence has changed; measure anew with --relearn"
+            )
+    return {family: each["objectives"] for family, each in content["families"].items()}
+
+
 def source(learned: dict[str, list[Config]]) -> str:
     lines = [
         '"""The portfolios: configs that are tried right after the default, the most useful first.',
@@ -209,7 +224,7 @@ def main(configs: int = 40, size: int = 4, workers: int = 2, relearn: Annotated[
         print(f"{workers} workers trained for {(time.perf_counter() - started) / 60:.1f} minutes")
     else:
         content = json.loads(MEASURED.read_text())
-        configs, measured = content["configs"], {name: each["objectives"] for name, each in content["families"].items()}
+        configs, measured = content["configs"], known(content)
     learned, families = {}, {}
     for family, objectives in measured.items():
         tried, regret = candidates(family, configs), regrets([objectives[name] for name in SETS])
@@ -231,7 +246,7 @@ def main(configs: int = 40, size: int = 4, workers: int = 2, relearn: Annotated[
                 f"  {k}: default {default.mean():.3f}, with {k} Sobol' points {blindly.mean():.3f},"
                 f" with the portfolio {portfolio.mean():.3f}; gain {gain.mean():+.3f} ± {error:.3f}"
             )
-        families[family] = {"chosen": chosen, "left_out": sizes, "objectives": objectives}
+        families[family] = {"chosen": chosen, "left_out": sizes, "objectives": objectives, "tried": tried}
     metric = {name: data(name).problem.metric for name in SETS}
     assert all(name in metrics.METRICS for name in metric.values())
     command = "python -m benchmarks.portfolio"

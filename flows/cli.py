@@ -167,8 +167,8 @@ def warm_start(
     def work(root: Path) -> None:
         from flows.warm_start import copy as run
 
-        place = run(root, source, name).relative_to(root)
         with open_reporter() as reporter:
+            place = run(root, source, name, reporter).relative_to(root)
             reporter.message(f"the search learns from {place} now; commit it and params.yaml to git")
 
     return work

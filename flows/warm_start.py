@@ -3,72 +3,112 @@
 import contextlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from flows.add import set_params
 from hone.errors import UserError
 from tasks import files, project, trials, warm_start
-from tasks.params import load_params
+from tasks.params import load_params, read_params
+from tasks.reporting import NullReporter, Reporter
 from tasks.tracking.logged import read_trials
 
 MLFLOW = "mlflow:"
+LONGEST = 100  # of a name; file systems take 255 bytes, and files.atomic adds to it
+SILENT = NullReporter()
 
 
-def copy(root: Path, source: str, name: str | None) -> Path:
+def copy(root: Path, source: str, name: str | None, reporter: Reporter = SILENT) -> Path:
     """Return the place of an earlier study's trials in the project, after copying them there and naming it in params.
 
     source: a trials.parquet, an earlier project or its artifacts folder, or `mlflow:` and the id of a run of a
-    pipeline or a stage. name: of the table; None derives one from the source. Raises UserError, leaving everything
-    as it was, if there are no trials, none lies in today's space, or the name is taken by other trials.
+    pipeline or a stage. name: of the table; None derives one from the source. reporter: told how many trials of
+    which stage there were, and what is missing. Raises UserError, leaving everything as it was, if there are no
+    trials, none lies in today's space, or the name is taken by other trials.
     """
-    params = load_params(root)
-    name = name if name is not None else derived(source)
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        raise UserError(f"--name: {name!r} is no file name; use letters, digits, - and _")
-    place = root / warm_start.FOLDER / f"{name}.parquet"
-    with project.lock(root, "hone warm-start"), _undone_if_refused(place, root / "params.yaml"):
-        table = _table(root, source, params.tracking.uri)
-        if place.exists() and not pq.read_table(place).equals(table):
-            raise UserError(f"--name: {name}: {warm_start.FOLDER / place.name} holds other trials; choose another name")
-        files.write_parquet(place, table)
-        named = place.relative_to(root).as_posix()
-        if named not in params.search.warm_start:
-            set_params(root / "params.yaml", {"warm_start": [*params.search.warm_start, named]}, section="search")
-        load_params(root)
+    if name is not None and not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}", name):
+        raise UserError(
+            f"--name: {name!r} is no name for a table; use letters, digits, -, _ and ., at most {LONGEST}, no . first"
+        )
+    place = root / warm_start.FOLDER / f"{name if name is not None else derived(source)}.parquet"
+    named = place.relative_to(root).as_posix()
+    with project.lock(root, "hone warm-start"):
+        # Without the studies that they name: one of them may be missing until it is copied here.
+        params = read_params(root)
+        content, counts, doubts = _trials(root, source, params.tracking.uri)
+        if place.exists() or place.is_symlink():
+            _check_same(place, named, content)
+        with _undone_if_refused(place, root / "params.yaml"):
+            files.write_bytes(place, content)
+            if named not in params.search.warm_start:
+                set_params(root / "params.yaml", {"warm_start": [*params.search.warm_start, named]}, section="search")
+            load_params(root)
+    reporter.message(f"{source}: copied {', '.join(f'{n} trials of {stage}' for stage, n in counts.items())}")
+    for doubt in doubts:
+        reporter.warning(f"{source}: {doubt}")
     return place
 
 
 def derived(source: str) -> str:
     """Return a name for a source's table: the run's id, or of the path the part that says most."""
     if source.startswith(MLFLOW):
-        return source.removeprefix(MLFLOW)[:8]
-    telling = [
-        part for part in Path(source).absolute().with_suffix("").parts if part not in ("artifacts", "trials", "/")
-    ]
+        telling = [source.removeprefix(MLFLOW)[:8]]
+    else:
+        parts = Path(source.removesuffix(".parquet")).absolute().parts[1:]
+        telling = [part for part in parts if part not in ("artifacts", "trials")]
     while len(telling) > 1 and telling[-1] in warm_start.STAGES:
         telling.pop()
-    return re.sub(r"[^\w.-]", "_", telling[-1]) if telling else "earlier"
+    last = telling[-1] if telling else ""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", last).lstrip("._-")[:LONGEST] or "earlier"
 
 
-def _table(root: Path, source: str, uri: str | None) -> pa.Table:
-    """Return a source's trials as a table of theirs."""
+def _trials(root: Path, source: str, uri: str | None) -> tuple[bytes, Counter[str], list[str]]:
+    """Return a source's trials as the bytes of a table, their number by stage, and why they may not be all."""
+    doubts = []
     if source.startswith(MLFLOW):
-        return trials.table(*read_trials(root, uri, source.removeprefix(MLFLOW)))
-    path = Path(source)
-    tables = [path] if path.is_file() else warm_start.tables_in(path)
-    for table in tables:
-        warm_start.read(table, str(table))
-    return pa.concat_tables([pq.read_table(table) for table in tables])
+        logged = read_trials(root, uri, source.removeprefix(MLFLOW))
+        table, results, whole = trials.table(logged.results, logged.metric), logged.results, logged.whole
+        if logged.status != "FINISHED":
+            doubts.append(f"the run is {logged.status.lower()}: what is not logged yet is not copied")
+    else:
+        try:
+            path = Path(source)
+            whole = not path.is_file()
+            tables = warm_start.tables_in(path) if whole else [path]
+        except OSError as error:
+            raise UserError(
+                f"{source[:80]}: cannot be looked at ({error.strerror}); give a folder or a table"
+            ) from None
+        read = [warm_start.read(path, str(path)) for path in tables]
+        table = pa.concat_tables([columns for columns, _ in read])
+        results = [result for _, found in read for result in found]
+    counts = Counter(result.trial.study for result in results)
+    if whole and (absent := [stage for stage in warm_start.STAGES if stage not in counts]):
+        doubts.append(f"it has no trials of {' and '.join(absent)}")
+    return files.parquet_bytes(table), counts, doubts
+
+
+def _check_same(place: Path, named: str, content: bytes) -> None:
+    """Raise UserError if a file holds anything else than these bytes."""
+    # Bytes, as of two equal tables that hold a NaN, Arrow says that they differ.
+    if place.is_file() and place.read_bytes() == content:
+        return
+    try:
+        warm_start.read(place, named)
+    except UserError:
+        raise UserError(
+            f"{named}: is there and no table of trials; remove it, or choose another name with --name"
+        ) from None
+    raise UserError(f"{named}: holds other trials; choose another name with --name")
 
 
 @contextlib.contextmanager
 def _undone_if_refused(*paths: Path) -> Iterator[None]:
     """Put files back as they were if the body fails."""
-    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    before = {path: path.read_bytes() if path.is_file() else None for path in paths}
     try:
         yield
     except BaseException:

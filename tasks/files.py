@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import os
@@ -14,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+COMPRESSION = "zstd"
 
 
 @contextlib.contextmanager
@@ -83,7 +86,14 @@ def write_parquet(path: Path, table: pd.DataFrame | pa.Table) -> None:
     if isinstance(table, pd.DataFrame):
         table = pa.Table.from_pandas(table, preserve_index=False)
     with atomic(path) as file:
-        pq.write_table(table, file, compression="zstd")
+        pq.write_table(table, file, compression=COMPRESSION)
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return the bytes that `write_parquet` writes."""
+    file = io.BytesIO()
+    pq.write_table(table, file, compression=COMPRESSION)
+    return file.getvalue()
 
 
 def read_parquet(path: Path) -> pd.DataFrame:

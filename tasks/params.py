@@ -21,6 +21,7 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 
 Table = Annotated[str, AfterValidator(warm_start.check_place)]
+Tables = Annotated[list[Table], AfterValidator(warm_start.check_different)]
 
 HANDED_ON = 32
 """How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
@@ -124,7 +125,7 @@ class Replay(Section):
 class Search(Section):
     space: dict[str, Any] = {}
     portfolio: bool = True
-    warm_start: list[Table] = []
+    warm_start: Tables = []
     random: Random = Random()
     bayes: Bayes = Bayes()
     hyperband: Hyperband = Hyperband()
@@ -191,7 +192,17 @@ _Loader.add_implicit_resolver(
 
 
 def load_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated as a whole.
+    """Return the project's params.yaml, validated as a whole, and with the earlier studies that it names.
+
+    Raises UserError naming the key, the value and the remedy.
+    """
+    params = read_params(root)
+    warm_start.studies(root, params.search.warm_start, search_space(params))
+    return params
+
+
+def read_params(root: Path) -> Params:
+    """Return the project's params.yaml, validated by itself: the earlier studies that it names may not be there yet.
 
     Raises UserError naming the key, the value and the remedy.
     """
@@ -209,7 +220,6 @@ def load_params(root: Path) -> Params:
     params = parse_params(content or {})
     _check_complete(root, content or {})
     _check_own_code(root, params.model.family)
-    warm_start.studies(root, params.search.warm_start, search_space(params))
     return params
 
 

@@ -58,7 +58,8 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
     prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
     total = files.read_json(stage.path("artifacts", "budget.json"))["epochs"]
     search = stage.params.search
-    studies = warm_start.studies(stage.root, search.warm_start, full)
+    # Params are checked before there is data: what is idle on this table may be all that a study shares.
+    studies = warm_start.studies(stage.root, search.warm_start, full, passed_over=stage.reporter.warning)
     return Findings(
         problem,
         full,

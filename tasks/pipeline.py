@@ -11,6 +11,9 @@ import yaml
 
 from hone.errors import UserError
 
+TABLES_ONLY = ("data/warm_start",)
+"""Folders of which only the tables are a dependency: words for people and what a kill left change nothing there."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -53,7 +56,7 @@ def fingerprint(root: Path, spec: Spec, params: dict[str, Any]) -> str:
     content = {
         "stage": spec.name,
         "params": {key: lookup(params, key) for key in spec.params},
-        "deps": {dep: hash_path(root / dep) for dep in spec.deps},
+        "deps": {dep: _hash_dep(root, dep) for dep in spec.deps},
     }
     return hash_json(content)
 
@@ -69,7 +72,7 @@ def pipeline_fingerprint(root: Path, params: dict[str, Any], source: str) -> str
     deps = sorted({dep for spec in stages.values() for dep in spec.deps if dep not in outs and dep != "data/raw"})
     content = {
         "params": {key: lookup(params, key) for spec in stages.values() for key in spec.params},
-        "deps": {dep: hash_path(root / dep) for dep in deps},
+        "deps": {dep: _hash_dep(root, dep) for dep in deps},
         "lock": hash_path(root / "requirements.lock"),
         "data": data_hash(root, source),
     }
@@ -91,6 +94,14 @@ def hash_path(path: Path) -> str:
         return "missing"
     files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return hash_json({p.relative_to(path).as_posix(): hash_path(p) for p in files})
+
+
+def _hash_dep(root: Path, dep: str) -> str:
+    """Return the hash of a dependency, less what .dvcignore keeps from DVC in a folder of tables."""
+    path = root / dep
+    if dep not in TABLES_ONLY or not path.is_dir():
+        return hash_path(path)
+    return hash_json({p.name: hash_path(p) for p in sorted(path.glob("*.parquet")) if p.is_file()})
 
 
 @cache

@@ -1,6 +1,7 @@
 """Trials as a table: the parquet file that a search stage hands on, and back again."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ _COLUMNS = [
     ("metrics", pa.string()),
     ("curve", pa.list_(pa.float64())),
 ]
+_NULLABLE = ("parent", "fold", "value", "error")
 
 
 def write(path: Path, results: Sequence[Result], metric: str) -> None:
@@ -55,6 +57,27 @@ def table(results: Sequence[Result], metric: str) -> pa.Table:
 def read(path: Path) -> list[Result]:
     """Return the results that `write` was given; their `seconds` are 0."""
     return [_result(row) for row in pq.read_table(path).to_pylist()]
+
+
+def foreign(path: Path) -> tuple[pa.Table, list[Result]]:
+    """Return what `table` makes of a file that anybody may have written, and its results.
+
+    Raises ValueError, naming the column or the row, if `write` cannot have written it.
+    """
+    found = pq.read_table(path)
+    for name, kind in _COLUMNS:
+        if found.column_names.count(name) != 1:
+            raise ValueError(f"{found.column_names.count(name)} columns are named {name}")
+        if (given := found.schema.field(name).type) != kind:
+            raise ValueError(f"column {name} is of type {given} and not {kind}")
+    columns = found.select([name for name, _ in _COLUMNS]).cast(pa.schema(_COLUMNS))
+    results = []
+    for i, row in enumerate(columns.to_pylist(), 1):
+        try:
+            results.append(_checked(row))
+        except ValueError as error:
+            raise ValueError(f"row {i}: {error}") from None
+    return columns, results
 
 
 def frame(results: Sequence[Result], metric: str) -> pd.DataFrame:
@@ -96,6 +119,37 @@ def _row(result: Result, metric: str) -> dict[str, Any]:
         "metrics": json.dumps(dict(result.metrics), sort_keys=True),
         "curve": list(result.curve),
     }
+
+
+def _checked(row: dict[str, Any]) -> Result:
+    """Return a row's result; ValueError if it is none that a search can take."""
+    for name, value in row.items():
+        if value is None and name not in _NULLABLE:
+            raise ValueError(f"{name} is null")
+    try:
+        result = _result(row)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
+    trial = result.trial
+    if not isinstance(trial.config, dict) or not all(map(_is_scalar, trial.config.values())):
+        raise ValueError(f"config {row['config'][:40]} is no JSON object of numbers, words and truth values")
+    if not isinstance(result.metrics, dict):
+        raise ValueError(f"metrics {row['metrics'][:40]} is no JSON object")
+    if trial.resource < 1:
+        raise ValueError(f"resource {trial.resource} is below 1")
+    if not 0 < trial.rows <= 1:
+        raise ValueError(f"rows {trial.rows:g} is not above 0 and at most 1")
+    if result.state is State.COMPLETE and not math.isfinite(result.objective):
+        raise ValueError(f"objective {result.objective:g} of a complete trial is not finite")
+    if None in result.curve:
+        raise ValueError("curve holds a null")
+    return result
+
+
+def _is_scalar(value: object) -> bool:
+    if isinstance(value, int):
+        return value.bit_length() < 64  # what a table of numbers can hold
+    return isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _result(row: dict[str, Any]) -> Result:

@@ -3,7 +3,7 @@
 import ast
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hone import metrics
 from hone.errors import UserError
@@ -17,12 +17,23 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 
-def read_trials(root: Path, uri: str | None, run: str) -> tuple[list[Result], str]:
-    """Return the trials under an MLflow run of a pipeline or a stage, and their metric; finalists' replays left out.
+class Logged(NamedTuple):
+    """The trials under a run. status: the run's, as MLflow spells it. whole: whether it is a pipeline's."""
+
+    results: list[Result]
+    metric: str
+    status: str
+    whole: bool
+
+
+def read_trials(root: Path, uri: str | None, run: str) -> Logged:
+    """Return the trials under an MLflow run of a pipeline or a stage; finalists' replays left out.
 
     Raises UserError if there is no such run, or no trials under it, or MLflow cannot be asked.
     """
     shown, store = f"mlflow:{run}", uris.resolve(root, uri)
+    if (database := uris.sqlite_path(store)) is not None and not database.is_file():  # `connect` would make one
+        raise UserError(f"{shown}: there is no database {database}; set tracking.uri to the one that has the run")
     try:
         client = connect(store)
         found = client.get_run(run)
@@ -41,7 +52,8 @@ def read_trials(root: Path, uri: str | None, run: str) -> tuple[list[Result], st
         raise UserError(
             f"{shown}: no trials of one metric under it; give the run of a pipeline of Hone's, or of a stage"
         )
-    return sorted((result for result in results if result.trial.study in STAGES), key=_order), named.pop()
+    searched = sorted((result for result in results if result.trial.study in STAGES), key=_order)
+    return Logged(searched, named.pop(), found.info.status, "/" not in key)
 
 
 def _order(result: Result) -> tuple[int, int]:

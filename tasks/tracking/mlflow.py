@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
-from tasks.tracking.mlflow_tables import Tables, tables_of
+from tasks.tracking.mlflow_tables import Tables, passes, tables_of
+from tasks.tracking.spool import one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 KEY, PIPELINE, KIND = "hone.key", "hone.pipeline", "hone.kind"
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 COMPLETE = ("FINISHED", "FAILED")
@@ -134,12 +136,12 @@ class MlflowTracker(Tracker):
         self._tables = None
         self._runs = {}
 
-    def _log(self, client: "MlflowClient", entry: Entry) -> None:
+    def _log(self, client: "MlflowClient", entry: Entry, *, by_client: bool = False) -> None:
         run = self._find(client, entry.key)
         if run is not None and entry.kind == "trial" and run.status in COMPLETE:
             return
         at = round(1000 * (entry.at or time.time()))
-        if run is None and self._write(client, entry, at):
+        if run is None and not by_client and self._write(client, entry, at):
             return
         if run is None:
             run = self._create(client, entry, at)
@@ -191,12 +193,13 @@ class MlflowTracker(Tracker):
                 points=_points(entry),
                 tags=tags,
             )
-        except Exception:
-            # Looks again first: the connection may have been lost after the commit. The tables may be another MLflow's,
-            # so they are not tried again.
-            self._tables_work = False
+        except Exception as error:
+            if not passes(error):  # the tables may be another MLflow's: they are not tried again
+                self._tables_work = False
+                _LOG.warning("MLflow: trials are logged in several calls each from now on: %s", one_line(error))
+            # Looks again first: the connection may have been lost after the commit.
             self.close()
-            self._log(self._connected(), entry)
+            self._log(self._connected(), entry, by_client=True)
             return True
         if run_id is not None:
             self._runs[_pipeline(entry.key)][entry.key] = _Run(run_id, status)

@@ -5,6 +5,7 @@ Classes of MLflow that are no public API are used here and nowhere else. Rows ar
 compares them. Where this does not work, there is always the client.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
@@ -35,14 +36,21 @@ class Tables:
         points: Sequence[Point],
         tags: Mapping[str, str],
     ) -> str | None:
-        """Write a run; return its id, or None if MLflow's own rules refuse one of the names or values.
+        """Write a run; return its id, or None if MLflow's own rules refuse it: a name, a value, a deleted experiment.
 
         points: finite, each once; all of them were measured at `end`. Raises what the database raises; then
         nothing is written, unless the connection was lost in the very commit.
         """
         from mlflow.entities import Metric, Param
         from mlflow.exceptions import MlflowException
-        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+        from mlflow.store.tracking.dbmodels.models import (
+            SqlExperiment,
+            SqlLatestMetric,
+            SqlMetric,
+            SqlParam,
+            SqlRun,
+            SqlTag,
+        )
         from mlflow.utils.uri import append_to_uri_path
         from mlflow.utils.validation import _validate_batch_log_data
 
@@ -88,6 +96,11 @@ class Tables:
             ):
                 if rows:
                     session.connection().execute(table.__table__.insert(), rows)
+            # Last: a transaction of SQLite's that begins by reading is refused where another process writes meanwhile.
+            stage = session.query(SqlExperiment.lifecycle_stage).filter_by(experiment_id=run["experiment_id"]).scalar()
+            if stage != "active":
+                session.rollback()
+                return None
         return run_id
 
 
@@ -103,6 +116,18 @@ def tables_of(client: "MlflowClient", experiment: str) -> Tables | None:
     if type(store) is not SqlAlchemyStore:
         return None
     return Tables(store, experiment, client.get_experiment(experiment).artifact_location)
+
+
+def passes(error: Exception) -> bool:
+    """Return whether what `write` raised says of the database that it is busy or away, not that its tables differ."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
+
+    transient = isinstance(error, OperationalError) or (
+        isinstance(error, MlflowException) and error.error_code == "TEMPORARILY_UNAVAILABLE"
+    )
+    # SQLite says so with the same error as that it is locked.
+    return transient and not re.search("no such (table|column)|has no column", str(error))
 
 
 def _named(run_id: str, values: Mapping[str, str]) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import portfolio
 from hone import models
+from hone.errors import UserError
 
 
 def test_regret_is_0_for_the_best_and_1_from_the_median_on():
@@ -48,6 +49,16 @@ def test_the_portfolios_are_what_was_learned_from_what_was_measured():
         assert portfolio.greedy(regret, len(measured["chosen"])) == measured["chosen"]
         learned[family] = [tried[i] for i in measured["chosen"]]
     assert portfolio.LEARNED.read_text() == portfolio.source(learned)
+
+
+def test_measurements_of_other_configs_than_are_drawn_today_are_refused():
+    content = json.loads(portfolio.MEASURED.read_text())
+    assert portfolio.known(content) == {name: each["objectives"] for name, each in content["families"].items()}
+    content["families"]["resnet"]["tried"][1]["learning_rate"] *= 2
+    with pytest.raises(
+        UserError, match=r"^portfolio\.json: families\.resnet\.tried: not the \d+ configs .* --relearn$"
+    ):
+        portfolio.known(content)
 
 
 def test_a_set_is_split_and_a_config_trained_on_it():

@@ -1,8 +1,10 @@
 """Fingerprints change with what can change a result, and with nothing else."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from hone.errors import UserError
 from tasks import pipeline
@@ -64,6 +66,35 @@ def test_a_fingerprint_changes_with_what_it_depends_on(root, change, changed):
     before = prints(root, params)
     change(root, params)
     assert tuple(a != b for a, b in zip(before, prints(root, params), strict=True)) == changed
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("new.parquet", True),
+        ("README.md", False),
+        (".gitignore", False),
+        (".old.parquet.x3_k2abc", False),
+        ("sub/new.parquet", False),
+    ],
+)
+def test_of_earlier_studies_only_tables_count_for_hone_and_dvc(root, name, counts):
+    (root / "dvc.yaml").write_text(DVC.replace("raw]", "data/warm_start]"))
+    (root / "data" / "warm_start").mkdir(parents=True)
+    (root / "data" / "warm_start" / "old.parquet").write_text("old")
+    shutil.copy(Path(__file__).parents[2] / ".dvcignore", root)
+    Repo.init(root, no_scm=True).close()
+
+    def seen() -> list[str]:
+        with Repo(root) as repo:
+            return sorted(repo.dvcignore.find(repo.fs, str(root / "data")))
+
+    before, seen_before = prints(root, PARAMS), seen()
+    path = root / "data" / "warm_start" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("new")
+    assert tuple(a != b for a, b in zip(before, prints(root, PARAMS), strict=True)) == (counts, False, counts)
+    assert (seen() != seen_before) == counts
 
 
 @pytest.mark.parametrize("text", ["stages: [", "{}", "stages: 3"])

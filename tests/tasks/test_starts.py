@@ -5,15 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hone import models
 from hone.search.freeze_thaw import FreezeThaw
 from hone.seeds import derive
 from hone.trial import Result, State
-from tasks import files, ingest, search_bayes, search_random, split, trials
-from tasks.params import parse_params
-from tasks.reporting import NullReporter
+from tasks import files, ingest, search_bayes, search_random, split, trials, warm_start
+from tasks.params import parse_params, search_space
+from tasks.reporting import NullReporter, PlainReporter
 from tasks.stage import Stage
 from tasks.tracking import NullTracker
 
@@ -106,6 +107,24 @@ def test_the_best_of_an_earlier_study_come_before_the_portfolio(root: Path, old:
     others = [result.trial.config for result in best if result.trial.origin != "default"]
     assert [result.trial.config for result in found[1:4]] == others[:3]
     assert all(result.state is State.COMPLETE for result in found)
+
+
+def test_a_study_that_shares_only_what_is_idle_here_is_passed_over_with_a_word(
+    root: Path, old: list[Result], capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = [replace(result, trial=replace(result.trial, config={"embedding": "periodic"})) for result in old]
+    trials.write(root / SOURCE, few, "accuracy")
+    frame = pd.DataFrame({"a": ["x", "y"] * 60, "b": ["u", "v", "w"] * 40, "label": ["p", "q", "q", "p"] * 30})
+    files.write_csv(root / "data" / "raw" / "words.csv", frame)
+    given = stage(root, warm_start=[SOURCE])
+    data = given.params.data.model_copy(update={"source": "data/raw/words.csv", "target": "label"})
+    given = replace(given, params=given.params.model_copy(update={"data": data}), reporter=PlainReporter())
+    warm_start.studies(root, [SOURCE], search_space(given.params))  # `hone check` finds it good
+    ingest.run(replace(given, name="ingest"))
+    split.run(replace(given, name="split"))
+    found = searched(given, "search_random")["search_random"]
+    assert "warm_start" not in origins(found)
+    assert capsys.readouterr().out.count(f"{SOURCE}: no complete trial shares a hyperparameter that matters here") == 1
 
 
 def test_stages_write_the_same_bytes_again_and_after_a_kill(root: Path, old: list[Result]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from hone.errors import UserError
 from tasks.params import Tracking
@@ -236,7 +237,7 @@ def commits() -> Iterator[list]:
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_where_the_tables_fail_the_client_writes_each_trial_once(
-    root: Path, monkeypatch: pytest.MonkeyPatch, committed: bool
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, committed: bool
 ) -> None:
     write = Tables.write
 
@@ -251,6 +252,41 @@ def test_where_the_tables_fail_the_client_writes_each_trial_once(
     assert set(runs) == {entry.key for entry in ENTRIES}
     assert all(run.info.status == "FINISHED" for run in runs.values())
     assert history(root, runs[TRIALS[2].key], "accuracy") == [(1, 0.5), (2, 0.6)]
+    why = "MLflow: trials are logged in several calls each from now on: the connection was lost"
+    assert [record.getMessage() for record in caplog.records] == [why]
+
+
+@pytest.mark.parametrize(
+    ("said", "turned_off"), [("database is locked", False), ("table runs has no column named name", True)]
+)
+def test_where_the_database_is_busy_the_client_writes_that_one_trial(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: str, turned_off: bool
+) -> None:
+    write, written = Tables.write, []
+
+    def busy_once(*arguments: object, **named: object) -> str | None:
+        written.append(named["name"])
+        if len(written) == 1:
+            with arguments[0]._store.ManagedSessionMaker(read_only=False):  # makes of it what MLflow does
+                raise OperationalError("INSERT", {}, sqlite3.OperationalError(said))
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(Tables, "write", busy_once)
+    log_all(MlflowTracker(root, None, "hone"))
+    assert written == [trial.name for trial in (TRIALS[:1] if turned_off else TRIALS)]
+    assert set(runs_of(root)) == {entry.key for entry in ENTRIES}
+    assert [record.name for record in caplog.records].count("tasks.tracking.mlflow") == turned_off  # and MLflow's own
+
+
+def test_nothing_is_written_to_an_experiment_that_was_deleted_meanwhile(root: Path) -> None:
+    tracker = MlflowTracker(root, None, "hone")
+    tracker.log(STAGE)
+    tracker.log(TRIALS[0])
+    client, before = connect(resolve(root, None)), rows(root)
+    client.delete_experiment(client.get_experiment_by_name("hone").experiment_id)
+    with pytest.raises(RefusedError, match="must be in the 'active' state"):
+        tracker.log(TRIALS[1])
+    assert {**rows(root), "tags": 0} == {**before, "tags": 0}
 
 
 @pytest.mark.parametrize("wrong", [{"metrics": (("not/a/metric/?", 1.0, 0),)}, {"params": {"what?": "1"}}])
