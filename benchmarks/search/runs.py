@@ -4,8 +4,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -210,15 +210,8 @@ def all_bounds(curves: Curves, tasks: Sequence[str], path: Path, executor: Proce
     return known
 
 
-def settled(
-    todo: Sequence[Job],
-    curves: Curves,
-    bounds: dict[str, Any],
-    budgets: Sequence[float],
-    executor: ProcessPoolExecutor,
-) -> Iterator[Run | str]:
+def settled(futures: Mapping[Future[Run], Job]) -> Iterator[Run | str]:
     """Yield the run of each job as it ends, or in one line why it has none."""
-    futures = {executor.submit(execute, job, curves, bounds[job.task], budgets): job for job in todo}
     for future in as_completed(futures):
         error = future.exception()
         if isinstance(error, UserError):
