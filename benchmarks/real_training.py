@@ -25,7 +25,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -196,24 +196,14 @@ def compared(known: dict[runs.Job, runs.Run], sets: Sequence[str], method: str, 
 
 def measure(sets: list[str], names: list[str], seeds: int, budget: float, workers: int, out: Path) -> int:
     """Do the runs that are not there yet, seed by seed; print and write what all come to; return 1 if any failed."""
-    store, console = runs.Store(out / "runs.jsonl"), Console()
-    known, n_failed = {run.job: run for run in store.read()}, 0
     wanted = [runs.Job(method, name, seed, budget) for seed, name, method in product(range(seeds), sets, names)]
     with runs.pool(workers) as pool:
-        for run in runs.settled({pool.submit(execute, job): job for job in wanted if job not in known}):
-            if isinstance(run, runs.Run):
-                store.append(run)
-                known[run.job] = run
-                print(f"{run.job.task}, {run.job.method}, seed {run.job.seed}: {run.seconds:.0f} s", flush=True)
-            else:
-                n_failed += 1
-                print(f"failed: {run}", flush=True)
-    found = {job: known[job] for job in wanted if job in known}
+        found, n_failed = runs.completed(wanted, runs.Store(out / "runs.jsonl"), partial(pool.submit, execute))
     groups = [[name] for name in sets] + ([sets] if len(sets) > 1 else [])
     asked = [(group, name, peer) for group in groups for name in names for peer in PEERS if peer in names]
     rows = [row for group, name, peer in asked if name != peer and (row := compared(found, group, name, peer, budget))]
     about = f"{len(found)} of {len(wanted)} runs of {budget:g} epochs; geometric means over seeds, 95 % intervals"
-    shown = Table(*HEADER, title=about)
+    shown, console = Table(*HEADER, title=about), Console()
     for row in rows:
         shown.add_row(*row)
     console.width = console.width if console.is_terminal else 140

@@ -1,6 +1,6 @@
 """Hone's strategies under the measure, each through the same loop as production."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.search.curves import EPOCHS, Immediate, Measure
@@ -20,12 +20,20 @@ from tasks.phase import Findings
 
 LOWEST = EPOCHS // 9  # as params.yaml: 6 of 54 epochs
 PROBLEM = Problem(task="multiclass", target="", metric="accuracy")
+NOTHING: Mapping[str, object] = {}
 Method = Callable[[Measure, SearchSpace, float, int], None]
 
 
-def params(seed: int) -> Params:
-    """Return the defaults of params.yaml, with the measure's full resource and its ninth where they have 54 and 6."""
-    search = {"random": {"epochs": LOWEST}, "bayes": {"epochs": LOWEST}, "hyperband": {"min_epochs": LOWEST}}
+def params(seed: int, bayes: Mapping[str, object] = NOTHING, hyperband: Mapping[str, object] = NOTHING) -> Params:
+    """Return the defaults of params.yaml, with the measure's full resource and its ninth where they have 54 and 6.
+
+    bayes, hyperband: what is not the default in these sections.
+    """
+    search = {
+        "random": {"epochs": LOWEST},
+        "bayes": {"epochs": LOWEST, **bayes},
+        "hyperband": {"min_epochs": LOWEST, **hyperband},
+    }
     return parse_params({"seed": seed, "train": {"epochs": EPOCHS}, "search": search})
 
 

@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -165,13 +165,18 @@ def thinned(trace: Points, keep: Sequence[float] = ()) -> Points:
     return [changes[i] for i in sorted(fixed)]
 
 
-def execute(job: Job, curves: Curves, bounds: tuple[float, float], budgets: Sequence[float]) -> Run:
-    """Return what a job comes to; with the same arguments, the same but for the seconds."""
+def execute(
+    job: Job, curves: Curves, bounds: tuple[float, float], budgets: Sequence[float], method: Method | None = None
+) -> Run:
+    """Return what a job comes to; with the same arguments, the same but for the seconds.
+
+    method: the job's, where it is none of `ALL`.
+    """
     best, worst = bounds
     clocked = Clocked(curves)
     measure = Measure(clocked, job.task, best, worst, seed=job.seed, noise=job.noise)  # type: ignore[arg-type]
     started = time.process_time()
-    ALL[job.method](measure, curves.space(job.margin), job.budget * EPOCHS, job.seed)
+    (method or ALL[job.method])(measure, curves.space(job.margin), job.budget * EPOCHS, job.seed)
     seconds = time.process_time() - started - clocked.seconds
     assert measure.spent <= job.budget * EPOCHS + 1e-6, f"{job.method} spent {measure.spent:g} epochs"
     return Run(job, thinned(measure.trace, [budget * EPOCHS for budget in budgets]), measure.spent, seconds)
@@ -221,3 +226,19 @@ def settled(futures: Mapping[Future[Run], Job]) -> Iterator[Run | str]:
             yield f"{job.method}, task {job.task}, seed {job.seed}, budget {job.budget:g}: {reason(error)}"
         else:
             yield future.result()
+
+
+def completed(wanted: Sequence[Job], store: Store, submit: Callable[[Job], Future[Run]]) -> tuple[dict[Job, Run], int]:
+    """Do the runs that a store lacks, in their order; return all that are wanted and there, and how many failed.
+
+    What fails is printed, and the others go on.
+    """
+    known, n_failed = {run.job: run for run in store.read()}, 0
+    for run in settled({submit(job): job for job in wanted if job not in known}):
+        if isinstance(run, Run):
+            store.append(run)
+            known[run.job] = run
+        else:
+            n_failed += 1
+            print(f"failed: {run}", flush=True)
+    return {job: known[job] for job in wanted if job in known}, n_failed
