@@ -124,15 +124,18 @@ def compare(
     names = {f"{arm} ({since})": arm for arm in ARMS}
     order = product(range(seeds), budgets, tasks, names)
     wanted = [runs.Job(name, task, seed, budget) for seed, budget, task, name in order]
+    store = runs.Store(out / "runs.jsonl")
+    there = {run.job for run in store.read()}
+    lacking = sorted({job.task for job in wanted if job not in there})
     with runs.pool(workers) as pool:
-        climbed = dict(zip(tasks, pool.map(curves.climbed, tasks), strict=True))
+        climbed = dict(zip(lacking, pool.map(curves.climbed, lacking), strict=True))
 
         def submit(job: runs.Job) -> Future[runs.Run]:
             best, *bounds = climbed[job.task]
             method = partial(chain, arm=ARMS[names[job.method]], best=best, since=since)
             return pool.submit(runs.execute, job, curves, tuple(bounds), budgets, method)
 
-        found, n_failed = runs.completed(wanted, runs.Store(out / "runs.jsonl"), submit)
+        found, n_failed = runs.completed(wanted, store, submit)
     table, about = report.rows(list(found.values()), list(names), budgets), report.about(wanted)
     shown, console = Table(*report.header(budgets), title=about, caption=report.STATED), Console()
     for row in table:

@@ -134,7 +134,9 @@ def test_a_second_call_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
         return runs.Run(job, [(52.0, 5.0)], 52.0, 0.1)
 
     done: list[runs.Job] = []
+    climbed: list[str] = []
     monkeypatch.setattr(runs, "pool", threads)
+    monkeypatch.setattr(Bowl, "climbed", lambda self, task: climbed.append(task) or (BEST, 90.0, 10.0))
     monkeypatch.setattr(runs, "execute", execute)
     assert safety_net.compare(CURVES, ["a"], [2.0], 1, "third", 1, tmp_path) == 0
     assert safety_net.compare(CURVES, ["a"], [2.0], 2, "third", 1, tmp_path) == 0
@@ -142,6 +144,8 @@ def test_a_second_call_does_only_what_is_missing(tmp_path, monkeypatch, capsys):
     assert {dataclasses.replace(job, seed=0) for job in done[len(safety_net.ARMS) :]} == {*done[: len(safety_net.ARMS)]}
     text = (tmp_path / "third.md").read_text(encoding="utf-8")
     assert "| cut, both 0 (third) | 5.00 ± 0.00 |" in text
+    assert safety_net.compare(CURVES, ["a"], [2.0], 2, "third", 1, tmp_path) == 0
+    assert climbed == ["a", "a"]  # which takes its time, and there was nothing left to do the third time
     assert safety_net.compare(CURVES, ["a", "b"], [2.0], 2, "third", 1, tmp_path) == 1
     assert "failed: not narrowed (third), task b, seed 0" in capsys.readouterr().out
 
