@@ -20,6 +20,7 @@ import math
 import multiprocessing
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -33,14 +34,15 @@ import typer
 from sklearn import datasets
 
 from hone import metrics, models
-from hone.data import preprocessing, schema
 from hone.data import problem as problems
+from hone.data import schema
 from hone.errors import UserError
 from hone.search.sobol import sobol
 from hone.seeds import derive
+from hone.space import SearchSpace
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, Value
-from tasks import files, tables
+from tasks import files, tables, trainables
 
 MEASURED = Path(__file__).parent / "results" / "portfolio.json"
 LEARNED = Path(__file__).parents[1] / "hone" / "models" / "portfolios.py"
@@ -51,17 +53,18 @@ DIGITS = 3  # significant ones of a number in a config: people read these
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-def _frame(x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+def frame(x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    """Return rows as a table with the column `target`."""
     return pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])]).assign(target=y)
 
 
 def _classes(**options: float) -> pd.DataFrame:
-    return _frame(*datasets.make_classification(n_samples=N_GENERATED, random_state=0, **options))
+    return frame(*datasets.make_classification(n_samples=N_GENERATED, random_state=0, **options))
 
 
 def _moons() -> pd.DataFrame:
     x, y = datasets.make_moons(n_samples=N_GENERATED, noise=0.25, random_state=0)
-    return _frame(np.column_stack([x, np.random.default_rng(0).standard_normal((len(x), 6))]), y)
+    return frame(np.column_stack([x, np.random.default_rng(0).standard_normal((len(x), 6))]), y)
 
 
 def _binned() -> pd.DataFrame:
@@ -78,10 +81,10 @@ GENERATED = {
     "clusters": lambda: _classes(n_features=12, n_informative=8, n_classes=5, n_clusters_per_class=3, flip_y=0.01),
     "moons": _moons,
     "binned": _binned,
-    "linear": lambda: _frame(
+    "linear": lambda: frame(
         *datasets.make_regression(n_samples=N_GENERATED, n_features=25, n_informative=8, noise=20.0, random_state=0)
     ),
-    "friedman1": lambda: _frame(*datasets.make_friedman1(n_samples=N_GENERATED, noise=1.0, random_state=0)),
+    "friedman1": lambda: frame(*datasets.make_friedman1(n_samples=N_GENERATED, noise=1.0, random_state=0)),
 }
 SETS = (*SKLEARN, *GENERATED)
 
@@ -97,16 +100,7 @@ def data(name: str) -> TrainingData:
     n = min(len(frame) // 2, MOST_ROWS)
     training, validation = frame.iloc[:n], frame.iloc[n:]
     problem = problems.infer(frame[target])
-    preprocessor = preprocessing.fit(training, schema.infer(training, target), problem)
-    encoded = preprocessor.transform(training)
-    return TrainingData(
-        train=encoded,
-        validation=preprocessor.transform(validation),
-        problem=problem,
-        inputs=models.inputs_of(encoded, problem, preprocessor.cardinalities),
-        target_mean=preprocessor.target_mean,
-        target_std=preprocessor.target_std,
-    )
+    return trainables.encoded(training, validation, schema.infer(training, target), problem, "standard")
 
 
 class Job(NamedTuple):
@@ -186,6 +180,16 @@ def known(content: dict[str, Any]) -> dict[str, dict[str, list[float | None]]]:
                 " since the space or the sequence has changed; measure anew with --relearn"
             )
     return {family: each["objectives"] for family, each in content["families"].items()}
+
+
+def learned_without(family: str, names: Sequence[str], space: SearchSpace) -> list[Config]:
+    """Return a family's portfolio as it would be, had nothing been learned on some sets; what space lacks left out."""
+    content = json.loads(MEASURED.read_text())
+    measured, objectives = content["families"][family], known(content)[family]
+    regret = regrets([objectives[name] for name in SETS if name not in names])
+    chosen = [measured["tried"][i] for i in greedy(regret, len(measured["chosen"]))]
+    here = [{name: value for name, value in config.items() if name in space.domains} for config in chosen]
+    return [config for config in here if space.contains(config)]
 
 
 def source(learned: dict[str, list[Config]]) -> str:

@@ -124,7 +124,7 @@ class Replay(Section):
 
 class Search(Section):
     space: dict[str, Any] = {}
-    portfolio: bool = True
+    portfolio: bool = False
     warm_start: Tables = []
     random: Random = Random()
     bayes: Bayes = Bayes()

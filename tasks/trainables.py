@@ -105,13 +105,20 @@ def load(split: Path, fingerprint: str, scaling: Scaling, fold: int | None) -> T
         rows = pd.concat([training, validation], ignore_index=True)
         folds = pd.read_parquet(split / "folds.parquet")["fold"].to_numpy()
         training, validation = (rows.iloc[part] for part in splitting.fold_rows(folds, fold))
+    return encoded(training, validation, schema, problem, scaling)
+
+
+def encoded(
+    training: pd.DataFrame, validation: pd.DataFrame, schema: Schema, problem: Problem, scaling: Scaling
+) -> TrainingData:
+    """Return raw training and validation rows as networks take them, by what is learned from the training rows."""
     preprocessor = preprocessing.fit(training, schema, problem, scaling)
-    encoded = preprocessor.transform(training)
+    rows = preprocessor.transform(training)
     return TrainingData(
-        train=encoded,
+        train=rows,
         validation=preprocessor.transform(validation),
         problem=problem,
-        inputs=models.inputs_of(encoded, problem, preprocessor.cardinalities),
+        inputs=models.inputs_of(rows, problem, preprocessor.cardinalities),
         target_mean=preprocessor.target_mean,
         target_std=preprocessor.target_std,
     )

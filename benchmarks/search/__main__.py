@@ -129,7 +129,8 @@ def measure(
             line = progress.add_task("bounds", total=len(todo))
             bounds = runs.all_bounds(curves, tasks, out / "bounds.json", pool)
             progress.update(line, description="runs")
-            for run in runs.settled(todo, curves, bounds, budgets, pool):
+            begun = {pool.submit(runs.execute, job, curves, bounds[job.task], budgets): job for job in todo}
+            for run in runs.settled(begun):
                 if isinstance(run, runs.Run):
                     store.append(run)
                     known.append(run)

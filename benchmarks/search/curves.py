@@ -95,7 +95,12 @@ class Curves:
         return self.accuracy(task, raw.repeat(EPOCHS, axis=0), np.arange(1.0, EPOCHS + 1))
 
     def bounds(self, task: str) -> tuple[float, float]:
-        """Return the best accuracy known after the last epoch, and the worst of 30,000 random configs.
+        """Return the best accuracy known after the last epoch, and the worst of 30,000 random configs."""
+        _, best, worst = self.climbed(task)
+        return best, worst
+
+    def climbed(self, task: str) -> tuple[Config, float, float]:
+        """Return the best config known, its accuracy after the last epoch, and the worst of 30,000 random configs.
 
         The best is found by hill climbs from the best random configs.
         """
@@ -120,7 +125,7 @@ class Curves:
             better = found.max(axis=1) > best
             centres[better] = tries.reshape(N_CLIMBS, 16, -1)[np.arange(N_CLIMBS), found.argmax(axis=1)][better]
             best = np.maximum(best, found.max(axis=1))
-        return float(best.max()), worst
+        return space.decode(centres[best.argmax()]), float(best.max()), worst
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Hone's strategies under the measure, each through the same loop as production."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.search.curves import EPOCHS, Immediate, Measure
@@ -12,39 +12,66 @@ from hone.search.strategy import Strategy
 from hone.search.uniform import Uniform
 from hone.seeds import derive
 from hone.space import SearchSpace
-from hone.study import generations
-from hone.trial import Result
+from hone.study import Trainable, generations
+from hone.trial import Config, Result
 from tasks import phase, search_bayes, search_hyperband, search_random
 from tasks.params import Params, parse_params
 from tasks.phase import Findings
 
 LOWEST = EPOCHS // 9  # as params.yaml: 6 of 54 epochs
 PROBLEM = Problem(task="multiclass", target="", metric="accuracy")
+NOTHING: Mapping[str, object] = {}
 Method = Callable[[Measure, SearchSpace, float, int], None]
 
 
-def params(seed: int) -> Params:
-    """Return the defaults of params.yaml, with the measure's full resource and its ninth where they have 54 and 6."""
-    search = {"random": {"epochs": LOWEST}, "bayes": {"epochs": LOWEST}, "hyperband": {"min_epochs": LOWEST}}
+def params(seed: int, bayes: Mapping[str, object] = NOTHING, hyperband: Mapping[str, object] = NOTHING) -> Params:
+    """Return the defaults of params.yaml, with the measure's full resource and its ninth where they have 54 and 6.
+
+    bayes, hyperband: what is not the default in these sections.
+    """
+    search = {
+        "random": {"epochs": LOWEST},
+        "bayes": {"epochs": LOWEST, **bayes},
+        "hyperband": {"min_epochs": LOWEST, **hyperband},
+    }
     return parse_params({"seed": seed, "train": {"epochs": EPOCHS}, "search": search})
 
 
 def chain(measure: Measure, space: SearchSpace, budget: float, seed: int) -> None:
     """The default chain: the three stages' own strategies, each handed what the one before found."""
-    given = params(derive(seed, "chain"))
+    chained(params(derive(seed, "chain")), space, budget, lambda strategy: play(last_value(strategy), measure))
+
+
+def by_results(space: SearchSpace, results: Sequence[Result], keep: float) -> SearchSpace:
+    """Return the space as production narrows it."""
+    return narrowing.narrow(space, results, keep).space
+
+
+def chained(
+    given: Params,
+    space: SearchSpace,
+    budget: float,
+    played: Callable[[Strategy], Sequence[Result]],
+    *,
+    narrowed_by: Callable[[SearchSpace, Sequence[Result], float], SearchSpace] = by_results,
+    portfolio: Sequence[Config] = (),
+) -> list[Result]:
+    """Return all results of the three stages. played: gives those of a strategy that has run to its end."""
     search = given.search
     phases = (
         (search_random.strategy, search.random.share, search.random.keep, "search_random"),
         (search_bayes.strategy, search.bayes.share, search.bayes.keep, "search_bayes"),
         (search_hyperband.strategy, search.hyperband.share, 1.0, "search_hyperband"),
     )
-    narrowed, prior, shares = space, [], []
+    narrowed, prior, shares = space, list[Result](), []
     for make, share, keep, study in phases:
         shares.append(share)
-        found = Findings(PROBLEM, space, narrowed, tuple(prior), phase.allowance(budget, shares, prior), budget)
-        results = play(last_value(make(given, found, study)), measure)
-        narrowed = narrowing.narrow(narrowed, results, keep).space
+        due = phase.allowance(budget, shares, prior)
+        found = Findings(PROBLEM, space, narrowed, tuple(prior), due, budget, portfolio=tuple(portfolio))
+        results = played(make(given, found, study))
+        narrowed = narrowed_by(narrowed, results, keep)
         prior += results
+    return prior
 
 
 def last_value(strategy: Strategy) -> Strategy:
@@ -52,9 +79,9 @@ def last_value(strategy: Strategy) -> Strategy:
     return replace(strategy, summary="last") if isinstance(strategy, FreezeThaw) else strategy
 
 
-def play(strategy: Strategy, measure: Measure) -> Sequence[Result]:
+def play(strategy: Strategy, trainable: Trainable) -> Sequence[Result]:
     """Return the results of a strategy that has run to its end."""
-    history = generations(strategy, measure, Immediate())
+    history = generations(strategy, trainable, Immediate())
     return [result for generation in history for result in generation.results]
 
 

@@ -56,6 +56,24 @@ def distributions(space: SearchSpace, *, whole: bool = True) -> dict[str, BaseDi
     return found
 
 
+def suggested(trial: optuna.Trial, space: SearchSpace) -> Config:
+    """Return the values that a trial suggests one by one, of what is active only: as one writes it in Optuna."""
+    config: dict[str, Value] = {}
+    for name, domain in space.domains.items():
+        if name in space.conditions and not space.conditions[name].holds(config):
+            continue
+        match domain:
+            case Int(low, high, log):
+                config[name] = trial.suggest_int(name, low, high, log=log)
+            case Float(low, high, log):
+                config[name] = trial.suggest_float(name, low, high, log=log)
+            case Categorical(choices):
+                config[name] = trial.suggest_categorical(name, choices)
+            case Fixed(value):
+                config[name] = value
+    return config
+
+
 def legal(space: SearchSpace, values: Mapping[str, object]) -> Config:
     """Return the config of a peer's values: whole numbers where the space has integers, and what is fixed."""
     config: dict[str, Value] = {}

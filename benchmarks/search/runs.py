@@ -4,8 +4,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -165,13 +165,18 @@ def thinned(trace: Points, keep: Sequence[float] = ()) -> Points:
     return [changes[i] for i in sorted(fixed)]
 
 
-def execute(job: Job, curves: Curves, bounds: tuple[float, float], budgets: Sequence[float]) -> Run:
-    """Return what a job comes to; with the same arguments, the same but for the seconds."""
+def execute(
+    job: Job, curves: Curves, bounds: tuple[float, float], budgets: Sequence[float], method: Method | None = None
+) -> Run:
+    """Return what a job comes to; with the same arguments, the same but for the seconds.
+
+    method: the job's, where it is none of `ALL`.
+    """
     best, worst = bounds
     clocked = Clocked(curves)
     measure = Measure(clocked, job.task, best, worst, seed=job.seed, noise=job.noise)  # type: ignore[arg-type]
     started = time.process_time()
-    ALL[job.method](measure, curves.space(job.margin), job.budget * EPOCHS, job.seed)
+    (method or ALL[job.method])(measure, curves.space(job.margin), job.budget * EPOCHS, job.seed)
     seconds = time.process_time() - started - clocked.seconds
     assert measure.spent <= job.budget * EPOCHS + 1e-6, f"{job.method} spent {measure.spent:g} epochs"
     return Run(job, thinned(measure.trace, [budget * EPOCHS for budget in budgets]), measure.spent, seconds)
@@ -210,15 +215,8 @@ def all_bounds(curves: Curves, tasks: Sequence[str], path: Path, executor: Proce
     return known
 
 
-def settled(
-    todo: Sequence[Job],
-    curves: Curves,
-    bounds: dict[str, Any],
-    budgets: Sequence[float],
-    executor: ProcessPoolExecutor,
-) -> Iterator[Run | str]:
+def settled(futures: Mapping[Future[Run], Job]) -> Iterator[Run | str]:
     """Yield the run of each job as it ends, or in one line why it has none."""
-    futures = {executor.submit(execute, job, curves, bounds[job.task], budgets): job for job in todo}
     for future in as_completed(futures):
         error = future.exception()
         if isinstance(error, UserError):
@@ -228,3 +226,19 @@ def settled(
             yield f"{job.method}, task {job.task}, seed {job.seed}, budget {job.budget:g}: {reason(error)}"
         else:
             yield future.result()
+
+
+def completed(wanted: Sequence[Job], store: Store, submit: Callable[[Job], Future[Run]]) -> tuple[dict[Job, Run], int]:
+    """Do the runs that a store lacks, in their order; return all that are wanted and there, and how many failed.
+
+    What fails is printed, and the others go on.
+    """
+    known, n_failed = {run.job: run for run in store.read()}, 0
+    for run in settled({submit(job): job for job in wanted if job not in known}):
+        if isinstance(run, Run):
+            store.append(run)
+            known[run.job] = run
+        else:
+            n_failed += 1
+            print(f"failed: {run}", flush=True)
+    return {job: known[job] for job in wanted if job in known}, n_failed
