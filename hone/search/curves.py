@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hone.search.acquisition import log_expected_improvement
-from hone.search.gaussian_process import Array, GaussianProcess, Mean, Observations, Posterior, fit
+from hone.search.gaussian_process import Array, GaussianProcess, Mean, Observations, Posterior, fit, joined
 from hone.search.geometry import Geometry
 from hone.search.standings import Summary, furthest, objective_after
 from hone.seeds import numpy_generator
@@ -26,8 +26,9 @@ from hone.trial import Config, Result, State, Trial, identity
 STARTUP = 4  # successful configs without which a model says nothing
 LIMIT = 3.0  # medians above the best beyond which an objective only counts by its logarithm
 GROWTH = 1.15  # hyperparameters are fitted anew when there are so many times more results
+STEPS = 20  # of such a fit, which sets out from the last
 FITTED = 300  # observations they are fitted to, at most
-KNOWN = 800  # observations that the process is conditioned on, at most
+KNOWN = 500  # observations that the process is conditioned on, at most
 N_UNIFORM, N_NEAR = 512, 512  # pool: anywhere, and around the configs believed best
 N_BEST, NEAR = 6, 0.3  # how many of those, and how far from them, in coordinates
 ROUNDS = ((384, 0.15), (384, 0.05), (384, 0.02))  # points around the pool's most promising, ever closer
@@ -104,12 +105,17 @@ def model(
     data = observed(geometry, results, resources)
     if data is None:
         return None
-    n = STARTUP
-    while math.ceil(n * GROWTH) <= len(results):
-        n = math.ceil(n * GROWTH)
-    theta = _hyperparameters(_Study(geometry, tuple(results[:n]), resources))
+    theta = _hyperparameters(_Study(geometry, tuple(results[: _fitted_at(len(results))]), resources))
     mean = prior.mean(data, theta) if prior is not None else None
     return GaussianProcess(_less(mean, thinned(data, KNOWN)), theta, mean)
+
+
+def _fitted_at(n: int) -> int:
+    """Return how many of n results the hyperparameters were last fitted to; 0 before the first fit."""
+    last, following = 0, STARTUP
+    while following <= n:
+        last, following = following, math.ceil(following * GROWTH)
+    return last
 
 
 def _less(mean: Mean | None, data: Observations) -> Observations:
@@ -145,12 +151,17 @@ def _learned(result: Result) -> tuple[object, ...]:
     return trial.identity, trial.resource, trial.rows, result.state, result.objective, result.curve
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _hyperparameters(study: _Study) -> Array:
+    """Return what is fitted to these results, from what was fitted to fewer: a few steps are enough then."""
     data = observed(study.geometry, study.results, study.resources)
     if data is None:  # so many failed at first that only the later ones tell anything
         return study.geometry.layout.prior()[:, 0]
-    return fit(thinned(data, FITTED))
+    n = _fitted_at(len(study.results) - 1)
+    if not n:
+        return fit(thinned(data, FITTED))
+    fewer = _hyperparameters(_Study(study.geometry, study.results[:n], study.resources))
+    return fit(thinned(data, FITTED), start=fewer, iterations=STEPS)
 
 
 class Pool:
@@ -178,29 +189,30 @@ class Pool:
         self._tried = {trial.identity for trial in tried}
         generator = numpy_generator(seed, "pool")
         known = geometry.points(tried)
-        beliefs = process.at(geometry.features(known))
-        self.incumbent = float(beliefs.mean.min())
-        best = known[np.argsort(beliefs.mean, kind="stable")[:N_BEST]]
+        means = process.mean(geometry.features(known))
+        self.incumbent = float(means.min())
+        best = known[np.argsort(means, kind="stable")[:N_BEST]]
         d = known.shape[1]
         points = geometry.spread(generator.random((max(N_UNIFORM, 2 * batch), d)))
         if geometry.is_narrowed:
             points = np.concatenate([points, generator.random((N_UNIFORM // 2, d))])
         points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
-        posterior = process.at(geometry.features(points))
+        beliefs = [process.at(geometry.features(points))]
+        promise = self._hope(beliefs[0])
         for n, distance in rounds:
-            promise = log_expected_improvement(posterior.mean, posterior.variance, self.incumbent)
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
             if geometry.is_narrowed:
                 inside = np.where(geometry.inside(points), promise, -np.inf)
                 promising = np.concatenate([promising, points[np.argsort(-inside, kind="stable")[:N_PROMISING]]])
             more = geometry.snapped(self._near(promising, n, distance, generator))
             points = np.concatenate([points, more])
-            posterior = posterior.joined(process.at(geometry.features(more)))
+            beliefs.append(process.at(geometry.features(more)))
+            promise = np.concatenate([promise, self._hope(beliefs[-1])])
         self._points = points
         self._inside = geometry.inside(points)
         self._partial = list(partial)
         going_on = geometry.points([result.trial for result in partial])
-        self._posterior: Posterior = posterior.joined(process.at(geometry.features(going_on)))
+        self._posterior = joined([*beliefs, process.at(geometry.features(going_on))])
         self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
 
     def exclude(self, configs: Iterable[Config]) -> None:
@@ -250,7 +262,10 @@ class Pool:
         return np.concatenate([np.zeros(len(self._points), dtype=np.bool_), np.array(allowed, dtype=np.bool_)])
 
     def _promise(self) -> Array:
-        return log_expected_improvement(self._posterior.mean, self._posterior.variance, self.incumbent)
+        return self._hope(self._posterior)
+
+    def _hope(self, beliefs: Posterior) -> Array:
+        return log_expected_improvement(beliefs.mean, beliefs.variance, self.incumbent)
 
     def _believe(self, j: int) -> None:
         self.incumbent = min(self.incumbent, float(self._posterior.mean[j]))

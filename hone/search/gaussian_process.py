@@ -19,7 +19,7 @@ log-normal priors: with few observations, maximum likelihood is sure of far too 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,8 +33,9 @@ Mean = Callable[[Array], Array]
 """Of features [m, f], the prior's mean [m]."""
 
 SQRT5 = math.sqrt(5.0)
+PRECISION = 1e-5  # relative change of the posterior below which a fit ends
 JITTER = 1e-8  # on the diagonal, for the Cholesky decomposition
-BLOCK = 64  # rows of a kernel computed at a time, so that they stay in the processor's cache
+BLOCK = 1 << 15  # entries of a kernel computed at a time, so that they stay in the processor's cache
 MARGIN = 1e-3  # warps have no slope at 0 and 1: features are drawn in by this much
 
 # Priors of log hyperparameters, as (median, standard deviation of the logarithm), with hard bounds.
@@ -91,16 +92,19 @@ class Observations:
     layout: Layout
 
 
-def fit(data: Observations, *, iterations: int = 50) -> Array:
-    """Return theta, the logarithms of the most probable hyperparameters, by L-BFGS from the priors' medians."""
+def fit(data: Observations, *, start: Array | None = None, iterations: int = 50) -> Array:
+    """Return theta, the logarithms of the most probable hyperparameters, by L-BFGS.
+
+    start: where it sets out from; None: from the priors' medians.
+    """
     prior = data.layout.prior()
     best = minimize(
         lambda theta: negative_log_posterior(theta, data),
-        prior[:, 0],
+        prior[:, 0] if start is None else start,
         jac=True,
         method="L-BFGS-B",
         bounds=prior[:, 2:],
-        options={"maxiter": iterations},
+        options={"maxiter": iterations, "ftol": PRECISION},
     )
     return np.asarray(best.x, dtype=np.float64)
 
@@ -230,16 +234,6 @@ class Posterior:
     root: Array
     rows: Array
 
-    def joined(self, other: "Posterior") -> "Posterior":
-        """Return the beliefs about these configs, then those."""
-        return Posterior(
-            np.concatenate([self.z, other.z]),
-            np.concatenate([self.mean, other.mean]),
-            np.concatenate([self.variance, other.variance]),
-            np.concatenate([self.root, other.root], axis=1),
-            np.concatenate([self.rows, other.rows], axis=1),
-        )
-
     def believed(self, process: GaussianProcess, j: int) -> "Posterior":
         """Return the beliefs after the j-th config's mean were observed at the end of its training.
 
@@ -249,6 +243,17 @@ class Posterior:
         row = process.covariance(self, j) / math.sqrt(self.variance[j] + process.noise)
         variance = np.maximum(self.variance - row * row, 1e-12)
         return Posterior(self.z, self.mean, variance, self.root, np.concatenate([self.rows, row[None]]))
+
+
+def joined(beliefs: Sequence[Posterior]) -> Posterior:
+    """Return the beliefs about all these configs, in this order."""
+    return Posterior(
+        np.concatenate([part.z for part in beliefs]),
+        np.concatenate([part.mean for part in beliefs]),
+        np.concatenate([part.variance for part in beliefs]),
+        np.concatenate([part.root for part in beliefs], axis=1),
+        np.concatenate([part.rows for part in beliefs], axis=1),
+    )
 
 
 def _warped(x: Array, theta: Array, layout: Layout) -> tuple[Array, Array, Array]:
@@ -286,21 +291,34 @@ def _pull(q: Array, z: Array) -> Array:
 
 def _stretched_distances(z: Array, others: Array) -> Array:
     """Return sqrt5 r, with r the Euclidean distances, [n, m]."""
-    s = z @ (-2 * others.T)
-    s += (z * z).sum(axis=1)[:, None]
-    s += (others * others).sum(axis=1)
+    return _distances(_left(SQRT5 * z), _right(SQRT5 * others))
+
+
+def _left(z: Array) -> Array:
+    """Return (-2 z, |z|^2, 1): its product with `_right` is the squared distances, in one pass over memory."""
+    return np.concatenate([-2 * z, (z * z).sum(axis=1)[:, None], np.ones((len(z), 1))], axis=1)
+
+
+def _right(z: Array) -> Array:
+    """Return (z, 1, |z|^2), transposed."""
+    return np.concatenate([z, np.ones((len(z), 1)), (z * z).sum(axis=1)[:, None]], axis=1).T
+
+
+def _distances(left: Array, right: Array) -> Array:
+    s = left @ right
     np.maximum(s, 0.0, out=s)
-    s *= 5
     return np.asarray(np.sqrt(s, out=s), dtype=np.float64)
 
 
 def _matern(z: Array, others: Array) -> Array:
     """Return m of all pairs, [n, m]; in blocks and in place: passes over memory cost more than the arithmetic."""
     m = np.empty((len(z), len(others)))
-    for start in range(0, len(z), BLOCK):
-        s = _stretched_distances(z[start : start + BLOCK], others)
+    left, right = _left(SQRT5 * z), _right(SQRT5 * others)
+    rows = max(1, BLOCK // max(1, len(others)))
+    for start in range(0, len(z), rows):
+        s = _distances(left[start : start + rows], right)
         decay = np.exp(-s)
-        block = m[start : start + BLOCK]
+        block = m[start : start + rows]
         np.multiply(s, 1 / 3, out=block)
         block += 1
         block *= s

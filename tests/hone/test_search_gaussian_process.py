@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from hone.search.gaussian_process import JITTER, MARGIN, GaussianProcess, Layout, Observations, fit
+from hone.search.gaussian_process import JITTER, MARGIN, GaussianProcess, Layout, Observations, fit, joined
 from hone.search.gaussian_process import negative_log_posterior as loss
 
 # Two numbers, a choice of three values, and a number that is not warped.
@@ -121,8 +121,8 @@ def test_to_believe_is_to_condition_anew_on_what_is_believed(theta):
 def test_beliefs_about_some_then_others_are_beliefs_about_all():
     data, x, theta = data_of(30), features(12, seed=9), thetas(1)[0]
     process = GaussianProcess(data, theta)
-    joined, together = process.at(x[:5]).joined(process.at(x[5:])), process.at(x)
-    for one, other in ((joined, together), (joined.believed(process, 9), together.believed(process, 9))):
+    parts, together = joined([process.at(x[:5]), process.at(x[5:])]), process.at(x)
+    for one, other in ((parts, together), (parts.believed(process, 9), together.believed(process, 9))):
         for field in ("z", "mean", "variance", "root", "rows"):
             np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=1e-12)
 
@@ -226,3 +226,16 @@ def test_odd_data_give_hyperparameters_within_their_bounds_and_finite_beliefs(da
         posterior = posterior.believed(process, j)
     assert np.isfinite(posterior.mean).all()
     assert (posterior.variance > 0).all()
+
+
+def test_a_fit_that_sets_out_from_fewer_observations_gets_as_far_in_fewer_steps():
+    x = features(60)
+    y = np.sin(6 * x[:, 0]) + x[:, 2] + 0.1 * np.random.default_rng(0).standard_normal(60)
+    data = Observations(x, np.ones(60), y, LAYOUT)
+    few = fit(Observations(x[:52], data.t[:52], y[:52], LAYOUT))
+    warm, cold, converged = (
+        loss(fit(data, **options), data)[0]
+        for options in ({"start": few, "iterations": 8}, {"iterations": 8}, {"iterations": 500})
+    )
+    assert warm < cold
+    assert warm == pytest.approx(converged, abs=0.5)

@@ -6,6 +6,7 @@ from statistics import median
 import numpy as np
 import pytest
 
+import hone.search.transfer
 from hone.search.curves import Resources, model, observed
 from hone.search.freeze_thaw import FreezeThaw, levels
 from hone.search.gaussian_process import GaussianProcess, fit
@@ -96,11 +97,14 @@ def test_a_misleading_study_costs_little(studies, plain):
         assert median(best(done, budget) for done in misled) < median(best(done, budget) for done in plain) + 0.01
 
 
-def test_a_study_without_weight_changes_nothing_but_the_configs_started_with(studies):
-    starts = Transfer(CURVES, (studies["opposite"],)).starts(4)
-    believed = chain(0, Transfer(CURVES, (studies["opposite"],)), starts)
-    assert believed == chain(0, None, starts)
-    assert believed != chain(0, Transfer(CURVES, (studies["beside"],)), starts)
+def test_a_study_without_weight_changes_nothing_but_the_configs_started_with(studies, monkeypatch):
+    starts = Transfer(CURVES, (studies["opposite"],)).starts(4)  # after good ones there would be little to learn
+    believed = chain(1, Transfer(CURVES, (studies["beside"],)), starts, 54)
+    plain = chain(1, None, starts, 54)
+    assert believed != plain
+    assert chain(1, Transfer(CURVES, (studies["opposite"],)), starts, 54) == plain
+    monkeypatch.setattr(hone.search.transfer, "weight", lambda tau, own, n: 0.0)
+    assert chain(1, Transfer(CURVES, (studies["beside"],)), starts, 54) == plain
 
 
 @pytest.mark.parametrize("space", [PLAIN, MIXED])
