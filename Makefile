@@ -2,6 +2,7 @@
 #   make tune      set up, then run the whole pipeline on the data that params.yaml names
 #   make test      set up, then run all tests
 #   make check     format, lint and types
+#   make benchmark what Hone costs on top of training; make costs: what proposing trials costs
 # Linux machines without a GPU save some gigabytes with PyTorch's CPU builds:
 #   make tune PIP_ARGS="--extra-index-url <PyTorch's CPU wheel index>"
 
@@ -12,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DO_NOT_TRACK = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: setup tune test check format lock benchmark clean
+.PHONY: setup tune test check format lock benchmark costs clean
 
 setup: .venv/done
 
@@ -46,6 +47,10 @@ lock:
 
 benchmark: setup
 	python -m benchmarks.overhead
+
+costs: setup
+	python -m benchmarks.ask_cost
+	python -m benchmarks.simulation
 
 clean:
 	rm -rf .work artifacts data/split data/raw/ingested dvc.lock
