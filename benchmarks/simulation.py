@@ -1,6 +1,6 @@
 """Ten thousand trials on a thousand workers, simulated: how busy they are, and what the strategy itself costs.
 
-    python -m benchmarks.simulation [--trials 10000] [--workers 1000] [--ratios 1,2,4] [--seconds-per-epoch 4]
+    python -m benchmarks.simulation [--trials 10000] [--workers 1000] [--ratios 1,2] [--seconds-per-epoch 4]
 
 The strategy is the one that production refines with, asked through the same loop; only the batch is larger: `ratios`
 times the workers. Generations are synchronous, as in production: one begins when the former's last trial has ended
@@ -128,7 +128,7 @@ def simulate(strategy: Strategy, life: Life, n_trials: int, workers: int) -> tup
 def main(
     trials: Annotated[int, typer.Option(min=1)] = 10_000,
     workers: Annotated[int, typer.Option(min=1)] = 1_000,
-    ratios: Annotated[str, typer.Option(help="Trials of a generation, as multiples of the workers.")] = "1,2,4",
+    ratios: Annotated[str, typer.Option(help="Trials of a generation, as multiples of the workers.")] = "1,2",
     seconds_per_epoch: Annotated[float, typer.Option(min=0.001, help="Of a middle config.")] = 4.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
