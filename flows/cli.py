@@ -29,6 +29,7 @@ app = typer.Typer(
       hone plan                       what would a run cost?
       hone tune                       do it; again after an interruption, to go on
       hone ui                         look at every trial
+      hone predict FILE               predict new rows
 
     Everything a person may change is in params.yaml. `dvc repro` does the same work as `hone tune`, stage for stage,
     and each finds nothing to do after the other.
@@ -140,6 +141,39 @@ def add(
         with open_reporter() as reporter:
             reporter.message(f"{place} is this project's data now; commit {place}.dvc and params.yaml to git")
             look(root, reporter)
+
+    return work
+
+
+@app.command()
+def predict(
+    table: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz or .parquet.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv or .parquet. Left out: NAME.predictions.csv beside the table.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model's folder, or models:/NAME@ALIAS or models:/NAME/VERSION. Left out: the tuned one."),
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A column to write along; may be given again.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the predictions that are there.")] = False,
+) -> Work:
+    """Predict a table with the tuned model.
+
+    For each row, in order: the prediction, and for classes the probability of each. Rows need no target. The table is
+    read piece by piece: it may be larger than the memory.
+    """
+    table, out = table.absolute(), out.absolute() if out is not None else None
+    if model is not None and not model.startswith("models:/"):
+        model = str(Path(model).absolute())
+
+    def work(root: Path) -> None:
+        from flows.predict import predict as run
+
+        with open_reporter() as reporter:
+            run(root, table, out, model, keep or (), reporter, overwrite=overwrite)
 
     return work
 

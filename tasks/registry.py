@@ -1,9 +1,10 @@
 """The model registry: a challenger is registered, and becomes champion if it is better on rows new to both."""
 
+import contextlib
 import math
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from hone import metrics
 from hone.data import problem as problems
 from hone.data import rows as raw
 from hone.data.problem import Problem
+from hone.errors import UserError
 from tasks import model_store, pyfunc
 from tasks.model_store import Predictor
 from tasks.params import Tracking
@@ -187,13 +189,8 @@ class _Registry:
 
     def _open(self, champion: Any) -> "_Model":
         """Download a version's model and return it."""
-        from mlflow.artifacts import download_artifacts
-        from mlflow.models import Model
-
         source = self._client.get_model_version_download_uri(self._name, champion.version)
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(download_artifacts(source, dst_path=scratch, tracking_uri=self._uri))
-            model = folder / Model.load(str(folder)).flavors["python_function"]["data"]
+        with _downloaded(source, self._uri) as model:
             return _Model(model_store.load(model), model_store.seen(model))
 
     def _kept(self, number: str, champion: Any, decision: str) -> str:
@@ -230,6 +227,40 @@ class _Registry:
 
     def _runs(self, pipeline: str) -> Any:
         return find_runs(self._client, self._experiment, pipeline)
+
+
+def load(root: Path, tracking: Tracking, name: str) -> Predictor:
+    """Return a registered model, such as ``models:/hone@champion`` or ``models:/hone/3``.
+
+    Raises UserError if tracking is off, there is no such model, or it is not one of Hone's.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", name)
+    if found is None:
+        raise UserError(f"{name}: names no registered model; write models:/NAME@ALIAS or models:/NAME/VERSION")
+    if tracking.uri == OFF:
+        raise UserError(f"{name}: tracking is off, so there is no registry; name a model's folder, or set tracking.uri")
+    registered, alias, version = found.groups()
+    store = uri.resolve(root, tracking.uri)
+    try:
+        client = connect(store)
+        number = version or client.get_model_version_by_alias(registered, alias).version
+        with _downloaded(client.get_model_version_download_uri(registered, number), store) as model:
+            return model_store.load(model)
+    except (MlflowException, OSError, KeyError) as error:
+        raise UserError(f"{name}: cannot be loaded ({one_line(error)}); `hone ui` lists the models") from error
+
+
+@contextlib.contextmanager
+def _downloaded(source: str, tracking_uri: str) -> Iterator[Path]:
+    """Yield the folder of Hone's own in an MLflow model, for as long as the block lasts."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(download_artifacts(source, dst_path=scratch, tracking_uri=tracking_uri))
+        yield folder / Model.load(str(folder)).flavors["python_function"]["data"]
 
 
 def _score(predictor: Predictor, problem: Problem, rows: pd.DataFrame) -> float:

@@ -1,13 +1,16 @@
 """Tables from files and from scikit-learn, with errors that say which line to mend."""
 
+import contextlib
 import csv
 import difflib
 import gzip
 import io
+import math
 import os
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +57,30 @@ def read_table(path: Path, shown: str | None = None) -> pd.DataFrame:
     shown: what messages call the file. Raises UserError for a file that is missing, empty, of another kind or
     broken, with the line where there is one.
     """
-    name = shown or str(path)
+    name = f"data.source: {shown or path}"
     _check_file(path, name)
     if path.name.lower().endswith(".parquet"):
         return _read_parquet(path, name)
-    return _read_csv(_text_of(path, name), name)
+    ((text, delimiter),) = _texts(path, name, math.inf)
+    return _parsed(text, delimiter, name)[0]
+
+
+def read_pieces(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    """Yield a table piece by piece, with so many rows in each but the last, and never hold more than one of them.
+
+    A column that is text in any piece of a CSV is text in all of them, as it is in `read_table`: the file is read
+    twice. Errors are those of `read_table`; all of a CSV is checked before its first piece.
+    """
+    name = str(path)
+    _check_file(path, name)
+    if path.name.lower().endswith(".parquet"):
+        yield from _parquet_pieces(path, name, rows)
+        return
+    text_columns: frozenset[int] = frozenset()
+    for text, delimiter in _texts(path, name, rows):
+        text_columns |= _parsed(text, delimiter, name)[1]
+    for text, delimiter in _texts(path, name, rows):
+        yield _parsed(text, delimiter, name, text_columns)[0]
 
 
 def load_sklearn(source: str) -> tuple[pd.DataFrame, str]:
@@ -99,67 +121,95 @@ _LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
 
 def _check_file(path: Path, name: str) -> None:
     if path.is_dir():
-        raise UserError(f"data.source: {name} is a folder; name a table in it ({', '.join(ENDINGS)})")
+        raise UserError(f"{name} is a folder; name a table in it ({', '.join(ENDINGS)})")
     if not path.exists():
         siblings = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, [other for other in siblings if other.endswith(ENDINGS)], n=1)
-        hint = (
-            f"did you mean {Path(name).with_name(near[0])}?"
-            if near
-            else "add it with `hone add FILE`, or mend the path"
-        )
-        raise UserError(f"data.source: there is no file {name}; {hint}")
+        hint = f"did you mean {_beside(name, near[0])}?" if near else "add it with `hone add FILE`, or mend the path"
+        raise UserError(f"{name}: there is no such file; {hint}")
     if not path.name.lower().endswith(ENDINGS):
-        raise UserError(f"data.source: {name} is of a kind that is not read; use {', '.join(ENDINGS)}")
+        raise UserError(f"{name} is of a kind that is not read; use {', '.join(ENDINGS)}")
     if path.stat().st_size == 0:
-        raise UserError(f"data.source: {name} is empty; it needs a header and rows")
+        raise UserError(f"{name} is empty; it needs a header and rows")
 
 
 def _read_parquet(path: Path, name: str) -> pd.DataFrame:
-    try:
-        file = pq.ParquetFile(path)
-        names = list(file.schema_arrow.names)
-        check_names(names, f"data.source: {name}")
+    with _parquet(path, name) as file:
         frame: pd.DataFrame = file.read().to_pandas()
+    return _with_names(frame)
+
+
+def _parquet_pieces(path: Path, name: str, rows: int) -> Iterator[pd.DataFrame]:
+    with _parquet(path, name) as file:
+        held: list[pa.RecordBatch] = []  # batches end where groups of rows do
+        for batch in file.iter_batches(batch_size=rows):
+            held.append(batch)
+            if sum(map(len, held)) >= rows:
+                table = pa.Table.from_batches(held)
+                yield _with_names(table.slice(0, rows).to_pandas())
+                held = table.slice(rows).to_batches()
+        if held:
+            yield _with_names(pa.Table.from_batches(held).to_pandas())
+
+
+@contextlib.contextmanager
+def _parquet(path: Path, name: str) -> Iterator[pq.ParquetFile]:
+    """Yield a file whose columns have names, and that has rows; in the block, what is broken is a UserError."""
+    try:
+        with pq.ParquetFile(path) as file:
+            names = list(file.schema_arrow.names)
+            check_names(names, name)
+            if file.metadata.num_rows == 0:
+                raise UserError(f"{name} has a header only ({len(names)} columns, no rows); add rows")
+            yield file
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"data.source: {name} is no readable parquet file ({_one_line(error)}); write it again"
-        ) from error
+        raise UserError(f"{name} is no readable parquet file ({_one_line(error)}); write it again") from error
+
+
+def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with an index that has a name as a column, and all names as text."""
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     frame.columns = frame.columns.map(str)
-    if len(frame) == 0:
-        raise UserError(f"data.source: {name} has a header only ({len(names)} columns, no rows); add rows")
     return frame
+
+
+def _beside(name: str, other: str) -> str:
+    """Return the path of a file beside the one that messages call so."""
+    return str(Path(name.removeprefix("data.source: ")).with_name(other))
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
 
 
-def _text_of(path: Path, name: str) -> str:
-    """Return a file's text; UserError if it does not unpack, or is not UTF-8."""
+def _texts(path: Path, name: str, rows: float) -> Iterator[tuple[str, str]]:
+    """Yield the text of a CSV in pieces of so many rows, each behind the header, with the delimiter."""
+    return _pieces(_lines(path, name), name, rows)
+
+
+def _lines(path: Path, name: str) -> Iterator[str]:
+    """Yield a file's lines with their ends; UserError if it does not unpack, or is not UTF-8."""
+    unpack = gzip.open if path.name.lower().endswith(".gz") else open
     try:
-        content = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"data.source: {name} does not unpack ({_one_line(error)}); compress it again") from error
-    except OSError as error:
-        raise UserError(f"data.source: {name} cannot be read ({error.strerror}); check its permissions") from error
-    try:
-        text = content.decode("utf-8-sig")
+        with unpack(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"data.source: {name} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}; "
+            f"{name} is not UTF-8: byte 0x{error.object[error.start]:02x} in line {number}; "
             f"save it as UTF-8, e.g. `iconv -f latin1 -t utf-8`"
         ) from error
-    if not text.strip():
-        raise UserError(f"data.source: {name} is empty; it needs a header and rows")
-    return text
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{name} does not unpack ({_one_line(error)}); compress it again") from error
+    except OSError as error:
+        raise UserError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _read_csv(text: str, name: str) -> pd.DataFrame:
-    delimiter = _check_lines(text, name)
+def _parsed(
+    text: str, delimiter: str, name: str, as_text: frozenset[int] = frozenset()
+) -> tuple[pd.DataFrame, frozenset[int]]:
+    """Return a CSV's table, and the places of its columns of text. as_text: places of columns that are to be text."""
     options: dict[str, Any] = {
         "sep": delimiter,
         "index_col": False,
@@ -168,15 +218,21 @@ def _read_csv(text: str, name: str) -> pd.DataFrame:
         "na_values": MISSING,
     }
     try:
-        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(as_text, str), **options)
         numbers = [place for place, column in enumerate(frame.columns) if cells.is_number(frame[column])]
         if numbers and _may_hold_codes(text, delimiter):
             codes: pd.DataFrame = pd.read_csv(io.StringIO(text), usecols=numbers, dtype=str, **options)
             frame = frame.assign(**{column: codes[column] for column in codes.columns if _are_codes(codes[column])})
     except (pd.errors.ParserError, ValueError) as error:
-        raise UserError(f"data.source: {name} is no readable CSV ({_one_line(error)}); mend it") from error
+        raise UserError(f"{name} is no readable CSV ({_one_line(error)}); mend it") from error
     frame.columns = frame.columns.map(str)
-    return frame
+    columns = enumerate(frame.columns)
+    return frame, frozenset(place for place, column in columns if _is_text(frame[column]))
+
+
+def _is_text(column: "pd.Series[Any]") -> bool:
+    """Return whether a column has a cell of text; one of truth values and blanks is of objects as well."""
+    return bool(column.map(lambda cell: isinstance(cell, str)).any()) if column.dtype.kind == "O" else False
 
 
 def _may_hold_codes(text: str, delimiter: str) -> bool:
@@ -192,36 +248,54 @@ def _are_codes(column: "pd.Series[Any]") -> bool:
     return bool(column.str.match(rf" *{cells.LEADING_ZERO.pattern}").any())
 
 
-def _check_lines(text: str, name: str) -> str:
-    """Return the delimiter, after checking that every line has as many fields as the header.
+def _pieces(lines: Iterator[str], name: str, rows: float) -> Iterator[tuple[str, str]]:
+    """Yield the text of so many rows of a CSV, behind its header, and its delimiter; the last has fewer.
 
-    pandas would fill up short lines without a word.
+    Raises UserError, once it gets there, for a line that has not as many fields as the header: pandas would fill up
+    short lines without a word.
     """
-    header = next(line for line in io.StringIO(text) if line.strip()).rstrip("\r\n")
-    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    n_blank = 0
+    first = ""
+    for first in lines:
+        if first.strip():
+            break
+        n_blank += 1
+    if not first.strip():
+        raise UserError(f"{name} is empty; it needs a header and rows")
+    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first.rstrip("\r\n")], delimiter=mark), [])))
+    held: list[str] = []
+
+    def kept() -> Iterator[str]:
+        for line in chain([first], lines):
+            held.append(line)
+            yield line
+
+    reader = csv.reader(kept(), delimiter=delimiter, strict=True)
     names: list[str] = []
-    n_rows = 0
-    start = 1
+    header, n_rows = "", 0
+    start = n_blank + 1
     try:
         for fields in reader:
             if not fields or (len(fields) == 1 and not fields[0].strip()):
                 pass
             elif not names:
-                names = fields
-                check_names(names, f"data.source: {name}")
+                names, header = fields, "".join(held)
+                check_names(names, name)
+                held.clear()
             elif len(fields) != len(names):
                 raise UserError(
-                    f"data.source: {name}, line {start} has {len(fields)} fields, but the header has {len(names)}; "
+                    f"{name}, line {start} has {len(fields)} fields, but the header has {len(names)}; "
                     "mend the line (a value that contains the delimiter must stand in quotes)"
                 )
             else:
                 n_rows += 1
-            start = reader.line_num + 1
+                if n_rows % rows == 0:
+                    yield header + "".join(held), delimiter
+                    held.clear()
+            start = n_blank + reader.line_num + 1
     except csv.Error as error:
-        raise UserError(
-            f"data.source: {name}, line {start} is broken ({error}); mend the quotes of that line"
-        ) from error
+        raise UserError(f"{name}, line {start} is broken ({error}); mend the quotes of that line") from error
     if n_rows == 0:
-        raise UserError(f"data.source: {name} has a header only ({len(names)} columns, no rows); add rows")
-    return delimiter
+        raise UserError(f"{name} has a header only ({len(names)} columns, no rows); add rows")
+    if n_rows % rows:
+        yield header + "".join(held), delimiter

@@ -16,6 +16,8 @@ from hone.training.determinism import deterministic
 from hone.trial import Config
 
 Prediction = NDArray[np.float64]
+BATCH = 4096
+"""Rows at a time. Pieces of a table are predicted as all of it, to the bit, if they are multiples of this."""
 
 
 def load_network(family: str, config: Config, inputs: InputSpec, weights: Mapping[str, Tensor]) -> nn.Module:
@@ -31,7 +33,7 @@ def predict(
     problem: Problem,
     target_mean: float,
     target_std: float,
-    batch: int = 4096,
+    batch: int = BATCH,
 ) -> Prediction:
     """Return float64 probabilities ``[n, n_classes]``, or values ``[n]`` in the target's own units.
 
@@ -48,7 +50,7 @@ def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.tensor(array, device=device)
 
 
-def outputs(model: nn.Module, x_num: Tensor, x_cat: Tensor, batch: int = 4096) -> Tensor:
+def outputs(model: nn.Module, x_num: Tensor, x_cat: Tensor, batch: int = BATCH) -> Tensor:
     """Return a network's raw outputs ``[n, n_outputs]``, in evaluation mode, which it is left in."""
     model.eval()
     with torch.inference_mode():

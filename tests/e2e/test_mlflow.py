@@ -89,6 +89,19 @@ def test_the_registered_model_predicts_as_the_pipeline_did(project, client, tmp_
     assert loaded.predict(rows)["prediction"].notna().all()
 
 
+def test_a_file_is_predicted_as_the_registered_model_predicts_it(project, client, tmp_path):
+    mlflow.set_tracking_uri(f"sqlite:///{project.root}/mlflow.db")
+    version = client.get_model_version_by_alias("hone", "champion")
+    loaded = mlflow.pyfunc.load_model(client.get_model_version_download_uri("hone", version.version))
+    rows = pd.read_parquet(project.root / "data/split/sealed/test.parquet").drop(columns="target")
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    for number, model in enumerate(("models:/hone@champion", "artifacts/retrain/model")):
+        out = tmp_path / f"{number}.parquet"
+        project.run("python", "-m", "flows.predict", str(tmp_path / "rows.csv"), "--out", str(out), "--model", model)
+        expected = loaded.predict(pd.read_csv(tmp_path / "rows.csv"))
+        pd.testing.assert_frame_equal(pd.read_parquet(out), expected, check_exact=True)
+
+
 def test_running_again_adds_nothing(project, runs, client):
     before = {run.info.run_id for run in runs}
     for stage in ("search_bayes", "evaluate"):

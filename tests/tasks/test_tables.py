@@ -156,6 +156,32 @@ def test_a_column_with_leading_zeros_is_text_all_of_it_and_zero_itself_is_a_numb
     assert list(frame.columns) == CODES.splitlines()[0].split(",")
 
 
+LATE = """zip,version,flag,note
+7,1.50,True,
+8,2.0,False,3
+00701,3.00,,free
+9,beta,True,4
+5,1.5,False,
+"""
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 7])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_pieces_of_a_table_hold_what_the_table_holds(root, ending, rows):
+    path = root / f"t.{ending}"
+    (root / "t.csv").write_text(LATE)
+    whole = tables.read_table(root / "t.csv")
+    if ending == "parquet":
+        whole.to_parquet(path, row_group_size=3)
+    elif ending == "csv.gz":
+        path.write_bytes(gzip.compress(LATE.encode()))
+    pieces = list(tables.read_pieces(path, rows))
+    assert [len(piece) for piece in pieces] == [rows] * (5 // rows) + [5 % rows] * (5 % rows > 0)
+    for name in whole.columns:
+        found = [text for piece in pieces for text in cells.texts(piece[name])]
+        assert found == cells.texts(whole[name]).tolist()
+
+
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
 def test_codes_are_the_same_levels_in_every_part_of_the_split_and_for_the_model(root, ending):
     random = np.random.default_rng(0)
@@ -210,8 +236,8 @@ def test_scikit_learn_s_sets_are_tables_with_a_target(root, name, shape, classes
 # What is refused
 
 BAD_FILES = [
-    ("shop.csv", None, r"there is no file data/raw/shop\.csv; did you mean data/raw/shops\.csv\?"),
-    ("sales.parquet", None, r"there is no file data/raw/sales\.parquet; add it with `hone add FILE`"),
+    ("shop.csv", None, r"data/raw/shop\.csv: there is no such file; did you mean data/raw/shops\.csv\?"),
+    ("sales.parquet", None, r"data/raw/sales\.parquet: there is no such file; add it with `hone add FILE`"),
     ("t.csv", b"", r"data/raw/t\.csv is empty"),
     ("t.csv", b"\n \n", r"data/raw/t\.csv is empty"),
     ("t.csv", b"a,b\n", r"data/raw/t\.csv has a header only \(2 columns, no rows\); add rows"),

@@ -1,0 +1,65 @@
+"""Predicts a file with the tuned model."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hone.errors import UserError
+from tasks import model_store
+from tasks import predict as pieces
+from tasks.model_store import Predictor
+from tasks.params import load_params
+from tasks.reporting import Reporter
+
+MODEL = Path("artifacts") / "retrain" / "model"
+REGISTRY = "models:/"
+
+
+def predict(
+    root: Path,
+    table: Path,
+    out: Path | None,
+    model: str | None,
+    keep: Sequence[str],
+    reporter: Reporter,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Return where the predictions for a table are, after writing them.
+
+    out: a .csv or .parquet; None: beside the table, as NAME.predictions.csv. model: a model's folder, or a name in
+    MLflow's registry (models:/...); None: the project's tuned model. keep: the table's columns to write along.
+    overwrite: whether a file that is there may be replaced. Raises UserError, and writes nothing, if the model or
+    the table cannot be read or do not fit.
+    """
+    place = out if out is not None else table.with_name(f"{_stem(table)}.predictions.csv")
+    if place.exists() and table.exists() and place.samefile(table):
+        raise UserError(f"--out: {place} is the table itself; name another file")
+    if place.exists() and not overwrite:
+        raise UserError(f"--out: {place} is there already; name another file, or say --overwrite")
+    predictor = load(root, model)
+    n_rows = pieces.predict(predictor, table, place, keep)
+    reporter.message(f"{place}: predictions of {predictor.problem.target!r} for {n_rows:,} rows")
+    return place
+
+
+def load(root: Path, model: str | None) -> Predictor:
+    """Return the model of a folder or of MLflow's registry; None: the project's own."""
+    if model is not None and model.startswith(REGISTRY):
+        from tasks import registry
+
+        return registry.load(root, load_params(root).tracking, model)
+    return model_store.load(root / MODEL if model is None else Path(model))
+
+
+def _stem(table: Path) -> str:
+    name = table.name
+    for ending in (".csv.gz", ".csv", ".parquet"):
+        name = name[: -len(ending)] if name.lower().endswith(ending) else name
+    return name
+
+
+if __name__ == "__main__":
+    from flows import cli
+
+    sys.exit(cli.main(["predict", *sys.argv[1:]]))
