@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,19 +192,26 @@ def make_project(tmp_path_factory, environment):
 
 
 @pytest.fixture(scope="session")
-def by_flow(make_project):
-    """A project that a flow has finished, with one worker. Whoever changes it works on a copy."""
-    project = make_project({"execution.workers": 1}, name="flow")
-    project.flow()
-    return project
+def by_both_doors(make_project):
+    """The two projects below, finished side by side: each alone leaves a core idle while its stages start."""
+    flow = make_project({"execution.workers": 1}, name="flow")
+    dvc = make_project({"execution.workers": 2}, name="dvc")
+    with ThreadPoolExecutor() as pool:
+        for done in (pool.submit(flow.flow), pool.submit(dvc.dvc, "repro")):
+            done.result()
+    return flow, dvc
 
 
 @pytest.fixture(scope="session")
-def by_dvc(make_project):
+def by_flow(by_both_doors):
+    """A project that a flow has finished, with one worker. Whoever changes it works on a copy."""
+    return by_both_doors[0]
+
+
+@pytest.fixture(scope="session")
+def by_dvc(by_both_doors):
     """A project that `dvc repro` has finished, with two workers. Whoever changes it works on a copy."""
-    project = make_project({"execution.workers": 2}, name="dvc")
-    project.dvc("repro")
-    return project
+    return by_both_doors[1]
 
 
 def digest(path: Path) -> str:
