@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hone.data import cells
 from hone.data.schema import check_column
 from hone.errors import UserError
 from hone.training.predict import BATCH
@@ -21,9 +22,9 @@ CELLS = 1 << 21  # of a piece, about: some 50 MB with all that is made of them
 def predict(model: Predictor, table: Path, out: Path, keep: Sequence[str] = ()) -> int:
     """Return how many rows a table has, after writing a prediction for each, in their order.
 
-    out: a .csv or .parquet, with the columns `keep` of the table, then those of `Predictor.predict`; it appears when
-    it is complete. Predictions are those of the whole table at once, to the bit. Raises UserError if the table cannot
-    be read, or lacks a column that the model or `keep` asks for.
+    out: a .csv or .parquet, with the columns `keep` of the table as text, then those of `Predictor.predict`; it
+    appears when it is complete. Predictions are those of the whole table at once, to the bit. Raises UserError if the
+    table cannot be read, or lacks a column that the model or `keep` asks for.
     """
     if not out.name.lower().endswith(ENDINGS):
         raise UserError(f"{out}: predictions are written as {' or '.join(ENDINGS)}; name it so")
@@ -38,7 +39,9 @@ def predict(model: Predictor, table: Path, out: Path, keep: Sequence[str] = ()) 
             if taken := sorted(set(keep) & set(found.columns)):
                 raise UserError(f"--keep: {taken[0]!r} is what a column of predictions is called; rename it")
             n_rows += len(piece)
-            yield pd.concat([piece[[*keep]], found], axis=1)
+            # As text: what looks like whole numbers in one piece may not in the next.
+            kept = {name: cells.texts(piece[name]).astype("str") for name in keep}
+            yield pd.concat([pd.DataFrame(kept, index=piece.index), found], axis=1)
 
     with files.atomic(out) as file:
         write = _write_parquet if out.name.lower().endswith(".parquet") else _write_csv

@@ -60,6 +60,16 @@ def test_a_table_of_one_piece_and_one_of_whole_pieces(tmp_path: Path, ending: st
         assert predict.predict(model, write(tmp_path, ODD.head(n), ending), out) == n == len(pd.read_csv(out))
 
 
+def test_columns_are_kept_as_the_file_has_them_whatever_a_piece_looks_like(tmp_path: Path, small_pieces: None) -> None:
+    model = model_store.load(small_model.write(tmp_path / "model", "binary"))
+    ids = [None] * 70 + [str(number) for number in range(100)] + ["x"] + ["7"] * 149
+    table = write(tmp_path, ODD.assign(id=ids), "csv")
+    for out in (tmp_path / "out.csv", tmp_path / "out.parquet"):
+        predict.predict(model, table, out, ["id", "id"])
+        found = pd.read_parquet(out) if out.suffix == ".parquet" else pd.read_csv(out, dtype={"id": str})
+        assert found["id"].fillna("").tolist() == [each or "" for each in ids]
+
+
 def test_a_broken_line_is_named_and_nothing_is_written(tmp_path: Path, small_pieces: None) -> None:
     model = model_store.load(small_model.write(tmp_path / "model", "binary"))
     table = write(tmp_path, ODD, "csv")
