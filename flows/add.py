@@ -44,7 +44,7 @@ def add(root: Path, table: Path, target: str | None) -> Path:
 
 def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
     """Write values into a section of a params.yaml, whose comments and order stay."""
-    yaml = YAML()
+    yaml = YAML(typ="rt")  # keeps comments, and builds no objects of tags
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.Representer = _Representer

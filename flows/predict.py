@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hone.errors import UserError
-from tasks import model_store
+from tasks import model_store, tables
 from tasks import predict as pieces
 from tasks.model_store import Predictor
 from tasks.params import load_params
@@ -53,10 +53,8 @@ def load(root: Path, model: str | None) -> Predictor:
 
 
 def _stem(table: Path) -> str:
-    name = table.name
-    for ending in (".csv.gz", ".csv", ".parquet"):
-        name = name[: -len(ending)] if name.lower().endswith(ending) else name
-    return name
+    ending = next((each for each in tables.ENDINGS if table.name.lower().endswith(each)), "")
+    return table.name[: len(table.name) - len(ending)]
 
 
 if __name__ == "__main__":

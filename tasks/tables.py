@@ -62,7 +62,7 @@ def read_table(path: Path, shown: str | None = None) -> pd.DataFrame:
     if path.name.lower().endswith(".parquet"):
         return _read_parquet(path, name)
     ((text, delimiter),) = _texts(path, name, math.inf)
-    return _parsed(text, delimiter, name)[0]
+    return _parsed(text, delimiter, name)
 
 
 def read_pieces(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -78,9 +78,10 @@ def read_pieces(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         return
     text_columns: frozenset[int] = frozenset()
     for text, delimiter in _texts(path, name, rows):
-        text_columns |= _parsed(text, delimiter, name)[1]
+        columns = _parsed(text, delimiter, name).items()
+        text_columns |= {place for place, (_, column) in enumerate(columns) if _is_text(column)}
     for text, delimiter in _texts(path, name, rows):
-        yield _parsed(text, delimiter, name, text_columns)[0]
+        yield _parsed(text, delimiter, name, text_columns)
 
 
 def load_sklearn(source: str) -> tuple[pd.DataFrame, str]:
@@ -206,10 +207,8 @@ def _lines(path: Path, name: str) -> Iterator[str]:
         raise UserError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _parsed(
-    text: str, delimiter: str, name: str, as_text: frozenset[int] = frozenset()
-) -> tuple[pd.DataFrame, frozenset[int]]:
-    """Return a CSV's table, and the places of its columns of text. as_text: places of columns that are to be text."""
+def _parsed(text: str, delimiter: str, name: str, as_text: frozenset[int] = frozenset()) -> pd.DataFrame:
+    """Return a CSV's table. as_text: places of columns that are text elsewhere, whatever they look like here."""
     options: dict[str, Any] = {
         "sep": delimiter,
         "index_col": False,
@@ -226,8 +225,7 @@ def _parsed(
     except (pd.errors.ParserError, ValueError) as error:
         raise UserError(f"{name} is no readable CSV ({_one_line(error)}); mend it") from error
     frame.columns = frame.columns.map(str)
-    columns = enumerate(frame.columns)
-    return frame, frozenset(place for place, column in columns if _is_text(frame[column]))
+    return frame
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
