@@ -6,10 +6,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hone import models
 from hone.training.checkpoint import Checkpoint
 from hone.trial import Result, State, Trial
 from tasks import (
@@ -25,7 +26,7 @@ from tasks import (
     warm_start,
     wording,
 )
-from tasks.budget import Measurement
+from tasks.budget import Allowance
 from tasks.executors import WorkerPool, count
 from tasks.params import Params, load_params
 from tasks.reporting import NullReporter, Reporter, duration
@@ -58,8 +59,11 @@ def plan(root: Path, reporter: Reporter) -> None:
         with WorkerPool(count(params.execution.workers)) as pool:
             measured = budget.measure(_stage(place, params, "budget", pool))
         written = budget.written_down(root / budget.LOCK, _stage(place, params, "budget", _Untrained()))
-        params = _with_epochs(params, measured, written)
-        costs = rehearse(place, params)
+        allowed = written
+        if params.budget.time_limit is not None:
+            allowed = written or budget.pays_for(params, measured)
+            params = params.model_copy(update={"budget": params.budget.model_copy(update={"epochs": allowed.epochs})})
+        costs = rehearse(place, params, allowed.replays if allowed is not None else None)
     each = measured.seconds_per_epoch / measured.workers
     reporter.table(
         f"Without early stopping, on {wording.plural(measured.workers, 'worker')}, "
@@ -77,12 +81,12 @@ def plan(root: Path, reporter: Reporter) -> None:
         )
 
 
-def rehearse(place: Path, params: Params) -> list[Cost]:
+def rehearse(place: Path, params: Params, replays: int | None = None) -> list[Cost]:
     """Return what each phase of a run costs if no training stops early, by running the searches without training.
 
-    place: a folder that holds a split, and is written to.
+    place: a folder that holds a split, and is written to. replays: trainings that finalists may take; None: all.
     """
-    files.write_json(place / "artifacts" / "budget.json", {"epochs": params.budget.epochs})
+    files.write_json(place / "artifacts" / "budget.json", asdict(Allowance(params.budget.epochs, replays)))
     for name, search in SEARCHES.items():
         search.run(_stage(place, params, name, _Untrained()))
     results = [result for name in SEARCHES for result in trials.read(place / "artifacts" / name / "trials.parquet")]
@@ -103,14 +107,6 @@ def _cost(phase: str, results: list[Result]) -> Cost:
 
 def _rungs(cost: Cost) -> str:
     return ", ".join(f"{count} to {epochs}" for epochs, count in cost.rungs)
-
-
-def _with_epochs(params: Params, measured: Measurement, written: int | None) -> Params:
-    """Return the params with the budget in epochs that a time limit comes to, or that is written down already."""
-    if params.budget.time_limit is None:
-        return params
-    epochs = written or budget.pays_for(params, measured)
-    return params.model_copy(update={"budget": params.budget.model_copy(update={"epochs": float(epochs)})})
 
 
 @contextlib.contextmanager
@@ -164,7 +160,7 @@ class _Untrained(Executor):
             objective=objective,
             curve=(objective,) * trial.resource,
             best_epoch=trial.resource,
-            cost=(trial.resource - before) * trial.rows,
+            cost=(trial.resource - before) * trial.rows * models.price(trainable.family, trial.config),
         )
 
 

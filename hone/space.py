@@ -9,6 +9,7 @@ What a coordinate means is its domain's business (hone/domains.py).
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,17 +60,20 @@ class SearchSpace:
 
     domains: in a fixed order, a child behind its parent. conditions: by the child's name.
     defaults: one legal value a name, also for names that are inactive in the default config.
+    prices: of parameters that make an epoch dearer: what it costs with each of their values, beside other epochs.
     """
 
     domains: Mapping[str, Domain]
     conditions: Mapping[str, Condition]
     defaults: Config
+    prices: Mapping[str, Mapping[str, float]]
 
     def __init__(
         self,
         domains: Mapping[str, Domain],
         conditions: Mapping[str, Condition] | None = None,
         default: Config | None = None,
+        prices: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         """Build a space; UserError where a condition's parent is missing or comes later.
 
@@ -89,6 +93,7 @@ class SearchSpace:
         object.__setattr__(self, "domains", dict(domains))
         object.__setattr__(self, "conditions", dict(conditions or {}))
         object.__setattr__(self, "defaults", defaults)
+        object.__setattr__(self, "prices", dict(prices or {}))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,9 +150,13 @@ class SearchSpace:
             self.domains[name].contains(value) for name, value in config.items()
         )
 
+    def price(self, config: Config) -> float:
+        """Return what an epoch of a config costs, in epochs of a budget; 1 where the space has no prices."""
+        return math.prod(prices.get(str(config.get(name)), 1.0) for name, prices in self.prices.items())
+
     def with_domains(self, domains: Mapping[str, Domain]) -> "SearchSpace":
         """Return the space with some domains replaced, and the default made legal in them."""
-        return SearchSpace({**self.domains, **domains}, self.conditions, self.defaults)
+        return SearchSpace({**self.domains, **domains}, self.conditions, self.defaults, self.prices)
 
     def merged(self, overrides: Mapping[str, object], *, extend: bool = False) -> "SearchSpace":
         """Return the space with params.yaml's `search.space` laid over it.
@@ -173,7 +182,7 @@ class SearchSpace:
                 if not domain.contains(defaults[name]):
                     raise UserError(f"search.space.{name}.default: {spec['default']!r} is not in {domain}")
             domains[name] = domain
-        return SearchSpace(domains, conditions, defaults)
+        return SearchSpace(domains, conditions, defaults, self.prices)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` builds an equal space."""

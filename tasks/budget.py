@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hone import models
 from hone.errors import UserError
 from hone.search.sobol import Sobol
 from hone.trial import Trial
@@ -27,6 +28,12 @@ SAMPLE = 8
 """Configs whose training is timed."""
 
 
+WINNERS_PRICE = 2.0
+"""What an epoch of the winner is expected to cost beside the default's, where families have prices."""
+MOST_REPLAYED = 0.3
+"""Of what a time limit leaves to search and replays, the share that replays may take."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What a calibration found. seconds_per_epoch: of one worker, over all training rows, the mean of some configs."""
@@ -35,54 +42,79 @@ class Measurement:
     workers: int
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """What a run may spend: epochs on its search, and so many whole trainings on replays of the finalists."""
+
+    epochs: float
+    replays: int | None = None
+
+
 def run(stage: Stage) -> None:
-    """Write the budget in epochs; raise UserError if a time limit is too short for one trial of each phase."""
+    """Write what the search and the replays may spend; raise UserError if a time limit is too short for one trial.
+
+    Without a time limit there are as many replays as params say.
+    """
     limit = stage.params.budget.time_limit
     if limit is None:
-        files.write_json(stage.path("artifacts", "budget.json"), {"epochs": stage.params.budget.epochs})
+        files.write_json(stage.path("artifacts", "budget.json"), asdict(Allowance(stage.params.budget.epochs)))
         return
-    epochs = written_down(stage.path(LOCK), stage)
-    if epochs is None:
+    allowed = written_down(stage.path(LOCK), stage)
+    if allowed is None:
         measured = measure(stage)
-        epochs = pays_for(stage.params, measured)
-        files.write_json(stage.path(LOCK), {"inputs": _inputs(stage), "epochs": epochs, "measured": asdict(measured)})
+        allowed = pays_for(stage.params, measured)
+        content = {"inputs": _inputs(stage), **asdict(allowed), "measured": asdict(measured)}
+        files.write_json(stage.path(LOCK), content)
         stage.reporter.message(
-            f"{limit} on {measured.workers} workers is {epochs:.0f} epochs of search; written to {LOCK}"
+            f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search"
+            f" and {allowed.replays} trainings of finalists; written to {LOCK}"
         )
-    files.write_json(stage.path("artifacts", "budget.json"), {"epochs": epochs})
+    files.write_json(stage.path("artifacts", "budget.json"), asdict(allowed))
 
 
-def pays_for(params: Params, measured: Measurement) -> int:
-    """Return the epochs of search that a time limit pays for; raise UserError if not for one trial of each phase."""
-    epochs = affordable(params, measured)
+def pays_for(params: Params, measured: Measurement) -> Allowance:
+    """Return what a time limit pays for; raise UserError if not for one trial of each phase."""
+    allowed = affordable(params, measured)
     try:
-        check_budget(params, epochs)
+        check_budget(params, allowed.epochs)
     except UserError:
         raise UserError(
             f"budget.time_limit: {params.budget.time_limit} is too short: on {measured.workers} workers an epoch takes"
-            f" {measured.seconds_per_epoch:.2g} s, which leaves {epochs:.0f} epochs to the search;"
+            f" {measured.seconds_per_epoch:.2g} s, which leaves {allowed.epochs:.0f} epochs to the search;"
             " allow more time, or lower train.epochs and the phases' epochs"
         ) from None
-    return epochs
+    return allowed
 
 
-def affordable(params: Params, measured: Measurement) -> int:
-    """Return the epochs that are left to the search when a run must end within `budget.time_limit`."""
+def affordable(params: Params, measured: Measurement) -> Allowance:
+    """Return what is left to search and replays when a run must end within `budget.time_limit`.
+
+    Replays get what params ask for, but in a short run no more than `MOST_REPLAYED` of that.
+    """
     limit = seconds(str(params.budget.time_limit))
     usable = max(limit - START_UP, limit * 0.4)
-    return max(0, math.floor(usable * measured.workers / measured.seconds_per_epoch - after_search(params)))
+    left = max(0.0, usable * measured.workers / measured.seconds_per_epoch - _certain(params))
+    training = params.train.epochs * STOPPED_EARLY
+    replays = min(n_replays(params), math.floor(MOST_REPLAYED * left / training))
+    return Allowance(epochs=float(math.floor(left - replays * training)), replays=replays)
 
 
-def after_search(params: Params) -> float:
-    """Return the epochs that a run spends outside its search: baseline, replays, final trainings."""
-    replays = (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
-    trainings = params.baseline.networks + replays + 2 * params.retrain.seeds
+def n_replays(params: Params) -> int:
+    """Return how many trainings the replays of finalists and the default are, as params say."""
+    return (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
+
+
+def _certain(params: Params) -> float:
+    """Return the epochs that a run spends outside its search and replays: baseline and final trainings."""
+    price = WINNERS_PRICE if models.priced(params.model.family) else 1.0
+    trainings = params.baseline.networks + params.retrain.seeds * (1 + price)
     return trainings * params.train.epochs * STOPPED_EARLY
 
 
 def seconds_for(params: Params, measured: Measurement) -> float:
     """Return about how long a run takes that spends `budget.epochs` on its search."""
-    return START_UP + (params.budget.epochs + after_search(params)) * measured.seconds_per_epoch / measured.workers
+    after = _certain(params) + n_replays(params) * params.train.epochs * STOPPED_EARLY
+    return START_UP + (params.budget.epochs + after) * measured.seconds_per_epoch / measured.workers
 
 
 def measure(stage: Stage) -> Measurement:
@@ -121,13 +153,15 @@ def _warm_up(trial: Trial) -> Trial:
     return Trial(study="warm_up", number=0, generation=0, config=trial.config, resource=1)
 
 
-def written_down(path: Path, stage: Stage) -> int | None:
-    """Return the epochs in a budget.lock, or None if there is none or it was measured for other inputs."""
+def written_down(path: Path, stage: Stage) -> Allowance | None:
+    """Return what a budget.lock allows, or None if there is none or it was measured for other inputs."""
     if not path.exists():
         return None
     try:
         content = files.read_json(path)
-        return int(content["epochs"]) if content["inputs"] == _inputs(stage) else None
+        if content["inputs"] != _inputs(stage):
+            return None
+        return Allowance(float(content["epochs"]), int(content["replays"]))
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{LOCK}: cannot be read; delete it, and the epochs are measured anew") from None
 

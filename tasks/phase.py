@@ -33,6 +33,8 @@ class Findings:
     full: the space as params state it. space: what the former phase left of it. budget: what this phase may spend,
     in epochs over all training rows: its share, and what the former phases left of theirs. total: of all phases.
     transfer: what earlier studies say. portfolio: configs that were good on other tables, those in the full space.
+    families: where the family is a hyperparameter, the default config of each.
+    replays: what the replays of finalists may take, in whole trainings of the default; None: what params say.
     """
 
     problem: Problem
@@ -43,6 +45,8 @@ class Findings:
     total: float
     transfer: Transfer | None = None
     portfolio: tuple[Config, ...] = ()
+    families: tuple[Config, ...] = ()
+    replays: int | None = None
 
 
 def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
@@ -56,7 +60,8 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
     for name in former:
         space = SearchSpace.from_json(files.read_json(stage.path("artifacts", name, "space.json"))["space"])
     prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
-    total = files.read_json(stage.path("artifacts", "budget.json"))["epochs"]
+    allowed = files.read_json(stage.path("artifacts", "budget.json"))
+    total = allowed["epochs"]
     search = stage.params.search
     # Params are checked before there is data: what is idle on this table may be all that a study shares.
     studies = warm_start.studies(stage.root, search.warm_start, full, passed_over=stage.reporter.warning)
@@ -69,6 +74,8 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         total,
         transfer=Transfer(full, studies) if studies else None,
         portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
+        families=models.starts(stage.params.model.family, full),
+        replays=allowed.get("replays"),
     )
 
 

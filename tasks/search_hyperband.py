@@ -1,5 +1,7 @@
 """The fine phase: Hyperband's ladder, continuing checkpoints, then finalists trained again; their best mean wins."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -76,14 +78,17 @@ def run(stage: Stage) -> None:
     phase.hand_on(stage, found, results, params.search.bayes.keep)
 
     # The default is always among them: what is tuned must beat it here, or it wins.
-    configs = (found.full.default, *finalists([*found.prior, *results], params.search.replay.finalists))
-    again = Replay(
-        study="replay",
-        configs=configs,
-        resource=params.train.epochs,
-        seeds=params.search.replay.seeds,
-        folds=params.split.folds,
-    )
+    asked = params.search.replay
+    best = finalists([*found.prior, *results], asked.finalists)
+    prices = [found.full.price(config) * max(1, params.split.folds) for config in (found.full.default, *best)]
+    n, seeds = replayed_within(found.replays, prices, asked.seeds)
+    if (n, seeds) != (len(best), asked.seeds):
+        stage.reporter.message(
+            f"replay: the time limit pays for {found.replays} trainings: {n} of {asked.finalists} finalists,"
+            f" {seeds} of {asked.seeds} seeds"
+        )
+    configs = (found.full.default, *best[:n])
+    again = Replay(study="replay", configs=configs, resource=params.train.epochs, seeds=seeds, folds=params.split.folds)
     before = replace(found, prior=(*found.prior, *results))
     replayed = phase.run(stage, again, before, study="replay", prune=False)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
@@ -105,6 +110,21 @@ def run(stage: Stage) -> None:
     )
     for edge in widen:
         stage.reporter.warning(edge.message)
+
+
+def replayed_within(allowed: int | None, prices: Sequence[float], seeds: int) -> tuple[int, int]:
+    """Return how many finalists to train again, and over how many seeds, for a price of so many whole trainings.
+
+    prices: of a training of the default, then of each finalist, best first. Where there are more finalists than seeds
+    a finalist is given up, else a seed; one of each is left whatever it costs.
+    """
+    n = len(prices) - 1
+    while allowed is not None and seeds * math.fsum(prices[: n + 1]) > allowed and (n > 1 or seeds > 1):
+        if n > seeds or seeds == 1:
+            n -= 1
+        else:
+            seeds -= 1
+    return n, seeds
 
 
 def _scored_rows(stage: Stage) -> int:

@@ -24,20 +24,24 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
         resource=chosen.epochs,
         rows=chosen.rows,
         batch=chosen.batch,
-        starts=starts(found, math.floor(budget / price + TOLERANCE) // 2),
+        starts=starts(found, math.floor(budget / price + TOLERANCE) // 2, chosen.epochs),
     )
 
 
-def starts(found: Findings, n: int) -> tuple[Proposal, ...]:
-    """Return up to n configs to begin with: the best of earlier studies, then the portfolio's.
+def starts(found: Findings, n: int, epochs: int = 1) -> tuple[Proposal, ...]:
+    """Return up to n configs to begin with: the best of earlier studies, each family's default, the portfolio's.
 
-    Not more than half of the phase: what is to be learned of this table, its other trials teach.
+    Not more than half of the phase: what is to be learned of this table, its other trials teach. A family of which
+    not even a short training, of so many epochs, fits into a quarter of the budget is left to the model's judgement.
     """
     earlier = found.transfer.starts(n) if found.transfer is not None else []
-    portfolio = first_new(found.portfolio, [found.full.default, *earlier], n - len(earlier))
+    affordable = [config for config in found.families if epochs * found.full.price(config) <= found.budget / 4]
+    known = [found.full.default, *earlier]
+    families = first_new(affordable, known, n - len(earlier))
+    portfolio = first_new(found.portfolio, [*known, *families], n - len(earlier) - len(families))
     return tuple(
         Proposal(config, origin)
-        for origin, configs in (("warm_start", earlier), ("portfolio", portfolio))
+        for origin, configs in (("warm_start", earlier), ("family", families), ("portfolio", portfolio))
         for config in configs
     )
 

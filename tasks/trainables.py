@@ -67,7 +67,7 @@ class TrainTrial:
             curve=outcome.curve,
             best_epoch=outcome.best_epoch,
             metrics=outcome.metrics,
-            cost=outcome.epochs_run * trial.rows,
+            cost=outcome.epochs_run * trial.rows * models.price(self.family, trial.config),
             seconds=time.perf_counter() - started,
             error=outcome.error,
         )
@@ -135,10 +135,10 @@ def read_problem(split: Path) -> Problem:
 
 
 def full_space(stage: Stage) -> SearchSpace:
-    """Return the space as params state it, without what can change nothing on such a table."""
+    """Return the space as params state it, fitted to the table: see `models.fitted`."""
     params = stage.params
     data = load(stage.path("data", "split"), stage.fingerprint, params.data.scaling, None)
-    return models.without_idle(search_space(params), data.inputs)
+    return models.fitted(search_space(params), data.inputs, len(data.train))
 
 
 def settings(params: Params, problem: Problem) -> Settings:

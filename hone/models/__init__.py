@@ -4,16 +4,18 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
 
 from hone.errors import UserError
-from hone.models import custom, mlp, resnet
+from hone.models import auto, custom, ft_transformer, mlp, realmlp, resnet, tabm
 from hone.models.inputs import InputSpec, inputs_of
+from hone.models.optimisation import TRAINING
 from hone.models.portfolios import PORTFOLIOS
 from hone.seeds import derive
-from hone.space import SearchSpace
+from hone.space import Int, SearchSpace
 from hone.trial import Config
 
 __all__ = [
@@ -24,26 +26,38 @@ __all__ = [
     "check_family",
     "check_limits",
     "default_space",
+    "fitted",
     "inputs_of",
     "portfolio",
+    "price",
+    "priced",
+    "resolved",
+    "starts",
     "without_idle",
 ]
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of network: the space it is tuned over out of the box, and how one is made from a config."""
+    """A kind of network: the space it is tuned over out of the box, and how one is made from a resolved config."""
 
     space: SearchSpace
     network: Callable[[InputSpec, Config], nn.Module]
 
 
+AUTO = "auto"
 FAMILIES: Mapping[str, Family] = {
     "mlp": Family(mlp.SPACE, mlp.MLP),
     "resnet": Family(resnet.SPACE, resnet.ResNet),
+    "realmlp": Family(realmlp.SPACE, realmlp.RealMLP),
+    "tabm": Family(tabm.SPACE, tabm.TabM),
+    "ft_transformer": Family(ft_transformer.SPACE, ft_transformer.Transformer),
+    AUTO: Family(auto.SPACE, lambda inputs, config: _made(AUTO, config, inputs)),
 }
 
 
+FEW_ROWS = 2000
+"""Training rows for which the families' own batch sizes are meant; see `fitted`."""
 LIMITS: Mapping[str, tuple[float, float]] = {
     "learning_rate": (1e-12, math.inf),
     "batch_size": (1, math.inf),
@@ -54,6 +68,10 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "residual_dropout": (0, 0.9999),
     "n_layers": (1, mlp.MOST_LAYERS),
     "n_blocks": (1, math.inf),
+    "attention_dropout": (0, 0.9999),
+    "token_size": (1, math.inf),
+    "n_members": (1, math.inf),
+    "beta2": (0, 0.999999),
     **dict.fromkeys(("units", *(f"units_{i}" for i in range(1, mlp.MOST_LAYERS + 1))), (1, math.inf)),
 }
 """Beyond these a network cannot be built or trained, whatever params.yaml says."""
@@ -100,18 +118,43 @@ def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
     return tuple(config for config in here if space.contains(config))
 
 
+def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int) -> SearchSpace:
+    """Return the space as it is searched on a table: without what is idle, batches as large as its rows allow.
+
+    n_rows: training rows. A batch size that params.yaml states is left as it is; the families' own are for two
+    thousand rows. A table of ten times as many takes batches of four times the size: an epoch is then sooner over,
+    and has steps enough.
+    """
+    space = without_idle(space, inputs)
+    factor = max(1, 2 ** round(0.6 * math.log2(max(1, n_rows) / FEW_ROWS)))
+    own, default = TRAINING.domains["batch_size"], space.defaults.get("batch_size")
+    if factor == 1 or space.domains.get("batch_size") != own or not isinstance(own, Int):
+        return space
+    scaled = SearchSpace(
+        {**space.domains, "batch_size": Int(own.low * factor, own.high * factor, own.log)},
+        space.conditions,
+        {**space.defaults, "batch_size": int(cast(int, default)) * factor},
+        space.prices,
+    )
+    return scaled
+
+
 def without_idle(space: SearchSpace, inputs: InputSpec) -> SearchSpace:
     """Return the space without hyperparameters that can change nothing on such a table, nor their children.
 
     Label smoothing needs classes; a numeric embedding needs numeric columns.
     """
-    idle = {*(["label_smoothing"] if inputs.n_outputs == 1 else []), *(["embedding"] if inputs.n_num == 0 else [])}
+    idle = {
+        *(["label_smoothing"] if inputs.n_outputs == 1 else []),
+        *(["embedding", "pbld_scale"] if inputs.n_num == 0 else []),
+    }
     for name, condition in space.conditions.items():  # a child comes after its parent
         idle |= {name} if condition.parent in idle else set()
     return SearchSpace(
         {name: domain for name, domain in space.domains.items() if name not in idle},
         {name: condition for name, condition in space.conditions.items() if name not in idle},
         {name: value for name, value in space.defaults.items() if name not in idle},
+        space.prices,
     )
 
 
@@ -123,6 +166,29 @@ def build(family: str, config: Config, inputs: InputSpec, seed: int) -> nn.Modul
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "weights"))
-        if family in FAMILIES:
-            return FAMILIES[family].network(inputs, config)
-        return custom.build(family, config, inputs)
+        return _made(family, config, inputs)
+
+
+def resolved(family: str, config: Config) -> tuple[str, Config]:
+    """Return the family and config that are trained: ``auto`` stands for the family that its config names."""
+    return auto.resolved(config) if family == AUTO else (family, config)
+
+
+def price(family: str, config: Config) -> float:
+    """Return what an epoch of a config counts in a budget: 1, or of ``auto``, more where its family is slow."""
+    return FAMILIES[family].space.price(config) if family in FAMILIES else 1.0
+
+
+def priced(family: str) -> bool:
+    """Return whether configs of a family differ in what an epoch of theirs counts."""
+    return family in FAMILIES and bool(FAMILIES[family].space.prices)
+
+
+def starts(family: str, space: SearchSpace) -> tuple[Config, ...]:
+    """Return configs to begin a search with, behind the default: of ``auto``, the families' own defaults."""
+    return auto.starts(space) if family == AUTO else ()
+
+
+def _made(family: str, config: Config, inputs: InputSpec) -> nn.Module:
+    family, config = resolved(family, config)
+    return FAMILIES[family].network(inputs, config) if family in FAMILIES else custom.build(family, config, inputs)

@@ -30,26 +30,43 @@ DEFAULT: Config = {"embedding": "none", "frequency_scale": 0.1}
 class Features(nn.Module):
     """Turns ``x_num [b, n_num]`` and ``x_cat [b, n_cat]`` into one float matrix ``[b, width]``.
 
-    A category's code 0 (missing or unseen) starts as the zero vector, so that a network meets something neutral
-    where training rows had no such value.
+    widths: how many of its columns come from each column of the table; they add up to width.
     """
 
     def __init__(self, inputs: InputSpec, config: Config) -> None:
         super().__init__()
         self.numeric = _numeric(inputs, config)
+        self.categories = Categories(inputs)
+        size = 1 if isinstance(self.numeric, nn.Identity) else EMBEDDING_SIZE
+        self.widths = (*[size] * inputs.n_num, *self.categories.widths)
+        self.width = sum(self.widths)
+
+    def forward(self, x_num: Tensor, x_cat: Tensor) -> Tensor:
+        """Return ``[b, width]``."""
+        numeric: Tensor = self.numeric(x_num).flatten(1)
+        return torch.cat([numeric, self.categories(x_cat)], 1) if self.categories.width else numeric
+
+
+class Categories(nn.Module):
+    """Turns codes ``[b, n_cat]`` into ``[b, width]``: one-hot vectors of columns with few, embeddings of the others.
+
+    A category's code 0 (missing or unseen) starts as the zero vector, so that a network meets something neutral
+    where training rows had no such value. widths: of each column that has any, one-hot ones first.
+    """
+
+    def __init__(self, inputs: InputSpec) -> None:
+        super().__init__()
         small = [i for i, size in enumerate(inputs.cardinalities) if size <= ONE_HOT_UP_TO]
         self.large = [i for i, size in enumerate(inputs.cardinalities) if size > ONE_HOT_UP_TO]
         self.one_hot = _OneHot(small, inputs.cardinalities) if small else None
         self.embeddings = nn.ModuleList(_embedding(inputs.cardinalities[i]) for i in self.large)
-        embedded = sum(_size(inputs.cardinalities[i]) for i in self.large)
-        numeric = inputs.n_num * (1 if isinstance(self.numeric, nn.Identity) else EMBEDDING_SIZE)
-        self.width = numeric + embedded + (self.one_hot.width if self.one_hot is not None else 0)
+        coded = [inputs.cardinalities[i] - 1 for i in small if inputs.cardinalities[i] > 1]
+        self.widths = (*coded, *(_size(inputs.cardinalities[i]) for i in self.large))
+        self.width = sum(self.widths)
 
-    def forward(self, x_num: Tensor, x_cat: Tensor) -> Tensor:
+    def forward(self, x_cat: Tensor) -> Tensor:
         """Return ``[b, width]``."""
-        parts = [self.numeric(x_num).flatten(1)]
-        if self.one_hot is not None:
-            parts.append(self.one_hot(x_cat))
+        parts = [] if self.one_hot is None else [self.one_hot(x_cat)]
         parts += [embedding(x_cat[:, i]) for i, embedding in zip(self.large, self.embeddings, strict=True)]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hone.models import embeddings
+from hone.models.activations import ACTIVATIONS
 from hone.models.embeddings import Features
 from hone.models.inputs import InputSpec
 from hone.models.optimisation import with_training
@@ -11,13 +12,12 @@ from hone.space import Categorical, Condition, Float, Int
 from hone.trial import Config
 
 MOST_LAYERS = 4
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 SPACE = with_training(
     {
         "n_layers": Int(1, MOST_LAYERS),
         **{f"units_{i}": Int(16, 512, log=True) for i in range(1, MOST_LAYERS + 1)},
-        "activation": Categorical(tuple(ACTIVATIONS)),
+        "activation": Categorical(("relu", "gelu", "silu")),
         "dropout": Float(0.0, 0.5),
         **embeddings.DOMAINS,
     },

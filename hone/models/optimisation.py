@@ -1,6 +1,9 @@
 """The hyperparameters of training, which every family shares: they come first in each default space."""
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+from torch import Tensor
 
 from hone.space import Categorical, Condition, Domain, Float, Int, SearchSpace
 from hone.trial import Config
@@ -33,3 +36,17 @@ def with_training(domains: Mapping[str, Domain], conditions: Mapping[str, Condit
     return SearchSpace(
         {**TRAINING.domains, **domains}, {**TRAINING.conditions, **conditions}, {**TRAINING.defaults, **default}
     )
+
+
+P = TypeVar("P", bound=Tensor)
+
+
+def rated(parameter: P, rate: float, decay: float | None = None) -> P:
+    """Return a parameter, marked for the optimizer: factors on the config's learning rate and weight decay.
+
+    decay: None leaves it to the optimizer, which decays matrices and nothing else.
+    """
+    parameter.rate_factor = rate  # type: ignore[attr-defined]
+    if decay is not None:
+        parameter.decay_factor = decay  # type: ignore[attr-defined]
+    return parameter

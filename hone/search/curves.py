@@ -167,7 +167,8 @@ def _hyperparameters(study: _Study) -> Array:
 class Pool:
     """Candidates for a generation, new ones and configs that can go on, and what is believed of them.
 
-    Each choice is believed to bring what the model expects of it before the next is made.
+    Each choice is believed to bring what the model expects of it before the next is made. What promises most is what
+    improves most for its price (Snoek et al. 2012, section 3.2), where epochs have prices.
     """
 
     def __init__(
@@ -198,7 +199,8 @@ class Pool:
             points = np.concatenate([points, generator.random((N_UNIFORM // 2, d))])
         points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
         beliefs = [process.at(geometry.features(points))]
-        promise = self._hope(beliefs[0])
+        prices = geometry.log_prices(points)
+        promise = self._hope(beliefs[0]) - prices
         for n, distance in rounds:
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
             if geometry.is_narrowed:
@@ -207,12 +209,14 @@ class Pool:
             more = geometry.snapped(self._near(promising, n, distance, generator))
             points = np.concatenate([points, more])
             beliefs.append(process.at(geometry.features(more)))
-            promise = np.concatenate([promise, self._hope(beliefs[-1])])
+            prices = np.concatenate([prices, geometry.log_prices(more)])
+            promise = np.concatenate([promise, self._hope(beliefs[-1]) - prices[-len(more) :]])
         self._points = points
         self._inside = geometry.inside(points)
         self._partial = list(partial)
         going_on = geometry.points([result.trial for result in partial])
         self._posterior = joined([*beliefs, process.at(geometry.features(going_on))])
+        self._log_prices = np.concatenate([prices, geometry.log_prices(going_on)])
         self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
 
     def exclude(self, configs: Iterable[Config]) -> None:
@@ -262,7 +266,8 @@ class Pool:
         return np.concatenate([np.zeros(len(self._points), dtype=np.bool_), np.array(allowed, dtype=np.bool_)])
 
     def _promise(self) -> Array:
-        return self._hope(self._posterior)
+        promise: Array = self._hope(self._posterior) - self._log_prices
+        return promise
 
     def _hope(self, beliefs: Posterior) -> Array:
         return log_expected_improvement(beliefs.mean, beliefs.variance, self.incumbent)

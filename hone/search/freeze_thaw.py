@@ -162,10 +162,10 @@ class _Generation:
         tried = [result.trial.config for result in known]
         n = min(self.room, math.floor(self.funds / lowest))
         if not tried and n > 0:
-            self._add(Proposal(space.default, "default"), lowest, lowest)
+            self._add(Proposal(space.default, "default"), lowest)
             tried.append(space.default)
         for config in first_new(sobol(space, derive(self.seed, "startup")), tried, n - len(self.chosen)):
-            self._add(Proposal(config, "sobol"), lowest, lowest)
+            self._add(Proposal(config, "sobol"), lowest)
 
     def add_whole(self, pool: Pool, known: Sequence[Result], tried: Sequence[Trial]) -> None:
         """Add new configs to be trained to the top at once, by models of whole trainings alone.
@@ -180,11 +180,11 @@ class _Generation:
         n_independent = n // 2 if strategy.independent else 0
         configs = self._whole(ended, tried, n - n_independent)
         for config in configs:
-            self._add(Proposal(config, "whole"), top, top)
+            self._add(Proposal(config, "whole"), top, strategy.finish)
         taken = [*(result.trial.config for result in known), *configs]
         independent = self._independent(ended, taken, n_independent)
         for config in independent:
-            self._add(Proposal(config, INDEPENDENT), top, top)
+            self._add(Proposal(config, INDEPENDENT), top, strategy.finish)
         pool.exclude([*configs, *independent])
 
     def _whole(self, ended: Sequence[Result], tried: Sequence[Trial], n: int) -> list[Config]:
@@ -229,7 +229,7 @@ class _Generation:
                 result = pool.going_on(fits)
                 if result is None:
                     break
-                self._add(_continued(result), ladder[rung], self._price(result, rung))
+                self._add(_continued(result), ladder[rung], done=result.trial.resource)
 
     def add_new(self, pool: Pool, own: Sequence[Result]) -> None:
         """Fill the batch with new configs on the lowest rung, a share of them from outside the narrowed space."""
@@ -241,7 +241,7 @@ class _Generation:
             beyond = i >= n - n_outside
             config = pool.new(outside=beyond)
             if config is not None:
-                self._add(Proposal(config, "outside" if beyond else "surrogate"), lowest, lowest)
+                self._add(Proposal(config, "outside" if beyond else "surrogate"), lowest)
 
     def finish(self, pool: Pool, partial: Sequence[Result]) -> None:
         """Fill the batch with promotions to the top of what is likeliest to win."""
@@ -250,14 +250,18 @@ class _Generation:
             result = pool.likeliest([self._price(result, top) <= self.funds for result in partial])
             if result is None:
                 break
-            self._add(_continued(result), self.strategy.ladder[top], self._price(result, top))
+            self._add(_continued(result), self.strategy.ladder[top], done=result.trial.resource)
 
-    def _add(self, proposal: Proposal, resource: int, price: float) -> None:
-        self.chosen.append((proposal, resource))
-        self.funds -= price
+    def _add(self, proposal: Proposal, resource: int, kept: float = 0.0, done: int = 0) -> None:
+        """Add a proposal if the funds pay for it. kept: of the funds, for later. done: epochs that it has trained."""
+        price = (resource - done) * self.strategy.full_space.price(proposal.config)
+        if price <= self.funds - kept:
+            self.chosen.append((proposal, resource))
+            self.funds -= price
 
     def _price(self, result: Result, rung: int) -> float:
-        return float(self.strategy.ladder[rung] - result.trial.resource)
+        epochs = self.strategy.ladder[rung] - result.trial.resource
+        return epochs * self.strategy.full_space.price(result.trial.config)
 
 
 def _drawn(pool: Pool, n: int) -> list[Config]:

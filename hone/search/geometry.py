@@ -91,6 +91,15 @@ class Geometry:
                 columns.append(u[:, i : i + 1])
         return np.concatenate(columns, axis=1) if columns else np.zeros((len(u), 0))
 
+    def log_prices(self, u: Array) -> Array:
+        """Return the logarithm of what an epoch costs at each of these points, [n]; 0 where the space has no prices."""
+        found = np.zeros(len(u))
+        for i, (name, domain) in enumerate(self.full.domains.items()):
+            if name in self.full.prices and isinstance(domain, Categorical):
+                each = [math.log(self.full.price({name: choice})) for choice in domain.choices]
+                found += np.array(each)[decode_all(domain, u[:, i]).astype(np.int64)]
+        return found
+
     def spread(self, u: Array) -> Array:
         """Return points of the unit cube as points of the narrowed space."""
         columns = []

@@ -9,6 +9,7 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from hone.seeds import torch_generator
 from hone.training.determinism import seeded
+from hone.training.optimizers import RATE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -83,7 +84,7 @@ def fit(
             for step, (x_num, x_cat, y) in enumerate(dealt):
                 progress = (epoch - 1 + step / len(sizes)) / horizon
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate * schedule(progress)
+                    group["lr"] = learning_rate * group[RATE] * schedule(progress)
                 optimizer.zero_grad()
                 batch_loss = loss(model(x_num, x_cat), y)
                 batch_loss.backward()  # type: ignore[no-untyped-call]

@@ -7,22 +7,33 @@ from hone.errors import UserError
 from hone.trial import Config
 
 OPTIMIZERS = ("adamw", "sgd")
+RATE = "rate_factor"
+"""A parameter group's factor on the learning rate."""
 
 
 def optimizer_for(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return the config's optimizer over a model's trainable parameters; biases and norms are not decayed.
 
+    Parameters may bring factors of their own on learning rate and weight decay (`hone.models.optimisation.rated`).
+
     AdamW's weight decay is decoupled (Loshchilov and Hutter 2019); SGD's is added to the gradient.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": float(config["weight_decay"])},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            rate = float(getattr(parameter, "rate_factor", 1.0))
+            decay = float(getattr(parameter, "decay_factor", parameter.ndim >= 2))
+            groups.setdefault((rate, decay), []).append(parameter)
+    # Matrices first, whatever comes first in the model: the order is that of the checkpoint's optimizer state.
+    ordered = sorted(groups.items(), key=lambda group: (group[0][0], -group[0][1]))
+    options = [
+        {"params": members, "weight_decay": decay * float(config["weight_decay"]), RATE: rate}
+        for (rate, decay), members in ordered
     ]
     learning_rate = float(config["learning_rate"])
     # Fused: a fifth less time a step than the loop over parameters, for small networks on a CPU.
     if config["optimizer"] == "adamw":
-        return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        return torch.optim.AdamW(options, lr=learning_rate, betas=(0.9, float(config.get("beta2", 0.999))), fused=True)
     if config["optimizer"] == "sgd":
-        return torch.optim.SGD(groups, lr=learning_rate, momentum=float(config["momentum"]), fused=True)
+        return torch.optim.SGD(options, lr=learning_rate, momentum=float(config["momentum"]), fused=True)
     raise UserError(f"search.space.optimizer: {config['optimizer']!r} is unknown; use {' or '.join(OPTIMIZERS)}")

@@ -28,9 +28,19 @@ def one_cycle(progress: float) -> float:
     return _between(1.0, END, (progress - WARM_UP) / (1 - WARM_UP))
 
 
+def coslog4(progress: float) -> float:
+    """Return four waves between 0 and 1, each as long as all before it (Holzmüller et al. 2024, section 3)."""
+    return (1 - math.cos(2 * math.pi * math.log2(1 + 15 * min(progress, 1.0)))) / 2
+
+
 def _between(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
 # progress, in [0, 1]: steps taken over steps of the full resource -> factor on the learning rate
-SCHEDULES: Mapping[str, Callable[[float], float]] = {"constant": constant, "cosine": cosine, "one_cycle": one_cycle}
+SCHEDULES: Mapping[str, Callable[[float], float]] = {
+    "constant": constant,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+    "coslog4": coslog4,
+}

@@ -111,7 +111,7 @@ def train(
     seed = seed if checkpoint is None else int(checkpoint.info["seed"])
     with deterministic(device):
         model = models.build(family, config, data.inputs, seed).to(device)
-        optimizer = optimizer_for(model, config)
+        optimizer = optimizer_for(model, models.resolved(family, config)[1])
         start, curve, best_epoch, measured, best = 0, list[float](), 0, dict[str, float](), dict[str, Tensor]()
         if checkpoint is not None:
             restore(checkpoint.tensors, model, optimizer)
@@ -221,9 +221,16 @@ def _batches(arrays: Arrays, rows: float, size: int, device: torch.device) -> Ba
 def _loss(problem: Problem, config: Config) -> Loss:
     """Return cross-entropy with the config's label smoothing, or squared error on the standardised target."""
     if problem.task == "regression":
-        return lambda raw, y: functional.mse_loss(raw.squeeze(1), y)
+        return lambda raw, y: functional.mse_loss(raw.squeeze(-1), _for_each_member(raw, y))
     smoothing = float(config.get("label_smoothing", 0.0))
-    return lambda raw, y: functional.cross_entropy(raw, y, label_smoothing=smoothing)
+    return lambda raw, y: functional.cross_entropy(
+        raw.flatten(0, -2), _for_each_member(raw, y).flatten(), label_smoothing=smoothing
+    )
+
+
+def _for_each_member(raw: Tensor, y: Tensor) -> Tensor:
+    """Return targets for outputs ``[b, n_outputs]``, or ``[b, n_members, n_outputs]`` of an ensemble in one network."""
+    return y if raw.ndim == 2 else y.unsqueeze(1).expand(raw.shape[:2])
 
 
 def _complete(info: Mapping[str, Any], epochs_run: int) -> Outcome:

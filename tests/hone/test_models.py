@@ -34,7 +34,6 @@ def rows(inputs: InputSpec, n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_default_config_lies_in_its_space(family: str) -> None:
     space = models.default_space(family)
     assert space.contains(space.default)
-    assert space.default["embedding"] == "none"
 
 
 @pytest.mark.parametrize("embedding", ["none", "periodic", "piecewise_linear"])
@@ -46,15 +45,25 @@ def test_the_default_config_lies_in_its_space(family: str) -> None:
 )
 def test_outputs_are_finite_for_every_kind_of_table(family: str, embedding: str, inputs: InputSpec) -> None:
     config = {**models.default_space(family).default, "embedding": embedding, "frequency_scale": 0.1}
-    outputs = models.build(family, config, inputs, seed=0)(*rows(inputs))
+    model = models.build(family, config, inputs, seed=0)
+    outputs = model(*rows(inputs))
+    members = (config["n_members"],) if family == "tabm" else ()
+    assert outputs.shape == (6, *members, inputs.n_outputs)
+    assert outputs.isfinite().all()
+    outputs = model.eval()(*rows(inputs))
     assert outputs.shape == (6, inputs.n_outputs)
     assert outputs.isfinite().all()
 
 
-@pytest.mark.parametrize("embedding", ["none", "periodic", "piecewise_linear"])
-def test_every_input_column_reaches_the_outputs(embedding: str) -> None:
-    config = {**models.default_space("mlp").default, "embedding": embedding, "frequency_scale": 0.1}
-    model = models.build("mlp", config, INPUTS, seed=0).eval()
+@pytest.mark.parametrize(
+    ("family", "embedding"),
+    [("mlp", "none"), ("mlp", "periodic"), ("mlp", "piecewise_linear"), *((family, "none") for family in FAMILIES[1:])],
+)
+def test_every_input_column_reaches_the_outputs(family: str, embedding: str) -> None:
+    config = {**models.default_space(family).default, "embedding": embedding, "frequency_scale": 0.1}
+    model = models.build(family, config, INPUTS, seed=0).eval()
+    if family == "realmlp":  # its head starts at zero
+        torch.nn.init.ones_(model.head.weight)
     x_num, _ = rows(INPUTS)
     x_cat = torch.ones(6, 2, dtype=torch.int64)
     before = model(x_num, x_cat)
@@ -252,7 +261,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["mlp", "resnet"])
 def test_a_portfolio_lies_in_its_familys_space_beside_the_default(family: str) -> None:
     space = models.default_space(family)
     portfolio = models.portfolio(family, space)
@@ -268,3 +277,78 @@ def test_of_a_portfolio_only_what_lies_in_a_space_is_left() -> None:
     assert models.portfolio("mlp", space.merged({"dropout": 0.3})) == ()
     assert len(models.portfolio("mlp", space.merged({"optimizer": ["sgd"]}))) == 1
     assert models.portfolio("custom.mine:make", space) == ()
+
+
+def test_an_ensemble_in_one_network_averages_probabilities_when_it_is_evaluated() -> None:
+    model = models.build("tabm", models.default_space("tabm").default, INPUTS, seed=0)
+    x_num, x_cat = rows(INPUTS)
+    model.eval()
+    averaged = model(x_num, x_cat).softmax(1)
+    each = model.head(model.backbone(model.view(model.features(x_num, x_cat))))  # without dropout
+    assert (each[:, 0] - each[:, 1]).abs().max() > 1e-3
+    torch.testing.assert_close(averaged, each.softmax(2).mean(1))
+
+
+def test_realmlp_scales_columns_by_their_quartiles_and_clips_smoothly() -> None:
+    edges = tuple(np.quantile(np.arange(1000.0) ** 2, np.linspace(0, 1, 17)).tolist())
+    flag = (0.0, 1.0)
+    model = models.build("realmlp", models.default_space("realmlp").default, InputSpec(2, (), 1, (edges, flag)), seed=0)
+    low, middle, high = (edges[i] for i in (4, 8, 12))
+    found = model.clipped(torch.tensor([[middle, 0.0], [middle + (high - low), 1.0], [1e30, 0.5]]))
+    one = 1 / math.sqrt(1 + 1 / 9)
+    torch.testing.assert_close(found[:2, 0], torch.tensor([0.0, one]))
+    assert float(found[2, 0]) == pytest.approx(3.0)
+    assert float(found[1, 1] - found[0, 1]) == pytest.approx(2 / math.sqrt(1 + 4 / 9))  # two values: two apart
+
+
+def test_auto_is_the_family_that_its_config_names() -> None:
+    space = models.default_space("auto")
+    starts = models.starts("auto", space)
+    assert [config["family"] for config in starts] == ["mlp", "realmlp", "tabm", "resnet", "ft_transformer"]
+    for config in starts:
+        family, own = models.resolved("auto", config)
+        assert family == config["family"]
+        for name, value in models.default_space(family).default.items():
+            assert own.get(name, value) == value, name
+            assert name in own or name.startswith("units_")  # all layers are as wide as the first
+        auto = models.build("auto", config, INPUTS, seed=1).state_dict()
+        alone = models.build(family, own, INPUTS, seed=1).state_dict()
+        assert set(auto) == set(alone)
+        assert all(torch.equal(auto[name], alone[name]) for name in auto)
+
+
+def test_every_config_of_auto_can_be_built_and_has_only_what_its_family_has() -> None:
+    space = models.default_space("auto")
+    seen = set()
+    for config in (space.decode(point) for point in np.random.default_rng(0).random((60, space.dimension))):
+        family, own = models.resolved("auto", config)
+        seen.add(family)
+        known = models.default_space(family).domains
+        assert set(own) <= set(known)
+        assert all(name in own for name in known if name not in models.default_space(family).conditions)
+        small = {name: min(own[name], 8) for name in ("units", "units_1", "n_members", "token_size") if name in own}
+        models.build(family, {**own, **small}, INPUTS, seed=0)
+    assert len(seen) == 5
+
+
+def test_slow_families_cost_more_and_the_others_one() -> None:
+    space = models.default_space("auto")
+    prices = {config["family"]: models.price("auto", config) for config in models.starts("auto", space)}
+    assert prices["mlp"] == 1.0
+    assert prices["mlp"] < prices["tabm"] < prices["ft_transformer"]
+    assert models.without_idle(space, InputSpec(0, (3,), 1, ())).price({"family": "tabm"}) == prices["tabm"]
+    assert space.merged({"family": ["mlp", "tabm"]}).price({"family": "tabm"}) == prices["tabm"]
+    assert models.price("tabm", models.default_space("tabm").default) == 1.0
+    assert models.price("custom.mine:make", {}) == 1.0
+
+
+def test_batches_grow_with_the_table_unless_params_say_otherwise() -> None:
+    space = models.default_space("mlp")
+    small, large = (models.fitted(space, INPUTS, n) for n in (1000, 20_000))
+    assert small.domains == space.domains
+    assert (small.default["batch_size"], large.default["batch_size"]) == (64, 256)
+    assert (large.domains["batch_size"].low, large.domains["batch_size"].high) == (64, 1024)
+    for stated in ({"batch_size": 32}, {"batch_size": {"type": "int", "low": 16, "high": 64}}):
+        merged = space.merged(stated)
+        assert models.fitted(merged, INPUTS, 20_000).domains["batch_size"] == merged.domains["batch_size"]
+    assert models.fitted(models.default_space("auto"), INPUTS, 20_000).price({"family": "tabm"}) > 1

@@ -393,3 +393,35 @@ def test_the_share_from_outside_is_outside_and_the_rest_is_not():
     short = [trial for trial in new if trial.origin != "whole"]  # which may be anywhere
     assert all(narrow.contains(trial.config) is (trial.origin != "outside") for trial in short)
     assert sum(trial.origin == "outside" for trial in short) == len(short) // 8 > 0
+
+
+PRICED = SearchSpace(CURVES.domains, prices={"kind": {"b": 8.0}})
+
+
+class Priced(Learner):
+    def __call__(self, trial):
+        found = super().__call__(trial)
+        return replace(found, cost=found.cost * PRICED.price(trial.config))
+
+
+def same_for_all(config):
+    return end({**config, "kind": "a"})
+
+
+def test_where_epochs_have_prices_the_dear_ones_are_tried_less_and_the_budget_holds():
+    shares = []
+    for space, learner in ((CURVES, Learner), (PRICED, Priced)):
+        found = results_of(play(strategy(space), learner(end=same_for_all)))
+        dear = [result for result in found if result.trial.config["kind"] == "b"]
+        shares.append(len(dear) / len(found))
+        spent = math.fsum(result.cost for result in found)
+        assert spent <= 400 + 1e-6
+        assert spent > 400 - 27 * 8
+    assert shares[1] < shares[0] / 2
+
+
+def test_what_is_dear_and_much_better_is_found_all_the_same():
+    best = ranked(
+        results_of(play(strategy(PRICED), Priced(end=lambda config: end(config) - 0.3 * (config["kind"] == "b") * 3)))
+    )[0]
+    assert best.trial.config["kind"] == "b"

@@ -29,6 +29,10 @@ FAMILIES = tuple(models.FAMILIES)
 SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"n_layers": 2, "units_1": 16, "units_2": 16},
     "resnet": {"n_blocks": 1, "units": 16},
+    "realmlp": {"n_layers": 1, "units": 16},
+    "tabm": {"n_layers": 1, "units": 16, "n_members": 3},
+    "ft_transformer": {"n_blocks": 1, "token_size": 32},
+    "auto": {"family": "tabm", "n_layers": 1, "units": 16, "n_members": 3, "embedding": "none"},
 }
 
 
@@ -393,6 +397,11 @@ def test_one_cycle_and_cosine_are_torchs() -> None:
             assert SCHEDULES[name](step / n) == pytest.approx(reference.get_last_lr()[0], abs=1e-9)
             optimizer.step()
             reference.step()
+    for wave in range(4):  # each as long as all before it, and one more
+        trough, peak = 2**wave - 1, 2 ** (wave + 0.5) - 1
+        assert SCHEDULES["coslog4"](trough / 15) == pytest.approx(0.0, abs=1e-12)
+        assert SCHEDULES["coslog4"](peak / 15) == pytest.approx(1.0)
+    assert SCHEDULES["coslog4"](1.0) == pytest.approx(0.0, abs=1e-12)
     assert SCHEDULES["cosine"](1.5) == 0.0
     assert SCHEDULES["constant"](0.7) == 1.0
 
@@ -418,6 +427,37 @@ def test_the_schedule_runs_over_the_full_resource() -> None:
         )
     ]
     assert rates == pytest.approx([0.005, 0.015, 0.025])  # the last of two steps an epoch, of 20 in all
+
+
+def test_parameters_have_factors_of_their_own_on_rate_and_decay() -> None:
+    data = table("regression", n=16)
+    config = config_of("realmlp", optimizer="sgd", momentum=0.0, learning_rate=0.01, weight_decay=0.5)
+    model = models.build("realmlp", config, data.inputs, seed=0)
+    groups = optimizer_for(model, config).param_groups
+    of = {id(p): (group["rate_factor"], group["weight_decay"]) for group in groups for p in group["params"]}
+    assert len(of) == len(list(model.parameters()))
+    rate, decay = of[id(model.head.weight)]  # 16 wide: a quarter of the paper's width, at twice the rate
+    assert (rate, decay) == (4.0, 0.5 / 4)
+    assert of[id(model.head.bias)] == (1.6, 0.0)
+    assert of[id(model.scale)] == (96.0, 0.0)
+    before = model.head.bias.detach().clone()
+    optimizer = optimizer_for(model, config)
+    batches = Batches(torch.tensor(data.train.x_num), torch.tensor(data.train.x_cat), torch.tensor(data.train.y), 16)
+    next(
+        fit(
+            model,
+            optimizer,
+            lambda raw, y: raw.sum(),  # of gradient 16 to the bias
+            batches,
+            epochs=range(1, 2),
+            horizon=1,
+            learning_rate=0.01,
+            schedule=SCHEDULES["constant"],
+            gradient_clip=0.0,
+            seed=0,
+        )
+    )
+    torch.testing.assert_close(model.head.bias.detach(), before - 0.01 * 1.6 * 16)
 
 
 def test_gradients_are_clipped_to_the_largest_norm() -> None:
