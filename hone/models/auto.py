@@ -19,7 +19,7 @@ SPACES: Mapping[str, SearchSpace] = {
     "resnet": resnet.SPACE,
     "ft_transformer": ft_transformer.SPACE,
 }
-PRICES: Mapping[str, float] = {"mlp": 1.0, "realmlp": 2.0, "tabm": 4.0, "resnet": 2.0, "ft_transformer": 9.0}
+PRICES: Mapping[str, float] = {"mlp": 1.0, "realmlp": 2.0, "tabm": 6.0, "resnet": 2.5, "ft_transformer": 12.0}
 """What an epoch of a family's default config takes, beside mlp's: `python -m benchmarks.families`, rounded."""
 
 # One optimizer for all, and one width for all layers: with the family to choose, there is enough to search.
