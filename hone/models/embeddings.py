@@ -24,7 +24,7 @@ DOMAINS: dict[str, Domain] = {
     "frequency_scale": Float(1e-2, 1.0, log=True),
 }
 CONDITIONS = {"frequency_scale": Condition("embedding", allowed=("periodic",))}
-DEFAULT: Config = {"embedding": "none", "frequency_scale": 0.1}
+DEFAULT: Config = {"embedding": "piecewise_linear", "frequency_scale": 0.1}
 
 
 class Features(nn.Module):

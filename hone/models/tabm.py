@@ -32,7 +32,6 @@ SPACE = with_training(
         "units": 128,
         "dropout": 0.1,
         **embeddings.DEFAULT,
-        "embedding": "piecewise_linear",
     },
 )
 
