@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from hone.errors import UserError
+from hone.training import eager
 from hone.trial import Config
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -22,7 +23,7 @@ def optimizer_for(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     learning_rate = float(config["learning_rate"])
     # Fused: a fifth less time a step than the loop over parameters, for small networks on a CPU.
     if config["optimizer"] == "adamw":
-        return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        return eager.AdamW(groups, lr=learning_rate, fused=True)
     if config["optimizer"] == "sgd":
-        return torch.optim.SGD(groups, lr=learning_rate, momentum=float(config["momentum"]), fused=True)
+        return eager.SGD(groups, lr=learning_rate, momentum=float(config["momentum"]), fused=True)
     raise UserError(f"search.space.optimizer: {config['optimizer']!r} is unknown; use {' or '.join(OPTIMIZERS)}")
