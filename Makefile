@@ -26,7 +26,7 @@ tune: setup
 	python -m flows.tune
 
 test: setup
-	python -m pytest
+	python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: setup
 	ruff format --check .

@@ -49,13 +49,14 @@ class Bare:
     """Trains one trial and keeps nothing."""
 
     split: Path
+    rows: Path
     family: str
     scaling: Scaling
     settings: Settings
     seed: int
 
     def __call__(self, trial: Trial) -> float:
-        data = trainables.load(self.split, "bare", self.scaling, trial.fold)
+        data = trainables.load(self.split, self.rows, self.scaling, trial.fold)
         outcome, _ = train(
             trial.config,
             self.family,
@@ -135,7 +136,11 @@ def bare(root: Path, asked: list[Trial], pool: WorkerPool) -> None:
     params = load_params(root)
     split = root / "data" / "split"
     settings = trainables.settings(params, trainables.read_problem(split))
-    list(pool.map(Bare(split, params.model.family, params.data.scaling, settings, params.seed), asked))
+    list(
+        pool.map(
+            Bare(split, root / ".work" / "bare", params.model.family, params.data.scaling, settings, params.seed), asked
+        )
+    )
 
 
 def timed(work: Callable[[], None]) -> float:

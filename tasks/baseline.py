@@ -40,7 +40,7 @@ class Baseline:
     """
 
     split: Path
-    fingerprint: str
+    rows: Path
     family: str
     scaling: Scaling
     settings: Settings
@@ -51,7 +51,7 @@ class Baseline:
 
     def __call__(self) -> Score:
         """Return the model's score."""
-        data = trainables.load(self.split, self.fingerprint, self.scaling, None)
+        data = trainables.load(self.split, self.rows, self.scaling, None)
         started = time.perf_counter()
         seed = derive(self.seed, "baseline", self.name, self.number)
         scores, error = self._network(data, seed) if self.name == "network" else (self._classical(data, seed), None)
@@ -74,7 +74,7 @@ def run(stage: Stage) -> None:
     problem = trainables.read_problem(split)
     network = Baseline(
         split=split,
-        fingerprint=stage.fingerprint,
+        rows=stage.rows,
         family=params.model.family,
         scaling=params.data.scaling,
         settings=trainables.settings(params, problem),

@@ -1,7 +1,6 @@
 """The final networks: the winner's and the default config, each trained on all but the sealed rows, several times."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config
-from tasks import files, model_store
+from tasks import encoded, files, model_store
 from tasks.stage import Stage
 from tasks.trainables import read_problem, read_schema, settings
 
@@ -29,7 +28,7 @@ class Network:
     """One training on training and validation rows; small to send to a worker."""
 
     split: Path
-    fingerprint: str
+    rows: Path
     family: str
     scaling: Scaling
     settings: Settings
@@ -39,7 +38,7 @@ class Network:
 
     def __call__(self) -> tuple[bytes | None, str | None]:
         """Return the network's weights as safetensors, or None and why there are none."""
-        _, data = prepare(self.split, self.fingerprint, self.scaling)
+        data = encoded.shared(self.rows, lambda: prepare(self.split, self.scaling)[1])
         outcome, checkpoint = train(self.config, self.family, data, self.settings, resource=self.epochs, seed=self.seed)
         return (None, outcome.error) if checkpoint is None else (save(checkpoint.weights()), None)
 
@@ -55,10 +54,12 @@ def run(stage: Stage) -> None:
     problem = read_problem(split)
     winner = files.read_json(stage.path("artifacts", "search_hyperband", "winner.json"))
     plans = {"model": winner, "defaults": winner["default"]}
+    preprocessor, data = prepare(split, params.data.scaling)
+    data = _shared(stage.rows, data)
     asked = {
         (name, number): Network(
             split=split,
-            fingerprint=stage.fingerprint,
+            rows=stage.rows,
             family=params.model.family,
             scaling=params.data.scaling,
             settings=settings(params, problem),
@@ -74,7 +75,6 @@ def run(stage: Stage) -> None:
         key: (None, reason(outcome)) if isinstance(outcome, Exception) else outcome
         for (key, _), outcome in settle(_trained, list(asked.items()), stage.executor)
     }
-    preprocessor, data = prepare(split, stage.fingerprint, params.data.scaling)
     seen = raw.fingerprints(_rows(split))
     summary: dict[str, Any] = {"rows": len(data.train)}
     for name, plan in plans.items():
@@ -102,25 +102,25 @@ def run(stage: Stage) -> None:
     files.write_json(stage.artifact("metrics.json"), summary)
 
 
-@lru_cache(maxsize=2)
-def prepare(split: Path, fingerprint: str, scaling: Scaling) -> tuple[Preprocessor, TrainingData]:
-    """Return a preprocessor fitted to training and validation rows together, and these rows, with none to validate on.
-
-    fingerprint: of the stage; it keeps rows read for one run of it from being used in another.
-    """
+def prepare(split: Path, scaling: Scaling) -> tuple[Preprocessor, TrainingData]:
+    """Return a preprocessor fitted to training and validation rows together, and these; none is left to validate on."""
     schema, problem = read_schema(split), read_problem(split)
     rows = _rows(split)
     preprocessor = preprocessing.fit(rows, schema, problem, scaling)
-    encoded = preprocessor.transform(rows)
+    arrays = preprocessor.transform(rows)
     data = TrainingData(
-        train=encoded,
+        train=arrays,
         validation=None,
         problem=problem,
-        inputs=models.inputs_of(encoded, problem, preprocessor.cardinalities),
+        inputs=models.inputs_of(arrays, problem, preprocessor.cardinalities),
         target_mean=preprocessor.target_mean,
         target_std=preprocessor.target_std,
     )
     return preprocessor, data
+
+
+def _shared(folder: Path, data: TrainingData) -> TrainingData:
+    return encoded.shared(folder, lambda: data)
 
 
 def _rows(split: Path) -> pd.DataFrame:

@@ -67,6 +67,7 @@ def run_stage(
             _publish(stage, tags)
         taken = time.perf_counter() - started
         stage.track_end("finished", taken, outs=spec.outs)
+        shutil.rmtree(stage.rows, ignore_errors=True)
         _prune(stage)
     except BaseException as error:
         status: Status = "failed" if isinstance(error, Exception) else "killed"

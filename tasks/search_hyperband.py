@@ -131,9 +131,7 @@ def _scored_rows(stage: Stage) -> int:
     """Return how many rows the replays were scored on: the validation rows, or all that are in a fold."""
     params, split = stage.params, stage.path("data", "split")
     n_folds = params.split.folds
-    loaded = [
-        trainables.load(split, stage.fingerprint, params.data.scaling, fold) for fold in (range(n_folds) or [None])
-    ]
+    loaded = [trainables.load(split, stage.rows, params.data.scaling, fold) for fold in (range(n_folds) or [None])]
     return sum(len(data.validation) for data in loaded if data.validation is not None)
 
 

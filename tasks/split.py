@@ -90,8 +90,8 @@ def check_frame(frame: pd.DataFrame, default_target: str | None, params: Params)
         raise UserError(f"data.target: not set; name the column to predict, one of {names}")
     schema.check_column("data.target", target, frame.columns)
     problem = problems.infer(frame[target], task=data.task, metric=data.metric, positive=data.positive)
-    has_target = cells.texts(frame[target]).notna().to_numpy()
-    known = frame[has_target]
+    has_target = ~cells.missing(frame[target])
+    known = frame if has_target.all() else frame[has_target]
     if len(known) < FEWEST_ROWS:
         raise UserError(
             f"data.target: column {target!r} has a value in only {len(known)} rows; at least {FEWEST_ROWS} are needed"

@@ -66,6 +66,11 @@ class Stage:
         """The folder for what must survive a kill; the same inputs find the same folder again."""
         return self.root / ".work" / f"{self.name}-{self.fingerprint[:16]}"
 
+    @property
+    def rows(self) -> Path:
+        """The folder of rows encoded for this stage's processes; gone when it has ended well."""
+        return self.workdir / "rows"
+
     def track_start(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
         """Tell the tracker that this stage of its pipeline begins. params: of the whole pipeline."""
         name = f"{self.params.data.source} {self.pipeline[:8]}"

@@ -19,6 +19,7 @@ from hone.space import SearchSpace
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Result, Trial
 from tasks import checkpoints
+from tasks import encoded as encoded_rows
 from tasks.params import Params, search_space
 from tasks.stage import Stage
 
@@ -27,12 +28,12 @@ from tasks.stage import Stage
 class TrainTrial:
     """A trainable over the files of a split; small to send to a worker, which reads the rows itself, once.
 
-    fingerprint: of the stage; it keeps rows that a worker has read for one stage from being used for another.
-    store: the folder of this study's checkpoints. former: folders of the best checkpoints of former studies.
+    rows: the stage's folder of encoded rows. store: the folder of this study's checkpoints. former: folders of the
+    best checkpoints of former studies.
     """
 
     split: Path
-    fingerprint: str
+    rows: Path
     family: str
     scaling: Scaling
     settings: Settings
@@ -43,7 +44,7 @@ class TrainTrial:
     def __call__(self, trial: Trial) -> Result:
         """Return the trial's result, after its checkpoint is safely in the store."""
         started = time.perf_counter()
-        data = load(self.split, self.fingerprint, self.scaling, trial.fold)
+        data = load(self.split, self.rows, self.scaling, trial.fold)
         parent = None if trial.parent is None else checkpoints.read((self.store, *self.former), trial.parent)
         # Former studies hand on their best checkpoints only: a config without one starts afresh.
         if trial.parent is not None and parent is None and trial.parent.startswith(f"{trial.study}-"):
@@ -83,7 +84,7 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
     params, split = stage.params, stage.path("data", "split")
     return TrainTrial(
         split=split,
-        fingerprint=stage.fingerprint,
+        rows=stage.rows,
         family=params.model.family,
         scaling=params.data.scaling,
         settings=settings(params, read_problem(split)),
@@ -94,11 +95,18 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
 
 
 @lru_cache(maxsize=32)  # more than folds that anybody asks for, or each replay would read its rows anew
-def load(split: Path, fingerprint: str, scaling: Scaling, fold: int | None) -> TrainingData:
+def load(split: Path, rows: Path, scaling: Scaling, fold: int | None) -> TrainingData:
     """Return training and validation rows, encoded by a preprocessor that was fitted on the training rows alone.
 
-    fold: which fold of the training and validation rows is held out; None holds out the validation rows.
+    rows: the stage's folder of encoded rows, which its processes share. fold: which fold of the training and
+    validation rows is held out; None holds out the validation rows.
     """
+    return encoded_rows.shared(
+        rows / ("validation" if fold is None else f"fold-{fold}"), lambda: _encode(split, scaling, fold)
+    )
+
+
+def _encode(split: Path, scaling: Scaling, fold: int | None) -> TrainingData:
     schema, problem = read_schema(split), read_problem(split)
     training, validation = (pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation"))
     if fold is not None:
@@ -137,7 +145,7 @@ def read_problem(split: Path) -> Problem:
 def full_space(stage: Stage) -> SearchSpace:
     """Return the space as params state it, fitted to the table: see `models.fitted`."""
     params = stage.params
-    data = load(stage.path("data", "split"), stage.fingerprint, params.data.scaling, None)
+    data = load(stage.path("data", "split"), stage.rows, params.data.scaling, None)
     return models.fitted(search_space(params), data.inputs, len(data.train))
 
 

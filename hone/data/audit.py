@@ -4,7 +4,7 @@ Nothing but counts is told about test rows: leaks, ids and levels are looked for
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ MOST_LEAK_CELLS = 400_000
 LEAK_DEPTH = 8
 DUPLICATES_WARNED = 0.01
 RARE_ROWS = 10
+PIECE = 100_000
 MOSTLY_MISSING = 0.5
 ID_NAME = re.compile(r"(^|[_\-\s.])(id|uuid|guid|key|index|nr|no|number)$|^unnamed: \d+$|[a-z](ID|Id)$", re.IGNORECASE)
 
@@ -141,9 +142,7 @@ def _duplicates(
     frame: pd.DataFrame, target: NDArray[Any], parts: Mapping[str, NDArray[np.int64]], schema: Schema
 ) -> list[Finding]:
     """Return how many rows occur, target and all, in two parts, and how often training rows repeat."""
-    numeric, categorical = schema.apply(frame)
-    table = pd.concat([numeric, categorical, pd.Series(target, index=frame.index, name="\0target")], axis=1)
-    keys = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    keys = np.concatenate([_keys(*piece, schema) for piece in _pieces(frame, target)])
     found = []
     for part, others in (("validation", ["train"]), ("test", ["train", "validation"])):
         known = np.concatenate([keys[parts[other]] for other in others])
@@ -157,6 +156,19 @@ def _duplicates(
             severity = "warning" if share >= DUPLICATES_WARNED else "info"
             found.append(_finding(f"duplicates_{part}", severity, [], message, count))
     return found
+
+
+def _pieces(frame: pd.DataFrame, target: NDArray[Any]) -> Iterator[tuple[pd.DataFrame, NDArray[Any]]]:
+    """Yield so many rows at a time: encoded as a whole, a large table would be in memory a second time."""
+    for start in range(0, len(frame), PIECE):
+        yield frame.iloc[start : start + PIECE], target[start : start + PIECE]
+
+
+def _keys(frame: pd.DataFrame, target: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Return a hash of each row's used columns and target."""
+    numeric, categorical = schema.apply(frame)
+    table = pd.concat([numeric, categorical, pd.Series(target, index=frame.index, name="\0target")], axis=1)
+    return pd.util.hash_pandas_object(table, index=False).to_numpy()
 
 
 def _classes(target: NDArray[Any], parts: Mapping[str, NDArray[np.int64]], problem: Problem) -> list[Finding]:
@@ -216,7 +228,7 @@ def _columns(train: pd.DataFrame, schema: Schema) -> list[Finding]:
             blank = int(cells.numbers(train[column.name]).isna().sum())
             message = f"{column.name!r} is {column.reason}; {blank} blank or missing in the training rows"
             found.append(_finding("text_of_numbers", "info", [column.name], message, blank))
-        missing = float(cells.texts(train[column.name]).isna().mean())
+        missing = float(cells.missing(train[column.name]).mean())
         if missing > MOSTLY_MISSING:
             message = f"{column.name!r} is missing in {missing:.0%} of the training rows"
             found.append(_finding("mostly_missing", "info", [column.name], message, round(missing * len(train))))

@@ -5,10 +5,12 @@ One place decides what counts as missing: pandas' own missing values and text th
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 # Beyond this a variance overflows float64.
 LARGEST = 1e100
@@ -48,21 +50,37 @@ def is_nested(series: "pd.Series[Any]") -> bool:
     return any(isinstance(cell, list | tuple | dict | set | bytes | complex | np.ndarray) for cell in series)
 
 
+def missing(series: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Return whether each cell is missing or blank, shape ``[n]``: where `texts` gives None."""
+    if is_number(series) and not pd.api.types.is_timedelta64_dtype(series.dtype):
+        return np.asarray(np.isnan(series.to_numpy(dtype=np.float64, na_value=np.nan)))
+    if is_date(series) or is_number(series) or series.dtype == bool:
+        return series.isna().to_numpy()
+    return texts(series).isna().to_numpy()
+
+
 def texts(series: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return an object column of stripped str, with None where missing or blank.
 
     Whole numbers look alike whatever their type: 3, 3.0 and "3" all give "3".
     """
     series = plain(series)
-    if pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_integer_dtype(series.dtype):
+    cells: Any
+    if isinstance(series.dtype, pd.StringDtype):
+        cells = _by_level(series, _text)
+    elif pd.api.types.is_bool_dtype(series.dtype) or pd.api.types.is_integer_dtype(series.dtype):
         cells = [None if cell is pd.NA else str(cell) for cell in series.tolist()]
-    elif isinstance(series.dtype, pd.StringDtype):
-        stripped = series.str.strip()
-        filled = stripped.astype(object)
-        return filled.where((stripped.notna() & (stripped != "")).to_numpy(dtype=bool, na_value=False), None)
     else:
         cells = [_text(cell) for cell in series.tolist()]
     return pd.Series(cells, index=series.index, name=series.name, dtype=object)
+
+
+def _by_level(series: "pd.Series[Any]", read: Callable[[Any], Any]) -> NDArray[np.object_]:
+    """Return ``read(cell)`` for each cell of a column of text, None where missing; equal cells share one object."""
+    codes, levels = pd.factorize(series)
+    found = np.empty(len(levels) + 1, dtype=object)
+    found[:-1] = [read(level) for level in levels]
+    return found[codes]  # a missing cell's code is -1: the last one, None
 
 
 def _text(cell: object) -> str | None:
@@ -90,13 +108,13 @@ def numbers(series: "pd.Series[Any]") -> "pd.Series[float]":
     elif is_date(series):
         values = np.full(len(series), np.nan)
     else:
-        values = np.array([_number(text) for text in texts(series)], dtype=np.float64)
+        values = _by_level(texts(series), _number).astype(np.float64)
     values = np.where(np.abs(values) <= LARGEST, values, np.nan)
     return pd.Series(values, index=series.index, name=series.name)
 
 
-def _number(text: str | None) -> float:
-    if text is None or "_" in text:  # Python reads 1_000 as a number; tables do not mean one by it
+def _number(text: str) -> float:
+    if "_" in text:  # Python reads 1_000 as a number; tables do not mean one by it
         return math.nan
     try:
         return float(text)
@@ -106,9 +124,12 @@ def _number(text: str | None) -> float:
 
 def booleans(series: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return an object column of "true", "false" and None (missing, or neither)."""
-    lower = [None if text is None else text.lower() for text in texts(series)]
-    cells = [None if text is None else "true" if text in TRUE else "false" if text in FALSE else None for text in lower]
-    return pd.Series(cells, index=series.index, name=series.name, dtype=object)
+    return pd.Series(_by_level(texts(series), _boolean), index=series.index, name=series.name, dtype=object)
+
+
+def _boolean(text: str) -> str | None:
+    lower = text.lower()
+    return "true" if lower in TRUE else "false" if lower in FALSE else None
 
 
 def dates(series: "pd.Series[Any]", pattern: str | None = None) -> "pd.Series[Any]":

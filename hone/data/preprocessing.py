@@ -20,6 +20,7 @@ Scaling = Literal["standard", "quantile", "robust"]
 
 # A scaled value beyond this helps nobody, and its square would soon overflow float32.
 LARGEST_SCALED = 1e6
+PIECE = 100_000
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,20 @@ class Preprocessor:
         return Arrays(*self._features(frame), np.empty(0, dtype=np.float32))
 
     def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        numeric, categorical = self.schema.apply(frame)
         n = len(frame)
         x_num = np.empty((n, len(self.numeric_names)), dtype=np.float32)
         x_cat = np.empty((n, len(self.cardinalities)), dtype=np.int64)
-        if n and "numeric" in self.estimators:
-            scaled = self.estimators["numeric"].transform(numeric.to_numpy(dtype=np.float64))
-            x_num[:] = np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED)
-        if n and "categorical" in self.estimators:
-            x_cat[:] = self.estimators["categorical"].transform(categorical.to_numpy(dtype=object)) + 1
-            # scikit-learn gives missing levels a code of their own where the fitted rows had nothing else
-            x_cat[categorical.isna().to_numpy()] = 0
+        for start in range(0, max(n, 1), PIECE):  # scikit-learn's float64 copies of a large table would be many
+            numeric, categorical = self.schema.apply(frame.iloc[start : start + PIECE])
+            rows = slice(start, start + len(numeric))
+            if n and "numeric" in self.estimators:
+                scaled = self.estimators["numeric"].transform(numeric.to_numpy(dtype=np.float64))
+                x_num[rows] = np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED)
+            if n and "categorical" in self.estimators:
+                codes = self.estimators["categorical"].transform(categorical.to_numpy(dtype=object)) + 1
+                # scikit-learn gives missing levels a code of their own where the fitted rows had nothing else
+                codes[categorical.isna().to_numpy()] = 0
+                x_cat[rows] = codes
         return x_num, x_cat
 
     def to_json(self) -> dict[str, Any]:

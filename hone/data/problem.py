@@ -63,10 +63,10 @@ def infer(
     that does not fit it.
     """
     name = str(target.name)
-    present = cells.texts(target).notna()
+    present = ~cells.missing(target)
     if not present.any():
         raise UserError(f"data.target: every value of column {name!r} is missing; choose another column")
-    found = target[present.to_numpy()]
+    found = target[present]
     if cells.is_date(found) or cells.is_nested(found):
         raise UserError(
             f"data.target: column {name!r} holds {'dates' if cells.is_date(found) else 'lists'}; "
@@ -103,7 +103,7 @@ def encode(problem: Problem, series: "pd.Series[Any]") -> NDArray[np.int64] | ND
 
     Raises UserError for a missing value, an unknown class or a text where a number is due.
     """
-    missing = cells.texts(series).isna().to_numpy()
+    missing = cells.missing(series)
     if missing.any():
         raise UserError(
             f"column {problem.target!r}: the target of row {int(missing.argmax()) + 1} is missing; remove it"

@@ -190,20 +190,29 @@ def _column(series: "pd.Series[Any]", kind: str | None) -> Column:
     name = str(series.name)
     if cells.is_nested(series):
         return Column(name=name, kind="dropped", reason="its cells hold lists or bytes, not single values")
-    text = cells.texts(series)
-    present = text[text.notna()]
-    if present.empty:
+    distinct, n_present = _distinct(series)
+    if not n_present:
         return Column(name=name, kind="dropped", reason="all values are missing")
-    levels = tuple(sorted(present.unique()))
-    if len(levels) == 1 and len(present) == len(text):
-        return Column(name=name, kind="dropped", reason=f"constant: every value is {levels[0]!r}")
+    if len(distinct) == 1 and n_present == len(series):
+        return Column(name=name, kind="dropped", reason=f"constant: every value is {cells.texts(distinct).iloc[0]!r}")
     if kind is not None:
-        column = _as_told(name, kind, series, levels)
+        column = _as_told(name, kind, series, distinct)
     else:
-        column = _as_found(name, series, text, levels)
+        column = _as_found(name, series, distinct, n_present)
     if column.kind in ("numeric", "date") and not _varies(column, series):
-        return Column(name=name, kind="categorical", reason="one value beside missing ones", levels=levels)
+        reason = "one value beside missing ones"
+        return Column(name=name, kind="categorical", reason=reason, levels=_levels(cells.texts(distinct)))
     return column
+
+
+def _distinct(series: "pd.Series[Any]") -> tuple["pd.Series[Any]", int]:
+    """Return the values that differ as text, and how many cells have a value; numbers and dates are left as such.
+
+    The text of a column of numbers takes ten times its memory.
+    """
+    values = series if cells.is_number(series) or cells.is_date(series) else cells.texts(series)
+    present = values[~cells.missing(values)]
+    return present.drop_duplicates(), len(present)
 
 
 def _varies(column: Column, series: "pd.Series[Any]") -> bool:
@@ -211,11 +220,11 @@ def _varies(column: Column, series: "pd.Series[Any]") -> bool:
     return bool(column.parts) if column.kind == "date" else cells.numbers(series).nunique() > 1
 
 
-def _as_told(name: str, kind: str, series: "pd.Series[Any]", levels: tuple[str, ...]) -> Column:
+def _as_told(name: str, kind: str, series: "pd.Series[Any]", distinct: "pd.Series[Any]") -> Column:
     """Return the column of the kind that `data.kinds` asks for; UserError if its values do not fit."""
     told = "set in data.kinds"
     if kind == "categorical":
-        return Column(name=name, kind="categorical", reason=told, levels=levels)
+        return Column(name=name, kind="categorical", reason=told, levels=_levels(cells.texts(distinct)))
     if kind == "boolean":
         values = cells.booleans(series)
         _check_readable(name, kind, series, values)
@@ -224,7 +233,7 @@ def _as_told(name: str, kind: str, series: "pd.Series[Any]", levels: tuple[str, 
         if cells.numbers(series).notna().sum() == 0:
             _check_readable(name, kind, series, cells.numbers(series))
         return Column(name=name, kind="numeric", reason=told)
-    pattern = None if cells.is_date(series) else _pattern(levels)
+    pattern = None if cells.is_date(series) else _pattern(_levels(cells.texts(distinct)))
     moments = cells.dates(series, pattern)
     _check_readable(name, kind, series, moments)
     return _date(name, f"{told}, read as {pattern}" if pattern else told, moments, pattern)
@@ -248,30 +257,30 @@ def _check_readable(name: str, kind: str, series: "pd.Series[Any]", values: "pd.
         )
 
 
-def _as_found(name: str, series: "pd.Series[Any]", text: "pd.Series[Any]", levels: tuple[str, ...]) -> Column:
+def _as_found(name: str, series: "pd.Series[Any]", distinct: "pd.Series[Any]", n_present: int) -> Column:
     """Return the column of the kind that its type and values suggest."""
-    present = text[text.notna()]
     if cells.is_date(series):
         return _date(name, "dates", cells.dates(series), None)
     if cells.is_number(series):
         return Column(name=name, kind="numeric", reason="numbers")
+    levels = _levels(cells.texts(distinct))
     if {level.lower() for level in levels} <= {"true", "false"}:
         return Column(name=name, kind="boolean", reason="true or false", levels=_levels(cells.booleans(series)))
     if isinstance(series.dtype, pd.CategoricalDtype):
         return Column(name=name, kind="categorical", reason="a categorical type", levels=levels)
     if _are_iso(levels):
         return _date(name, "text of dates", cells.dates(series), None)
-    odd = sorted(present[cells.numbers(present).isna().to_numpy()].unique())
-    n_odd = int(present.isin(odd).sum())
+    odd = sorted(distinct[cells.numbers(distinct).isna().to_numpy()])
+    n_odd = int(cells.texts(series).isin(odd).sum())
     coded = any(cells.LEADING_ZERO.match(level) for level in levels)
-    if len(odd) <= MOST_ODD_WORDS and n_odd <= MOST_ODD_SHARE * len(present) and n_odd < len(present) and not coded:
+    if len(odd) <= MOST_ODD_WORDS and n_odd <= MOST_ODD_SHARE * n_present and n_odd < n_present and not coded:
         note = f"; {', '.join(repr(word) for word in odd)} read as missing" if odd else ""
         return Column(name=name, kind="numeric", reason=f"text of numbers{note}")
-    if len(levels) > MOST_LEVELS_SHARE * len(present):
+    if len(levels) > MOST_LEVELS_SHARE * n_present:
         return Column(
             name=name,
             kind="dropped",
-            reason=f"text with {len(levels)} different values in {len(present)} rows: an id, or prose",
+            reason=f"text with {len(levels)} different values in {n_present} rows: an id, or prose",
         )
     return Column(name=name, kind="categorical", reason=f"text of {len(levels)} levels", levels=levels)
 

@@ -12,6 +12,7 @@ from hone.training.determinism import seeded
 from hone.training.optimizers import RATE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+MOST_GATHERED = 2**23  # numbers of 4 bytes: 32 MB
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,17 @@ class Batches:
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield (x_num, x_cat, y) for each batch of an epoch."""
         order = torch.randperm(len(self.y), generator=generator).to(self.y.device)
-        # Gathered once: cheaper than once a batch, whose rows are then views.
-        shuffled = (
-            torch.split(tensor.index_select(0, order), self.sizes()) for tensor in (self.x_num, self.x_cat, self.y)
-        )
-        return zip(*shuffled, strict=True)
+        sizes = self.sizes()
+        # Gathered many batches at a time, which are then views: cheaper than each for itself. Not the whole of a
+        # large table, which would be in memory a second time.
+        n_batches = max(1, MOST_GATHERED // (self.size * (self.x_num.shape[1] + 2 * self.x_cat.shape[1] + 1)))
+        for first in range(0, len(sizes), n_batches):
+            together = sizes[first : first + n_batches]
+            rows = order[first * self.size : first * self.size + sum(together)]
+            yield from zip(
+                *(torch.split(tensor.index_select(0, rows), together) for tensor in (self.x_num, self.x_cat, self.y)),
+                strict=True,
+            )
 
 
 @dataclass(frozen=True)

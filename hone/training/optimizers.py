@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from hone.errors import UserError
+from hone.training import eager
 from hone.trial import Config
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -33,7 +34,7 @@ def optimizer_for(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     learning_rate = float(config["learning_rate"])
     # Fused: a fifth less time a step than the loop over parameters, for small networks on a CPU.
     if config["optimizer"] == "adamw":
-        return torch.optim.AdamW(options, lr=learning_rate, betas=(0.9, float(config.get("beta2", 0.999))), fused=True)
+        return eager.AdamW(options, lr=learning_rate, betas=(0.9, float(config.get("beta2", 0.999))), fused=True)
     if config["optimizer"] == "sgd":
-        return torch.optim.SGD(options, lr=learning_rate, momentum=float(config["momentum"]), fused=True)
+        return eager.SGD(options, lr=learning_rate, momentum=float(config["momentum"]), fused=True)
     raise UserError(f"search.space.optimizer: {config['optimizer']!r} is unknown; use {' or '.join(OPTIMIZERS)}")

@@ -16,6 +16,7 @@ from hone.training.determinism import deterministic
 from hone.trial import Config
 
 Prediction = NDArray[np.float64]
+ALIGNED = 64  # bytes, of torch's own tensors on the CPU
 BATCH = 4096
 """Rows at a time. Pieces of a table are predicted as all of it, to the bit, if they are multiples of this."""
 
@@ -46,7 +47,13 @@ def predict(
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Return a copy as a tensor. A copy, because sums may depend on how memory is aligned, and torch's own is."""
+    """Return an array as a tensor, which is not to be written into.
+
+    A copy, because sums may depend on how memory is aligned, and torch's own is; but not of an array on the CPU that
+    is aligned alike, as one that is mapped from a file.
+    """
+    if device.type == "cpu" and array.flags.c_contiguous and array.flags.writeable and not array.ctypes.data % ALIGNED:
+        return torch.from_numpy(array)
     return torch.tensor(array, device=device)
 
 

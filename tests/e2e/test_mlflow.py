@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from tasks import model_store, pipeline, trials
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("both doors")]
 
 
 @pytest.fixture(scope="module")

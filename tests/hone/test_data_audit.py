@@ -95,6 +95,13 @@ def test_duplicates_are_counted_across_the_parts():
     assert found["duplicates_test"]["severity"] == "warning"
 
 
+def test_duplicates_are_counted_across_the_pieces_of_a_large_table(monkeypatch):
+    doubled = pd.concat([rows(), rows().iloc[:90]], ignore_index=True)
+    whole, _ = audited(doubled)
+    monkeypatch.setattr("hone.data.audit.PIECE", 11)
+    assert audited(doubled)[0] == whole
+
+
 def test_ids_are_found_whether_numbers_or_text_and_plain_counts_are_not():
     random = np.random.default_rng(1)
     frame = rows().assign(

@@ -165,3 +165,14 @@ def test_rows_can_be_taken_from_arrays():
     taken = arrays.take(np.array([5, 2]))
     assert (taken.x_num == arrays.x_num[[5, 2]]).all()
     assert taken.y.tolist() == arrays.y[[5, 2]].tolist()
+
+
+@pytest.mark.parametrize("target", ["label", "price"])
+def test_a_large_table_is_encoded_piece_by_piece_to_the_same_bits(target, monkeypatch):
+    frame = rows()
+    preprocessor = fitted(frame, target)
+    whole = preprocessor.transform(frame)
+    monkeypatch.setattr(preprocessing, "PIECE", 7)
+    pieces = preprocessor.transform(frame)
+    for name in ("x_num", "x_cat", "y"):
+        assert getattr(pieces, name).tobytes() == getattr(whole, name).tobytes()

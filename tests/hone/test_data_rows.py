@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hone.data import rows
 from hone.data.rows import fingerprints
 
 ROWS = pd.DataFrame({"count": [3, 4], "size": [0.5, 2.0], "town": ["Köln", "7"], "garden": [True, False]})
@@ -52,6 +53,12 @@ def test_rows_that_differ_anywhere_have_other_fingerprints() -> None:
     found = fingerprints(rows)
     assert found.dtype == np.uint64
     assert len(np.unique(found)) == len(rows)
+
+
+def test_many_rows_are_hashed_piece_by_piece_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.concat([ROWS] * 5)
+    monkeypatch.setattr(rows, "PIECE", 3)
+    assert fingerprints(frame).tolist() == PINNED * 5
 
 
 def test_no_rows_have_no_fingerprints() -> None:

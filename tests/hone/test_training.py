@@ -352,6 +352,18 @@ def test_batches_hold_all_rows_and_end_with_one_row_only_where_there_is_no_other
     assert size == 1 or n == 1 or sizes[-1] > 1
 
 
+def test_a_large_table_is_dealt_in_the_same_order_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    for n, size in ((23, 4), (21, 4), (5, 8)):  # 21: the last two batches are merged
+        batches = Batches(torch.rand(n, 3), torch.randint(9, (n, 2)), torch.arange(float(n)), size)
+        whole = list(batches.epoch(torch_generator(0)))
+        with monkeypatch.context() as patched:
+            patched.setattr("hone.training.loop.MOST_GATHERED", 2 * size * (3 + 2 * 2 + 1))
+            pieces = list(batches.epoch(torch_generator(0)))
+        assert [len(y) for _, _, y in pieces] == batches.sizes()
+        for one, other in zip(whole, pieces, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_batch_norm_survives_a_last_batch_of_one_row() -> None:
     data = table(n=33)
     outcome, _ = train(config_of("resnet"), "resnet", data, settings(data), resource=1, seed=0)
