@@ -118,7 +118,8 @@ def test_a_study_that_shares_only_what_is_idle_here_is_passed_over_with_a_word(
     files.write_csv(root / "data" / "raw" / "words.csv", frame)
     given = stage(root, warm_start=[SOURCE])
     data = given.params.data.model_copy(update={"source": "data/raw/words.csv", "target": "label"})
-    given = replace(given, params=given.params.model_copy(update={"data": data}), reporter=PlainReporter())
+    params = given.params.model_copy(update={"data": data})
+    given = replace(given, params=params, fingerprint="words", reporter=PlainReporter())
     warm_start.studies(root, [SOURCE], search_space(given.params))  # `hone check` finds it good
     ingest.run(replace(given, name="ingest"))
     split.run(replace(given, name="split"))
