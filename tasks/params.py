@@ -66,6 +66,7 @@ class Train(Section):
 
 class Baseline(Section):
     networks: Positive = 3
+    tuned: bool = False
 
 
 class Budget(Section):

@@ -21,7 +21,7 @@ from tasks.params import Params, search_space
 from tasks.report_page import Block, Card, Cards, Figure, Fold, Headline, Pair, Section, Table, Text, Tone, render
 from tasks.stage import Stage
 from tasks.trainables import read_problem
-from tasks.wording import DASH, decimals, label, number, plural, signed, with_interval, with_std
+from tasks.wording import DASH, decimals, label, model, number, plural, signed, with_interval, with_std
 
 PHASES = report_figures.PHASE_NAMES
 HASHED = (
@@ -170,13 +170,14 @@ def _baselines(found: Findings) -> Section:
         # Both networks from the replays: the same seeds, each config at its one epoch.
         (f"network, defaults (mean of {default['n']})", default["value"], default["std"]),
         ("gradient boosting", baseline["boosting"].get(metric), None),
+        ("gradient boosting, tuned", baseline.get("boosting_tuned", {}).get(metric), None),
         ("linear model", baseline["linear"].get(metric), None),
         ("dummy", baseline["dummy"].get(metric), None),
         (f"tuned network (mean of {winner['n']})", winner["value"], winner["std"]),
     ]
     there = sorted((row for row in rows if row[1] is not None), key=lambda row: row[1], reverse=_larger(metric))
     without_dummy = [row for row in there if row[0] != "dummy"]
-    ahead = [row[0] for row in there if row[0] in ("gradient boosting", "linear model")]
+    ahead = [row[0] for row in there if row[0].startswith(("gradient boosting", "linear model"))]
     order = [row[0] for row in there]
     tuned = next(name for name in order if name.startswith("tuned"))
     beaten_by = [name for name in ahead if order.index(name) < order.index(tuned)]
@@ -196,7 +197,26 @@ def _baselines(found: Findings) -> Section:
             f"{' and '.join(beaten_by).capitalize()} beat the tuned network on these rows: consider using it instead."
         )
         blocks.insert(0, Text(message, warning=True))
+    if rivals := _rivals(found):
+        blocks.append(rivals)
     return Section("baselines", "Against baselines", lead, blocks)
+
+
+def _rivals(found: Findings) -> Table | None:
+    """Return what boosting does on the sealed rows beside the network; None if it could not be fitted."""
+    metric, evaluation = found.metric, found.evaluation
+    bounds = evaluation["intervals"]
+    rows = [["tuned network", with_interval(evaluation["tuned"][metric], bounds["tuned"][metric]), DASH]]
+    for name in (name for name in ("boosting", "boosting_tuned") if name in evaluation):
+        gain = f"gain_over_{name}"
+        score = with_interval(evaluation[name][metric], bounds[name][metric])
+        won = with_interval(evaluation[gain][metric], bounds[gain][metric], sign=True)
+        rows.append([f"gradient {model(name)}", score, won])
+    caption = (
+        "The sealed test rows: boosting was fitted anew to the network's own rows, training and validation. "
+        "A positive gain: the network is better."
+    )
+    return Table(["model", label(metric), "network's gain"], rows, caption=caption) if len(rows) > 1 else None
 
 
 def _search(found: Findings) -> Section:

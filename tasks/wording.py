@@ -9,6 +9,13 @@ from hone.evaluation.gap import Gap
 MINUS, DASH = "−", "–"
 LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "f1": "F1"}
 
+MODELS = {"boosting_tuned": "boosting, tuned"}
+
+
+def model(name: str) -> str:
+    """Return a baseline's name as people write it."""
+    return MODELS.get(name, name)
+
 
 def label(metric: str) -> str:
     """Return a metric's name as people write it."""
@@ -84,6 +91,27 @@ def verdict(metric: str, gain: Interval, n_rows: int, confidence: float) -> str:
         return f"Tuning changed nothing: {label(metric)} is the same as at the defaults on all {n_rows:,} rows."
     return (
         f"No proof of a gain: {label(metric)} differs from the defaults' by {signed(gain.value, places)}, "
+        f"and the {share} includes zero on {n_rows:,} rows."
+    )
+
+
+def against(metric: str, name: str, gain: Interval, n_rows: int, confidence: float) -> str:
+    """Return what the network's gain over another model, on the same sealed rows, comes to, in one or two sentences."""
+    rival = f"gradient {model(name)}"
+    places = decimals(gain.low, gain.high)
+    size = number(abs(gain.value), places)
+    share = f"{100 * confidence:g} % interval {signed(gain.low, places)} to {signed(gain.high, places)}"
+    if math.isnan(gain.low):
+        return f"The gain over {rival} is {signed(gain.value)} in {label(metric)}; these rows give it no interval."
+    if gain.high < 0:
+        return (
+            f"A network is the wrong tool here: {rival}, fitted to the same rows, is better in {label(metric)} "
+            f"by {size} ({share}). Use it instead."
+        )
+    if gain.low > 0:
+        return f"The network beats {rival}, fitted to the same rows: {label(metric)} is better by {size} ({share})."
+    return (
+        f"No proof that the network beats {rival}: {label(metric)} differs by {signed(gain.value, places)}, "
         f"and the {share} includes zero on {n_rows:,} rows."
     )
 

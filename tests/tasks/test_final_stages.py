@@ -19,10 +19,10 @@ import pytest
 from hone import metrics
 from hone.data.problem import Problem
 from hone.errors import UserError
-from hone.evaluation import bootstrap
+from hone.evaluation import baselines, bootstrap
 from hone.search.replay import winner
 from hone.trial import Config, Result, State, Trial
-from tasks import baseline, evaluate, files, ingest, report, report_figures, retrain, split, trials
+from tasks import baseline, evaluate, files, ingest, report, report_figures, retrain, split, trainables, trials
 from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
@@ -310,6 +310,68 @@ def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -
             assert low <= found[model][name] <= high or name in ("r2", "log_loss", "roc_auc", "average_precision")
 
 
+def test_boosting_is_fitted_to_the_networks_rows_and_scored_on_the_sealed_ones(finished: Any) -> None:
+    stage, _ = finished
+    problem = problem_of(stage)
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    split_folder = stage.path("data/split")
+    parts = [pd.read_parquet(split_folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
+    data = trainables.encoded(
+        pd.concat(parts[:2], ignore_index=True), parts[2], trainables.read_schema(split_folder), problem, "standard"
+    )
+    seed = evaluate.derive(stage.params.seed, "evaluate", "boosting")
+    prediction = baselines.predict("boosting", data, seed)
+    scores = metrics.score_all(problem, evaluate.problems.encode(problem, parts[2]["target"]), prediction)
+    assert found["boosting"] == pytest.approx(scores)
+    for name, gain in found["gain_over_boosting"].items():
+        sign = 1 if metrics.METRICS[name].larger_is_better else -1
+        assert gain == pytest.approx(sign * (found["tuned"][name] - scores[name]))
+        low, high = found["intervals"]["gain_over_boosting"][name]
+        assert low <= high
+    text = " ".join(read_page(stage).text.split())
+    assert "boosting was fitted anew to the network's own rows" in text
+    (said,) = (one for one in found["findings"] if "boosting" in one["message"])
+    worse = found["intervals"]["gain_over_boosting"][problem.metric][1] < 0
+    assert (said["severity"] == "warning") == worse == ("wrong tool" in said["message"])
+
+
+def test_tuned_boosting_stands_in_every_table_under_its_own_name(
+    tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "N_TRIALS", 4)
+    stage = make(tmp_path, executor, "regression", baseline={"networks": 1, "tuned": True})
+    search(stage)
+    said = {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+    validation = files.read_json(stage.path("artifacts/baseline/metrics.json"))
+    assert validation["boosting_tuned"]["rmse"] <= validation["boosting"]["rmse"] + 1e-3
+    assert files.read_json(stage.path("artifacts/baseline/boosting.json"))["tuned"]["max_iter"] > 0
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    expected = found["boosting_tuned"]["rmse"] - found["tuned"]["rmse"]
+    assert found["gain_over_boosting_tuned"]["rmse"] == pytest.approx(expected)
+    for name in ("baseline", "evaluate"):
+        for table in said[name].tables.values():
+            if any(row[0] == "boosting" for row in table):
+                assert any(row[0] == "boosting, tuned" for row in table)
+    assert read_page(stage).text.count("gradient boosting, tuned") >= 3  # a sentence, and two tables
+
+
+def test_boosting_that_cannot_be_fitted_costs_its_comparison_only(
+    tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(tmp_path, executor, "regression")
+    search(stage)
+    run(stage, "baseline")
+    run(stage, "retrain")
+
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(baselines, "predict", fail)
+    assert run(stage, "evaluate").warnings[0] == "evaluate: boosting has no score: MemoryError: no room"
+    assert "boosting" not in files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    run(stage, "report")
+
+
 def test_which_plots_there_are_depends_on_the_task_alone(finished: Any) -> None:
     stage, _ = finished
     names = sorted(path.name for path in stage.path("artifacts/evaluate/plots").iterdir())
@@ -344,7 +406,9 @@ def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) ->
 def test_the_last_table_compares_defaults_tuned_and_baselines_and_says_where_to_look(finished: Any) -> None:
     _, said = finished
     tables, messages = said["evaluate"].tables, said["evaluate"].messages
-    sealed, validation = tables.values()
+    sealed, rivals, validation = tables.values()
+    assert rivals[0] == ["model", "score", "network's gain"]
+    assert [row[0] for row in rivals[1:]] == ["boosting"]
     assert sealed[0] == ["metric", "defaults", "tuned", "gain"]
     assert re.fullmatch(r"[−\d.]+ \[[−\d.]+, [−\d.]+\]", sealed[1][2])
     models = ["model", "dummy", "linear", "boosting", "network, defaults", "network, tuned"]
