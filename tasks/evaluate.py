@@ -13,13 +13,15 @@ from hone import metrics
 from hone.data import problem as problems
 from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
-from hone.evaluation import baselines, bootstrap, curves
+from hone.evaluation import baselines, bootstrap, calibration, curves
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap, gap
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.trial import Config
-from tasks import files, model_store, trainables, wording
+from tasks import composition, files, model_store, trainables, wording
+from tasks.held_out import HeldOut
+from tasks.params import Retrain
 from tasks.stage import Stage
 from tasks.trainables import read_problem
 
@@ -53,23 +55,49 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """What a model predicts for rows: probabilities or values, and from which probability on the positive class."""
+
+    prediction: Floats
+    threshold: float | None = None
+
+    def for_metric(self, metric: str, problem: Problem) -> Floats:
+        """Return the prediction as a metric is to see it."""
+        return calibration.for_metric(metric, problem, self.prediction, self.threshold)
+
+
+@dataclass(frozen=True)
 class Boosting:
-    """Gradient boosting, fitted to training and validation rows; small to send to a worker. config: what was tuned."""
+    """Gradient boosting, fitted to training and validation rows; small to send to a worker. config: what was tuned.
+
+    Like the network it is calibrated on the validation rows, by what was fitted to the training rows alone.
+    """
 
     split: Path
     scaling: Scaling
+    group: str | None
+    retrain: Retrain
     name: str
     config: Config | None
     seed: int
 
-    def __call__(self) -> Floats:
+    def __call__(self) -> Predicted:
         """Return predictions for the sealed rows."""
         train, validation, sealed = (
             pd.read_parquet(self.split / f"{name}.parquet") for name in ("train", "validation", "sealed/test")
         )
+        problem = read_problem(self.split)
+        prediction = self._predict(pd.concat([train, validation], ignore_index=True), sealed)
+        if problem.classes is None:
+            return Predicted(prediction)
+        groups = None if self.group is None else validation[self.group].astype(str).to_numpy(dtype=str)
+        rows = HeldOut(problem, problems.encode(problem, validation[problem.target]), groups, {})
+        found = composition.calibrate(rows, self._predict(train, validation), self.retrain, self.seed)
+        return Predicted(calibration.tempered(prediction, found.temperature), found.threshold)
+
+    def _predict(self, rows: pd.DataFrame, unseen: pd.DataFrame) -> Floats:
         schema, problem = trainables.read_schema(self.split), read_problem(self.split)
-        rows = pd.concat([train, validation], ignore_index=True)
-        data = trainables.encoded(rows, sealed, schema, problem, self.scaling)
+        data = trainables.encoded(rows, unseen, schema, problem, self.scaling)
         return baselines.predict("boosting", data, self.seed, self.config)
 
 
@@ -120,7 +148,7 @@ def run(stage: Stage) -> None:
 def compare(
     problem: Problem,
     truth: NDArray[np.generic],
-    predictions: Mapping[str, Floats],
+    predictions: Mapping[str, Predicted],
     *,
     n_resamples: int,
     confidence: float,
@@ -129,8 +157,16 @@ def compare(
 ) -> Scores:
     """Return every fitting metric of each model, and the gain of "tuned" over each other, with paired intervals."""
     names = [name for name, metric in metrics.METRICS.items() if problem.task in metric.tasks]
-    values = {model: metrics.score_all(problem, truth, prediction) for model, prediction in predictions.items()}
-    drawn = bootstrap.scores(names, problem, truth, predictions, n_resamples=n_resamples, seed=seed, groups=groups)
+    values: dict[str, dict[str, float]] = {model: {} for model in predictions}
+    drawn: dict[str, dict[str, Floats]] = {model: {} for model in predictions}
+    # Labels may follow a threshold that probabilities know nothing of. The resamples are the same in both passes.
+    for needs in dict.fromkeys(metrics.METRICS[name].needs for name in names):
+        alike = [name for name in names if metrics.METRICS[name].needs == needs]
+        seen = {model: one.for_metric(alike[0], problem) for model, one in predictions.items()}
+        found = bootstrap.scores(alike, problem, truth, seen, n_resamples=n_resamples, seed=seed, groups=groups)
+        for model, prediction in seen.items():
+            values[model] |= {name: metrics.score(name, problem, truth, prediction) for name in alike}
+            drawn[model] |= found[model]
     intervals = {
         model: {name: bootstrap.interval(values[model][name], drawn[model][name], confidence) for name in names}
         for model in predictions
@@ -144,14 +180,15 @@ def compare(
     return Scores(intervals, {other: {name: gain(name, other) for name in names} for other in others})
 
 
-def plots(problem: Problem, truth: NDArray[Any], predictions: Mapping[str, Floats]) -> dict[str, pd.DataFrame]:
+def plots(problem: Problem, truth: NDArray[Any], found: Mapping[str, Predicted]) -> dict[str, pd.DataFrame]:
     """Return the tables behind the plots by file name: confusion and curves of classes, residuals of values."""
+    predictions = {model: one.prediction for model, one in found.items()}
     if problem.classes is None:
         return {"residuals": curves.residuals(truth, predictions["tuned"])}
     labels = np.array([str(label) for label in problem.classes], dtype=object)
-    tuned = predictions["tuned"]
+    decided = calibration.decide(problem, predictions["tuned"], found["tuned"].threshold)
     return {
-        "confusion": curves.confusion(labels[truth], labels[np.argmax(tuned, axis=1)]),
+        "confusion": curves.confusion(labels[truth], labels[decided]),
         "roc": _each(problem, truth, predictions, curves.roc),
         "precision_recall": _each(problem, truth, predictions, curves.precision_recall),
         "calibration": pd.concat(
@@ -164,16 +201,19 @@ def plots(problem: Problem, truth: NDArray[Any], predictions: Mapping[str, Float
     }
 
 
-def prediction_table(problem: Problem, rows: pd.DataFrame, predictions: Mapping[str, Floats]) -> pd.DataFrame:
+def prediction_table(problem: Problem, rows: pd.DataFrame, predictions: Mapping[str, Predicted]) -> pd.DataFrame:
     """Return actual and predicted targets of every model, and the probabilities of every class, in the rows' order."""
     table: dict[str, Any] = {"actual": rows[problem.target].to_numpy()}
-    for model, prediction in predictions.items():
+    for model, found in predictions.items():
+        prediction = found.prediction
         prefix = "" if model == "tuned" else f"{model}_"
         if problem.classes is None:
             table[f"{prefix}prediction"] = prediction
             continue
         labels = np.array(problem.classes, dtype=object)
-        table[f"{prefix}prediction"] = pd.Series(labels[np.argmax(prediction, axis=1)]).infer_objects()
+        table[f"{prefix}prediction"] = pd.Series(
+            labels[calibration.decide(problem, prediction, found.threshold)]
+        ).infer_objects()
         for code, name in enumerate(problem.classes):
             table[f"{prefix}probability_{name}"] = prediction[:, code]
     return pd.DataFrame(table)
@@ -210,16 +250,24 @@ def summary(
     }
 
 
-def _boosted(stage: Stage) -> dict[str, Floats]:
+def _boosted(stage: Stage) -> dict[str, Predicted]:
     """Return boosting's predictions, of the tuned one too where there is one; what fails costs the comparison only."""
     split, params = stage.path("data", "split"), stage.params
     tuned = files.read_json(stage.path("artifacts", "baseline", "boosting.json"))["tuned"]
     asked = [
-        Boosting(split, params.data.scaling, name, config, derive(params.seed, "evaluate", "boosting"))
+        Boosting(
+            split,
+            params.data.scaling,
+            composition.group(params),
+            params.retrain,
+            name,
+            config,
+            derive(params.seed, "evaluate", "boosting"),
+        )
         for name, config in zip(RIVALS, (None, tuned), strict=True)
         if name == "boosting" or config is not None
     ]
-    found: dict[str, Floats] = {}
+    found: dict[str, Predicted] = {}
     for one, outcome in settle(_fitted, asked, stage.executor):
         if isinstance(outcome, Exception):
             stage.reporter.warning(f"evaluate: {wording.model(one.name)} has no score: {reason(outcome)}")
@@ -228,22 +276,21 @@ def _boosted(stage: Stage) -> dict[str, Floats]:
     return {name: found[name] for name in RIVALS if name in found}
 
 
-def _fitted(asked: Boosting) -> Floats:
+def _fitted(asked: Boosting) -> Predicted:
     return asked()
 
 
-def _predict(folder: Path, rows: pd.DataFrame) -> Floats | None:
-    """Return the model's probabilities or values, or None if the folder holds no model (all its trainings failed)."""
+def _predict(folder: Path, rows: pd.DataFrame) -> Predicted | None:
+    """Return what the model predicts, or None if the folder holds no model (all its trainings failed)."""
     if not (folder / "model.json").exists():
         return None
-    return model_store.load(folder).proba(rows)
+    model = model_store.load(folder)
+    return Predicted(model.proba(rows), model.threshold)
 
 
 def _groups(stage: Stage, rows: pd.DataFrame) -> NDArray[np.generic] | None:
-    split = stage.params.split
-    if split.group is None or split.method not in ("auto", "grouped"):
-        return None
-    return rows[split.group].astype(str).to_numpy(dtype=str)
+    group = composition.group(stage.params)
+    return None if group is None else rows[group].astype(str).to_numpy(dtype=str)
 
 
 def _events(problem: Problem, truth: NDArray[Any], prediction: Floats) -> tuple[NDArray[np.bool_], Floats]:

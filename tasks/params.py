@@ -135,6 +135,9 @@ class Search(Section):
 
 class Retrain(Section):
     seeds: Positive = 3
+    ensemble: Literal["auto", "one", "seeds", "greedy"] = "auto"
+    calibrate: bool = True
+    threshold: bool = True
 
 
 class Evaluate(Section):

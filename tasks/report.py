@@ -21,7 +21,7 @@ from tasks.params import Params, search_space
 from tasks.report_page import Block, Card, Cards, Figure, Fold, Headline, Pair, Section, Table, Text, Tone, render
 from tasks.stage import Stage
 from tasks.trainables import read_problem
-from tasks.wording import DASH, decimals, label, model, number, plural, signed, with_interval, with_std
+from tasks.wording import DASH, composed, decimals, label, model, number, plural, signed, with_interval, with_std
 
 PHASES = report_figures.PHASE_NAMES
 HASHED = (
@@ -157,8 +157,8 @@ def _result(found: Findings) -> Section:
     notes = [Text(one["message"], warning=one["severity"] == "warning") for one in evaluation["findings"][1:]]
     edges = [Text(edge["message"][0].upper() + edge["message"][1:], warning=True) for edge in found.winner["edges"]]
     lead = (
-        f"Both are {_networks(found, 'model')}, trained on training and validation rows. The test rows were opened "
-        "once, after every decision had been made."
+        f"The tuned model is {_networks(found, 'model')}, the defaults are {_networks(found, 'defaults')}, trained on "
+        "training and validation rows. The test rows were opened once, after every decision had been made."
     )
     return Section("result", "Result", lead, [Cards(cards), *notes, *edges, table])
 
@@ -357,6 +357,7 @@ def _winner(found: Findings) -> Section:
     lead = f"The finalists were trained anew over {over}; the best mean wins, not the luckiest run."
     blocks: list[Block] = [
         Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
+        Text(f"The final model. {composed(metric, found.retrained['model'])}"),
         Table(["hyperparameter", "winner", "defaults"], compared, prose=True),
     ]
     return Section("winner", "The winner", lead, blocks)
@@ -456,7 +457,7 @@ def _dummy_caption(rows: Sequence[tuple[str, float, float | None]], metric: str)
 
 def _networks(found: Findings, name: str) -> str:
     count = found.retrained[name]["networks"]
-    return "single networks" if count == 1 else f"averages of {count} networks"
+    return "one network" if count == 1 else f"an average of {count} networks"
 
 
 def _task(problem: Problem) -> str:

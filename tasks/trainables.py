@@ -16,9 +16,10 @@ from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.seeds import derive
 from hone.space import SearchSpace
+from hone.training.predict import load_network, predict
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Result, Trial
-from tasks import checkpoints
+from tasks import checkpoints, held_out
 from tasks.params import Params, search_space
 from tasks.stage import Stage
 
@@ -28,7 +29,8 @@ class TrainTrial:
     """A trainable over the files of a split; small to send to a worker, which reads the rows itself, once.
 
     fingerprint: of the stage; it keeps rows that a worker has read for one stage from being used for another.
-    store: the folder of this study's checkpoints. former: folders of the best checkpoints of former studies.
+    store: the folder of this study's checkpoints, or of what its replays predict for held-out rows. former: folders of
+    the best checkpoints of former studies.
     """
 
     split: Path
@@ -58,7 +60,12 @@ class TrainTrial:
             rows=trial.rows,
             checkpoint=parent,
         )
-        if checkpoint is not None and trial.origin != "replay":
+        if checkpoint is not None and trial.origin == "replay":
+            assert data.validation is not None
+            network = load_network(self.family, trial.config, data.inputs, checkpoint.weights())
+            units = data.target_mean, data.target_std
+            held_out.write(self.store, trial.key, predict(network, data.validation, data.problem, *units))
+        elif checkpoint is not None:
             checkpoints.write(self.store, trial.key, checkpoint)
         return Result(
             trial=trial,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
@@ -125,6 +126,33 @@ def harm_sentence(gains: Mapping[str, Interval]) -> str | None:
         f"{label(name)} {signed(gain.value, decimals(gain.low, gain.high))}" for name, gain in worse.items()
     )
     return f"By other metrics tuning did harm: {listed}. If one of them is what you care about, set data.metric to it."
+
+
+KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A greedily chosen ensemble"}
+
+
+def composed(metric: str, model: Mapping[str, Any]) -> str:
+    """Return what the final model is made of, why, and at which cost. model: its part of retrain's metrics.json."""
+    found = model["held_out"]
+    text = f"{KINDS[model['kind']]}: {plural(model['networks'], 'network')} of {plural(model['configs'], 'config')}"
+    text += f", {number(model['times_one'], 1)} times the work of one for each prediction."
+    if found:
+        order = sorted(found, key=list(KINDS).index)
+        scores = ", ".join(f"{KINDS[kind].lower()} {number(found[kind]['value'])}" for kind in order)
+        text += f" On held-out rows, {label(metric)}: {scores}."
+    if model["temperature"] != 1:
+        loss = model["calibration"]["log_loss"]
+        text += (
+            f" Probabilities are softened by a temperature of {number(model['temperature'], 2)}"
+            f" (log loss on held-out rows {number(loss['before'])}, then {number(loss['after'])})."
+        )
+    if model["threshold"] is not None:
+        gain = model["calibration"][metric]
+        text += (
+            f" The positive class is predicted from a probability of {number(model['threshold'], 3)} on"
+            f" ({label(metric)} on held-out rows {number(gain['before'])}, then {number(gain['after'])})."
+        )
+    return text
 
 
 def gap_sentence(metric: str, validation: float, test: float, gap: Gap) -> str:

@@ -17,12 +17,25 @@ import pandas as pd
 import pytest
 
 from hone import metrics
+from hone.data import problem as problems
 from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.evaluation import baselines, bootstrap
 from hone.search.replay import winner
 from hone.trial import Config, Result, State, Trial
-from tasks import baseline, evaluate, files, ingest, report, report_figures, retrain, split, trainables, trials
+from tasks import (
+    baseline,
+    evaluate,
+    files,
+    held_out,
+    ingest,
+    report,
+    report_figures,
+    retrain,
+    split,
+    trainables,
+    trials,
+)
 from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
@@ -170,6 +183,16 @@ def search(stage: Stage, default: Config | None = None, tuned: Config | None = N
             Result(trial=trial, state=State.COMPLETE, objective=value, curve=(value,) * 4, best_epoch=3, cost=4.0)
         )
     trials.write(artifacts / "search_hyperband" / "replay.parquet", replays, problem.metric)
+    target = pd.read_parquet(stage.path("data", "split", "validation.parquet"))["target"]
+    for replay in replays:
+        noise = 0.1 * generator.random((len(target), max(1, problem.n_classes)))
+        prediction = np.eye(problem.n_classes)[problems.encode(problem, target)] if problem.classes else target
+        held = prediction + noise[:, 0] if problem.classes is None else (prediction + noise + 0.5) / 2
+        held_out.write(
+            stage.path("predicted"), replay.trial.key, held / (1 if held.ndim == 1 else held.sum(axis=1, keepdims=True))
+        )
+    keys = [replay.trial.key for replay in replays]
+    held_out.gather(artifacts / "search_hyperband" / "held_out.safetensors", stage.path("predicted"), keys)
 
     def described(score: Any) -> dict[str, Any]:
         value = metrics.value(problem.metric, score.mean)
@@ -277,9 +300,17 @@ def test_the_stages_write_the_same_bytes_in_another_place_and_whichever_training
 def test_retrain_writes_as_many_networks_as_seeds_for_both_configs(finished: Any) -> None:
     stage, _ = finished
     for folder in ("model", "defaults"):
-        assert files.read_json(stage.path("artifacts/retrain", folder, "model.json"))["n_networks"] == 2
+        networks = files.read_json(stage.path("artifacts/retrain", folder, "model.json"))["networks"]
+        assert [one["weight"] for one in networks] == [0.5, 0.5]
     found = files.read_json(stage.path("artifacts/retrain/metrics.json"))
-    assert found["model"] == {"networks": 2, "failed": 0, "epochs": 3}
+    assert found["defaults"] == {"networks": 2, "failed": 0, "epochs": 3}
+    assert {name: found["model"][name] for name in ("kind", "networks", "failed", "epochs", "times_one")} == {
+        "kind": "seeds",
+        "networks": 2,
+        "failed": 0,
+        "epochs": 3,
+        "times_one": 2.0,
+    }
     parts = [pd.read_parquet(stage.path("data/split", f"{name}.parquet")) for name in ("train", "validation")]
     assert found["rows"] == sum(map(len, parts))
 
@@ -322,10 +353,12 @@ def test_boosting_is_fitted_to_the_networks_rows_and_scored_on_the_sealed_ones(f
     seed = evaluate.derive(stage.params.seed, "evaluate", "boosting")
     prediction = baselines.predict("boosting", data, seed)
     scores = metrics.score_all(problem, evaluate.problems.encode(problem, parts[2]["target"]), prediction)
-    assert found["boosting"] == pytest.approx(scores)
+    for name, score in scores.items():
+        if metrics.METRICS[name].needs != "probability":  # which are calibrated, as the network's are
+            assert found["boosting"][name] == pytest.approx(score)
     for name, gain in found["gain_over_boosting"].items():
         sign = 1 if metrics.METRICS[name].larger_is_better else -1
-        assert gain == pytest.approx(sign * (found["tuned"][name] - scores[name]))
+        assert gain == pytest.approx(sign * (found["tuned"][name] - found["boosting"][name]))
         low, high = found["intervals"]["gain_over_boosting"][name]
         assert low <= high
     text = " ".join(read_page(stage).text.split())
@@ -493,7 +526,7 @@ def test_a_tuned_config_that_always_diverges_is_the_users_to_mend(tmp_path: Path
     stage = make(tmp_path, executor, "regression")
     default = search_space(stage.params).default
     search(stage, tuned={**default, **DIVERGES})
-    with pytest.raises(UserError, match=r"retrain: all 2 trainings of the tuned config failed.*not finite"):
+    with pytest.raises(UserError, match=r"retrain: all 2 trainings of the tuned model failed.*not finite"):
         run(stage, "retrain")
 
 
@@ -541,8 +574,8 @@ def test_a_seed_that_diverges_is_named_and_left_out(
     monkeypatch.syspath_prepend(tmp_path)
     stage = make(tmp_path, executor, "regression", model={"family": "shaky:factory"}, retrain={"seeds": 6})
     search(stage)
-    warnings = [text for text in run(stage, "retrain").warnings if "the tuned config" in text]
-    left = files.read_json(stage.path("artifacts/retrain/model/model.json"))["n_networks"]
+    warnings = [text for text in run(stage, "retrain").warnings if "the tuned model" in text]
+    left = len(files.read_json(stage.path("artifacts/retrain/model/model.json"))["networks"])
     assert 0 < left < 6
     assert len(warnings) == 6 - left
     assert all(re.match(r"retrain: seed \d: .*not finite", text) for text in warnings)
