@@ -26,6 +26,7 @@ from sklearn import datasets
 from benchmarks.portfolio import frame
 from hone import metrics, models
 from hone.data import problem as problems
+from hone.data import targets
 from hone.data.problem import Problem
 from hone.evaluation import calibration
 from hone.search.replay import finalists, winner
@@ -57,7 +58,15 @@ SETS: dict[str, Callable[[], pd.DataFrame]] = {
     "classes": classes(n_samples=800, n_features=12, n_informative=6, n_classes=4, class_sep=0.8),
     "rare": classes(n_samples=1000, n_features=12, n_informative=6, weights=[0.85], class_sep=0.8),
     "friedman1": lambda: frame(*datasets.make_friedman1(600, noise=1.0, random_state=0)),
+    "skewed": lambda: _exponential(*datasets.make_friedman1(600, noise=1.0, random_state=0)),
+    "heavy_tail": lambda: _exponential(
+        *datasets.make_regression(600, 10, n_informative=6, noise=20.0, random_state=0)  # type: ignore[misc]
+    ),
 }
+
+
+def _exponential(x: Floats, y: Floats) -> pd.DataFrame:
+    return frame(x, np.exp(1.2 * (y - y.mean()) / y.std()))
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ class Bench:
 
     @cached_property
     def params(self) -> Params:
-        return parse_params({"seed": self.seed, "train": {"epochs": EPOCHS}})
+        space = {"batch_size": 128, "embedding": "none"}  # for speed
+        return parse_params({"seed": self.seed, "train": {"epochs": EPOCHS}, "search": {"space": space}})
 
     @cached_property
     def checked(self) -> split.Checked:
@@ -110,7 +120,8 @@ class Bench:
     @cached_property
     def found(self) -> tuple[dict[str, Any], HeldOut]:
         """Return what winner.json says, and held-out predictions."""
-        space = models.without_idle(search_space(self.params), self.search_data.inputs)
+        skewed = self.problem.classes is None and targets.skewed(self.search_data.train.y)
+        space = models.without_idle(search_space(self.params), self.search_data.inputs, skewed)
         asked = Uniform(study="search", space=space, seed=self.seed, budget=N_CONFIGS * EPOCHS, resource=EPOCHS)
         history: list[Any] = []
         tried: list[Result] = []
@@ -147,7 +158,8 @@ class Bench:
     def _predicted(self, config: Config, weights: Any, data: TrainingData) -> Floats:
         assert data.validation is not None
         network = load_network(FAMILY, config, data.inputs, weights)
-        return predict(network, data.validation, self.problem, data.target_mean, data.target_std)
+        units = data.target_mean, data.target_std, data.transform(config)
+        return predict(network, data.validation, self.problem, *units)
 
     def averaged(self, made_of: Composition, networks: int | None = None) -> Floats:
         """Return what a composition predicts for the test rows, before calibration. networks: of each config."""
@@ -167,7 +179,7 @@ class Bench:
         after, before = (
             metrics.objective(metric, metrics.score(metric, problem, truth, one)) for one in (ours, theirs)
         )
-        return 100 * (before - after) / (abs(before) if metric == "rmse" else 1.0)
+        return 100 * (before - after) / (abs(before) if metric in ("rmse", "mae") else 1.0)
 
 
 def measure(bench: Bench) -> Iterator[tuple[str, float]]:
@@ -183,6 +195,7 @@ def measure(bench: Bench) -> Iterator[tuple[str, float]]:
     yield "ensemble: auto, over 3 seeds", bench.gain(metric, predicted["auto"], predicted["seeds"])
     yield "(share of runs in which auto takes greedy)", 100.0 * (each["auto"].kind == "greedy")
     yield "(networks of greedy)", float(n_networks)
+    yield from alternatives(bench)
     if bench.problem.classes is None:
         return
     held = bench.found[1]
@@ -205,6 +218,32 @@ def measure(bench: Bench) -> Iterator[tuple[str, float]]:
         by_rule = calibration.for_metric(name, problem, plain, found.threshold)
         yield f"threshold: true: {name}", bench.gain(name, by_rule, plain)
         yield f"(share of runs with a threshold for {name})", 100.0 * (found.threshold is not None)
+
+
+def alternatives(bench: Bench) -> Iterator[tuple[str, float]]:
+    """Yield what the winner gains by a transform of a skewed target, and by class weights for rare classes."""
+    config = bench.found[0]["config"]
+    data, problem = bench.final_data, bench.problem
+
+    def tested(changed: Config, balanced: bool = False) -> Floats:
+        settings = replace(trainables.settings(bench.params, problem), balanced=balanced)
+        found = []
+        for number in range(N_SEEDS):
+            seed = derive(bench.seed, "alternative", number)
+            known = replace(data, validation=None)
+            _, checkpoint = train(changed, FAMILY, known, settings, resource=EPOCHS, seed=seed)
+            assert checkpoint is not None
+            found.append(bench._predicted(changed, checkpoint.weights(), data))
+        return np.asarray(np.mean(found, axis=0))
+
+    if problem.classes is None and targets.skewed(data.train.y):
+        plain, other = (tested({**config, targets.NAME: name}) for name in ("none", "yeo_johnson"))
+        yield "target_transform: yeo_johnson, over none: rmse", bench.gain("rmse", other, plain)
+        yield "target_transform: yeo_johnson, over none: mae (%)", bench.gain("mae", other, plain)
+    elif problem.positive_index is not None:
+        plain, other = tested(config), tested(config, balanced=True)
+        for name in ("f1", "balanced_accuracy", "roc_auc", "log_loss"):
+            yield f"class_weight: balanced, over none: {name}", bench.gain(name, other, plain)
 
 
 def line(choice: str, values: Sequence[float]) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hone.data.preprocessing import Preprocessor
 from hone.data.problem import Problem
+from hone.data.targets import YeoJohnson
 from hone.errors import UserError
 from hone.evaluation import calibration
 from hone.models import InputSpec
@@ -34,12 +35,16 @@ TRUSTED = ["numpy.dtype"]
 
 @dataclass(frozen=True)
 class Network:
-    """One network to be stored: the family and config it is built from, its state dict, its weight in the average."""
+    """One network to be stored: the family and config it is built from, its state dict, its weight in the average.
+
+    transform: of the standardised target, in which it learnt.
+    """
 
     family: str
     config: Config
     tensors: Mapping[str, Tensor]
     weight: float = 1.0
+    transform: YeoJohnson | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Predictor:
 
     weights: of each network; none: all alike. temperature: by which averaged probabilities are softened.
     threshold: the probability from which the positive class is predicted; None: the most probable class is.
+    transforms: of each network's target; none: none has one.
     """
 
     networks: tuple[nn.Module, ...]
@@ -55,6 +61,7 @@ class Predictor:
     weights: tuple[float, ...] = ()
     temperature: float = 1.0
     threshold: float | None = None
+    transforms: tuple[YeoJohnson | None, ...] = ()
 
     @property
     def problem(self) -> Problem:
@@ -73,7 +80,11 @@ class Predictor:
         """
         arrays = self.preprocessor.features(frame)
         units = self.preprocessor.target_mean, self.preprocessor.target_std
-        predictions = [predict(network, arrays, self.problem, *units) for network in self.networks]
+        transforms = self.transforms or (None,) * len(self.networks)
+        predictions = [
+            predict(network, arrays, self.problem, *units, transform)
+            for network, transform in zip(self.networks, transforms, strict=True)
+        ]
         mean = np.average(predictions, axis=0, weights=self.weights) if self.weights else np.mean(predictions, axis=0)
         found = np.asarray(mean, dtype=np.float64)
         return found if self.problem.classes is None else calibration.tempered(found, self.temperature)
@@ -123,7 +134,15 @@ def save(
     }
     description = {
         "format": FORMAT,
-        "networks": [{"family": one.family, "config": dict(one.config), "weight": one.weight} for one in networks],
+        "networks": [
+            {
+                "family": one.family,
+                "config": dict(one.config),
+                "weight": one.weight,
+                "transform": one.transform and one.transform.to_json(),
+            }
+            for one in networks
+        ],
         "temperature": temperature,
         "threshold": threshold,
         "inputs": inputs.to_json(),
@@ -173,12 +192,14 @@ def load(folder: Path) -> Predictor:
         for number, one in enumerate(description["networks"])
     )
     weights = tuple(float(one["weight"]) for one in description["networks"])
+    transforms = [one["transform"] and YeoJohnson.from_json(one["transform"]) for one in description["networks"]]
     return Predictor(
         networks,
         Preprocessor.from_json(description["preprocessor"], estimators),
         weights if len(set(weights)) > 1 else (),
         description["temperature"],
         description["threshold"],
+        tuple(transforms) if any(transforms) else (),
     )
 
 
@@ -186,7 +207,7 @@ def describe(folder: Path) -> dict[str, Any]:
     """Return what model.json says, in today's format; UserError if it is in one that this Hone does not know."""
     description: dict[str, Any] = files.read_json(folder / DESCRIPTION)
     if description["format"] == 1:
-        network = {"family": description["family"], "config": description["config"], "weight": 1.0}
+        network = {"family": description["family"], "config": description["config"], "weight": 1.0, "transform": None}
         description |= {
             "networks": [network] * description["n_networks"],
             "temperature": 1.0,

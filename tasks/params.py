@@ -62,6 +62,7 @@ class Train(Section):
     patience: Count = 12
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     device: Literal["cpu", "cuda", "auto"] = "cpu"
+    class_weight: Literal["none", "balanced"] = "none"
 
 
 class Baseline(Section):

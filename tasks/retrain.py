@@ -95,7 +95,13 @@ def run(stage: Stage) -> None:
             which = f"finalist {place + 1}, " if len(made_of.members) > 1 else ""
             errors += [f"{which}seed {number}: {error}" for number, (tensors, error) in trained.items() if not tensors]
             networks += [
-                model_store.Network(params.model.family, member.config, tensors, member.share / len(left))
+                model_store.Network(
+                    params.model.family,
+                    member.config,
+                    tensors,
+                    member.share / len(left),
+                    data.transform(member.config),
+                )
                 for tensors in left
             ]
         _complain(stage, name, errors, len(networks))

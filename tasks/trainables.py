@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hone import models
-from hone.data import preprocessing, splitting
+from hone.data import preprocessing, splitting, targets
 from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
 from hone.data.schema import Schema
@@ -63,7 +63,7 @@ class TrainTrial:
         if checkpoint is not None and trial.origin == "replay":
             assert data.validation is not None
             network = load_network(self.family, trial.config, data.inputs, checkpoint.weights())
-            units = data.target_mean, data.target_std
+            units = data.target_mean, data.target_std, data.transform(trial.config)
             held_out.write(self.store, trial.key, predict(network, data.validation, data.problem, *units))
         elif checkpoint is not None:
             checkpoints.write(self.store, trial.key, checkpoint)
@@ -145,7 +145,8 @@ def full_space(stage: Stage) -> SearchSpace:
     """Return the space as params state it, without what can change nothing on such a table."""
     params = stage.params
     data = load(stage.path("data", "split"), stage.fingerprint, params.data.scaling, None)
-    return models.without_idle(search_space(params), data.inputs)
+    skewed = data.problem.task == "regression" and targets.skewed(data.train.y)
+    return models.without_idle(search_space(params), data.inputs, skewed)
 
 
 def settings(params: Params, problem: Problem) -> Settings:
@@ -155,5 +156,6 @@ def settings(params: Params, problem: Problem) -> Settings:
         patience=params.train.patience,
         gradient_clip=params.train.gradient_clip,
         device=params.train.device,
+        balanced=params.train.class_weight == "balanced",
         metric=problem.metric,
     )

@@ -26,6 +26,7 @@ __all__ = [
     "default_space",
     "inputs_of",
     "portfolio",
+    "without",
     "without_idle",
 ]
 
@@ -93,19 +94,32 @@ def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
 
     space: the family's, without what is idle, and as params narrow it.
     """
+    # None was learned on a skewed target.
+    known = {"target_transform": "none"}
     here = [
-        {name: value for name, value in config.items() if name in space.domains}
+        {name: value for name, value in {**known, **config}.items() if name in space.domains}
         for config in PORTFOLIOS.get(family, ())
     ]
     return tuple(config for config in here if space.contains(config))
 
 
-def without_idle(space: SearchSpace, inputs: InputSpec) -> SearchSpace:
+def without_idle(space: SearchSpace, inputs: InputSpec, skewed: bool = False) -> SearchSpace:
     """Return the space without hyperparameters that can change nothing on such a table, nor their children.
 
-    Label smoothing needs classes; a numeric embedding needs numeric columns.
+    Label smoothing needs classes; a numeric embedding needs numeric columns. skewed: whether the target is a skewed
+    number; a transform of other targets is not offered.
     """
-    idle = {*(["label_smoothing"] if inputs.n_outputs == 1 else []), *(["embedding"] if inputs.n_num == 0 else [])}
+    return without(
+        space,
+        *(["label_smoothing"] if inputs.n_outputs == 1 else []),
+        *(["embedding"] if inputs.n_num == 0 else []),
+        *([] if skewed and inputs.n_outputs == 1 else ["target_transform"]),
+    )
+
+
+def without(space: SearchSpace, *names: str) -> SearchSpace:
+    """Return the space without some hyperparameters and their children."""
+    idle = set(names)
     for name, condition in space.conditions.items():  # a child comes after its parent
         idle |= {name} if condition.parent in idle else set()
     return SearchSpace(

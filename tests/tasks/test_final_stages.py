@@ -121,7 +121,7 @@ def make(root: Path, executor: Executor, task: str, **changed: Any) -> Stage:
         "train": {"epochs": 4},
         "search": {"random": {"epochs": 2}, "bayes": {"epochs": 2}, "hyperband": {"min_epochs": 2}},
         "baseline": {"networks": 2},
-        "retrain": {"seeds": 2},
+        "retrain": {"seeds": 2, "ensemble": "seeds"},
         "evaluate": {"bootstrap": 100},
         "report": {"title": f"Title {NASTY}"},
         **changed,
@@ -186,6 +186,7 @@ def search(stage: Stage, default: Config | None = None, tuned: Config | None = N
     target = pd.read_parquet(stage.path("data", "split", "validation.parquet"))["target"]
     for replay in replays:
         noise = 0.1 * generator.random((len(target), max(1, problem.n_classes)))
+        noise *= 1 if replay.trial.config == tuned else -1  # the two err to either side
         prediction = np.eye(problem.n_classes)[problems.encode(problem, target)] if problem.classes else target
         held = prediction + noise[:, 0] if problem.classes is None else (prediction + noise + 0.5) / 2
         held_out.write(
@@ -313,6 +314,25 @@ def test_retrain_writes_as_many_networks_as_seeds_for_both_configs(finished: Any
     }
     parts = [pd.read_parquet(stage.path("data/split", f"{name}.parquet")) for name in ("train", "validation")]
     assert found["rows"] == sum(map(len, parts))
+
+
+def test_an_ensemble_of_finalists_is_trained_weighed_and_told_of(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "regression", retrain={"seeds": 2, "ensemble": "greedy"})
+    search(stage)
+    run(stage, "baseline")
+    (said,) = run(stage, "retrain").messages
+    networks = files.read_json(stage.path("artifacts/retrain/model/model.json"))["networks"]
+    winner = files.read_json(stage.path("artifacts/search_hyperband/winner.json"))
+    configs = [one["config"] for one in winner["standings"]]
+    assert [one["config"] for one in networks] == [configs[0]] * 2 + [configs[1]] * 2
+    assert sum(one["weight"] for one in networks) == pytest.approx(1)
+    found = files.read_json(stage.path("artifacts/retrain/metrics.json"))["model"]
+    assert (found["kind"], found["networks"], found["configs"], found["times_one"]) == ("greedy", 4, 2, 4.0)
+    assert said.startswith("A greedily chosen ensemble: 4 networks of 2 configs, 4.0 times the work of one")
+    run(stage, "evaluate")
+    run(stage, "report")
+    assert said in " ".join(read_page(stage).text.split())
+    assert "The tuned model is an average of 4 networks, the defaults are an average of 2" in read_page(stage).text
 
 
 def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -> None:
@@ -572,7 +592,9 @@ def test_a_seed_that_diverges_is_named_and_left_out(
 ) -> None:
     (tmp_path / "shaky.py").write_text(SHAKY)
     monkeypatch.syspath_prepend(tmp_path)
-    stage = make(tmp_path, executor, "regression", model={"family": "shaky:factory"}, retrain={"seeds": 6})
+    stage = make(
+        tmp_path, executor, "regression", model={"family": "shaky:factory"}, retrain={"seeds": 6, "ensemble": "seeds"}
+    )
     search(stage)
     warnings = [text for text in run(stage, "retrain").warnings if "the tuned model" in text]
     left = len(files.read_json(stage.path("artifacts/retrain/model/model.json"))["networks"])

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from hone.data.targets import transform
 from hone.errors import UserError
 from hone.models import build, default_space
 from tasks import model_store, pyfunc
@@ -141,6 +142,23 @@ def test_networks_of_several_families_are_weighed_and_kept_with_temperature_and_
 
 def pyfunc_families(folder: Path) -> set[str]:
     return {one["family"] for one in model_store.describe(folder)["networks"]}
+
+
+def test_a_networks_transform_of_the_target_is_kept(tmp_path: Path) -> None:
+    preprocessor, inputs = small_model.fitted("regression")
+    config = {**default_space("mlp").default, "target_transform": "yeo_johnson"}
+    found = transform(config, np.array([-1.0, 0.0, 0.1, 3.0]))
+    tensors = build("mlp", config, inputs, 0).state_dict()
+    networks = [model_store.Network("mlp", config, tensors, transform=each) for each in (found, None)]
+    model_store.save(tmp_path, networks=networks, inputs=inputs, preprocessor=preprocessor)
+    model = model_store.load(tmp_path)
+    assert model.transforms == (found, None)
+    alone = [
+        replace(model, networks=model.networks[:1], transforms=(each,)).proba(raw_rows()) for each in (found, None)
+    ]
+    assert not np.allclose(*alone)
+    np.testing.assert_array_equal(model.proba(raw_rows()), np.mean(alone, axis=0))
+    assert alone[0].max() <= 3.0 * preprocessor.target_std + preprocessor.target_mean + 1e-9
 
 
 @pytest.mark.parametrize("task", TASKS)
