@@ -125,7 +125,7 @@ def rounded(value: Value) -> Value:
 
 def candidates(family: str, n: int) -> list[Config]:
     """Return the default, then n configs spread over the family's space."""
-    space = models.default_space(family)
+    space = models.without(models.default_space(family), "target_transform")
     points = sobol(space, 0)
     drawn = [{name: rounded(value) for name, value in next(points).items()} for _ in range(n)]
     return [space.default, *(config for config in drawn if space.contains(config))]

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hone import models
 from hone.training.checkpoint import Checkpoint
 from hone.trial import Result, State, Trial
@@ -17,6 +19,7 @@ from tasks import (
     budget,
     checkpoints,
     files,
+    held_out,
     ingest,
     search_bayes,
     search_hyperband,
@@ -151,7 +154,9 @@ class _Untrained(Executor):
     def _result(self, trainable: TrainTrial, trial: Trial) -> Result:
         behind = checkpoints.read((trainable.store, *trainable.former), trial.parent) if trial.parent else None
         before = behind.info["epoch"] if behind is not None else 0
-        if trial.origin != "replay":
+        if trial.origin == "replay":
+            held_out.write(trainable.store, trial.key, np.empty(0))
+        else:
             checkpoints.write(trainable.store, trial.key, Checkpoint({}, {"epoch": trial.resource, "seed": 0}))
         objective = -1.0 - trial.number
         return Result(

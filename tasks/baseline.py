@@ -1,4 +1,4 @@
-"""What tuning must beat: a dummy, a linear model, gradient boosting, and the network at its defaults."""
+"""What tuning must beat: a dummy, a linear model, gradient boosting (tuned, if asked), the network at its defaults."""
 
 import math
 import time
@@ -25,18 +25,23 @@ SHOWN = 4  # metrics in the terminal; the file has them all
 
 @dataclass(frozen=True)
 class Score:
-    """What one model got on the validation rows, in how many seconds; error: why there are no metrics."""
+    """What one model got on the validation rows, in how many seconds; error: why there are no metrics.
+
+    config: hyperparameters that were tuned for it.
+    """
 
     metrics: Mapping[str, float]
     seconds: float
     error: str | None = None
+    config: Config | None = None
 
 
 @dataclass(frozen=True)
 class Baseline:
     """Fits one model to the training rows of a split, in a worker, and scores it on the validation rows.
 
-    name: one of `baselines.NAMES`, or "network": the default config, trained with the seed of that `number`.
+    name: one of `baselines.NAMES`, `baselines.TUNED`, or "network": the default config, trained with the seed of that
+    `number`.
     """
 
     split: Path
@@ -54,11 +59,16 @@ class Baseline:
         data = trainables.load(self.split, self.rows, self.scaling, None)
         started = time.perf_counter()
         seed = derive(self.seed, "baseline", self.name, self.number)
-        scores, error = self._network(data, seed) if self.name == "network" else (self._classical(data, seed), None)
-        return Score(scores, time.perf_counter() - started, error)
+        if self.name == "network":
+            scores, error = self._network(data, seed)
+            return Score(scores, time.perf_counter() - started, error)
+        tuned = baselines.tune(data, seed) if self.name == baselines.TUNED else None
+        scores = self._classical(data, seed, tuned)
+        return Score(scores, time.perf_counter() - started, config=tuned)
 
-    def _classical(self, data: TrainingData, seed: int) -> dict[str, float]:
-        return metrics.score_all(data.problem, baselines.truth(data), baselines.predict(self.name, data, seed))
+    def _classical(self, data: TrainingData, seed: int, tuned: Config | None) -> dict[str, float]:
+        name = self.name if tuned is None else "boosting"
+        return metrics.score_all(data.problem, baselines.truth(data), baselines.predict(name, data, seed, tuned))
 
     def _network(self, data: TrainingData, seed: int) -> tuple[dict[str, float], str | None]:
         outcome, _ = train(self.default, self.family, data, self.settings, resource=self.settings.epochs, seed=seed)
@@ -83,11 +93,14 @@ def run(stage: Stage) -> None:
         name="network",
     )
     networks = [replace(network, number=number) for number in range(params.baseline.networks)]
-    asked = [*networks, *(replace(network, name=name) for name in baselines.NAMES)]
+    names = [*baselines.NAMES, *([baselines.TUNED] if params.baseline.tuned else [])]
+    asked = [*networks, *(replace(network, name=name) for name in names)]
     outcomes = {(one.name, one.number): _outcome(found) for one, found in settle(_fitted, asked, stage.executor)}
-    scores = {name: [outcomes[name, 0]] for name in baselines.NAMES}
+    scores = {name: [outcomes[name, 0]] for name in names}
     scores["network"] = [outcomes["network", one.number] for one in networks]
     files.write_json(stage.artifact("metrics.json"), summary(scores))
+    tuned = outcomes[baselines.TUNED, 0].config if params.baseline.tuned else None
+    files.write_json(stage.artifact("boosting.json"), {"tuned": tuned})
     for name, tried in scores.items():
         for error in sorted({score.error for score in tried if score.error}):
             n_failed = sum(score.error == error for score in tried)
@@ -137,6 +150,6 @@ def _table(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[list[str
     for model, tried in scores.items():
         std = means["network_std"] if model == "network" else {}
         cells = [wording.with_std(means[model].get(name), std.get(name)) for name in names]
-        label = f"network, defaults (mean of {means['network_runs']})" if model == "network" else model
+        label = f"network, defaults (mean of {means['network_runs']})" if model == "network" else wording.model(model)
         rows.append([label, *cells, duration(fmean(score.seconds for score in tried))])
     return ["model", *(wording.label(name) for name in names), "time"], rows

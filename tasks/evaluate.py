@@ -1,4 +1,4 @@
-"""The sealed rows, opened once: how good the tuned model is, how sure that is, and what tuning gained."""
+"""The sealed rows, opened once: how good the tuned model is and how sure that is, beside the defaults and boosting."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,94 @@ from numpy.typing import NDArray
 
 from hone import metrics
 from hone.data import problem as problems
+from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
-from hone.evaluation import bootstrap, curves
+from hone.evaluation import baselines, bootstrap, calibration, curves
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap, gap
+from hone.parallel import reason, settle
 from hone.seeds import derive
-from tasks import files, model_store, wording
+from hone.trial import Config
+from tasks import composition, files, model_store, trainables, wording
+from tasks.held_out import HeldOut
+from tasks.params import Retrain
 from tasks.stage import Stage
 from tasks.trainables import read_problem
 
 Floats = NDArray[np.float64]
 Finding = dict[str, str]  # severity (warning or info) and message
 Draw = Callable[[NDArray[np.bool_], Floats], pd.DataFrame]
+RIVALS = ("boosting", baselines.TUNED)
 SHOWN = 5  # metrics in the terminal; the file and the report have them all
 MOST_CURVES = 10  # classes drawn against the rest
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the test rows say. tuned, defaults, gain: metric -> interval; the last two are empty without defaults."""
+    """What the test rows say. models: name -> metric -> interval. gains: of "tuned" over each of the other models.
 
-    tuned: Mapping[str, Interval]
-    defaults: Mapping[str, Interval]
-    gain: Mapping[str, Interval]
+    Names are "tuned" and, where they could be trained, "defaults" and what boosting is called (see `RIVALS`).
+    """
+
+    models: Mapping[str, Mapping[str, Interval]]
+    gains: Mapping[str, Mapping[str, Interval]]
+
+    @property
+    def tuned(self) -> Mapping[str, Interval]:
+        """The tuned model's metrics."""
+        return self.models["tuned"]
+
+    @property
+    def gain(self) -> Mapping[str, Interval]:
+        """The gain over the defaults; empty without them."""
+        return self.gains.get("defaults", {})
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model predicts for rows: probabilities or values, and from which probability on the positive class."""
+
+    prediction: Floats
+    threshold: float | None = None
+
+    def for_metric(self, metric: str, problem: Problem) -> Floats:
+        """Return the prediction as a metric is to see it."""
+        return calibration.for_metric(metric, problem, self.prediction, self.threshold)
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Gradient boosting, fitted to training and validation rows; small to send to a worker. config: what was tuned.
+
+    Like the network it is calibrated on the validation rows, by what was fitted to the training rows alone.
+    """
+
+    split: Path
+    scaling: Scaling
+    group: str | None
+    retrain: Retrain
+    name: str
+    config: Config | None
+    seed: int
+
+    def __call__(self) -> Predicted:
+        """Return predictions for the sealed rows."""
+        train, validation, sealed = (
+            pd.read_parquet(self.split / f"{name}.parquet") for name in ("train", "validation", "sealed/test")
+        )
+        problem = read_problem(self.split)
+        prediction = self._predict(pd.concat([train, validation], ignore_index=True), sealed)
+        if problem.classes is None:
+            return Predicted(prediction)
+        groups = None if self.group is None else validation[self.group].astype(str).to_numpy(dtype=str)
+        rows = HeldOut(problem, problems.encode(problem, validation[problem.target]), groups, {})
+        found = composition.calibrate(rows, self._predict(train, validation), self.retrain, self.seed)
+        return Predicted(calibration.tempered(prediction, found.temperature), found.threshold)
+
+    def _predict(self, rows: pd.DataFrame, unseen: pd.DataFrame) -> Floats:
+        schema, problem = trainables.read_schema(self.split), read_problem(self.split)
+        data = trainables.encoded(rows, unseen, schema, problem, self.scaling)
+        return baselines.predict("boosting", data, self.seed, self.config)
 
 
 def run(stage: Stage) -> None:
@@ -42,11 +107,12 @@ def run(stage: Stage) -> None:
     problem = read_problem(stage.path("data", "split"))
     rows = pd.read_parquet(stage.path("data", "split", "sealed", "test.parquet"))
     truth = problems.encode(problem, rows[problem.target])
-    predictions = {
+    networks = {
         name: predicted
         for name, folder in (("tuned", "model"), ("defaults", "defaults"))
         if (predicted := _predict(stage.path("artifacts", "retrain", folder), rows)) is not None
     }
+    predictions = {**networks, **_boosted(stage)}
     groups = _groups(stage, rows)
     scores = compare(
         problem,
@@ -69,7 +135,7 @@ def run(stage: Stage) -> None:
         confidence=params.confidence,
     )
     findings = _findings(problem.metric, scores, found, winner, len(rows), params.confidence, groups)
-    tables = plots(problem, truth, predictions)
+    tables = plots(problem, truth, networks)
     for name, table in tables.items():
         files.write_csv(stage.artifact("plots", f"{name}.csv"), table)
     files.write_parquet(stage.artifact("predictions.parquet"), prediction_table(problem, rows, predictions))
@@ -82,45 +148,47 @@ def run(stage: Stage) -> None:
 def compare(
     problem: Problem,
     truth: NDArray[np.generic],
-    predictions: Mapping[str, Floats],
+    predictions: Mapping[str, Predicted],
     *,
     n_resamples: int,
     confidence: float,
     seed: int,
     groups: NDArray[np.generic] | None = None,
 ) -> Scores:
-    """Return every fitting metric of each model, and the gain of "tuned" over "defaults", with paired intervals."""
+    """Return every fitting metric of each model, and the gain of "tuned" over each other, with paired intervals."""
     names = [name for name, metric in metrics.METRICS.items() if problem.task in metric.tasks]
-    values = {model: metrics.score_all(problem, truth, prediction) for model, prediction in predictions.items()}
-    drawn = bootstrap.scores(names, problem, truth, predictions, n_resamples=n_resamples, seed=seed, groups=groups)
+    values: dict[str, dict[str, float]] = {model: {} for model in predictions}
+    drawn: dict[str, dict[str, Floats]] = {model: {} for model in predictions}
+    # Labels may follow a threshold that probabilities know nothing of. The resamples are the same in both passes.
+    for needs in dict.fromkeys(metrics.METRICS[name].needs for name in names):
+        alike = [name for name in names if metrics.METRICS[name].needs == needs]
+        seen = {model: one.for_metric(alike[0], problem) for model, one in predictions.items()}
+        found = bootstrap.scores(alike, problem, truth, seen, n_resamples=n_resamples, seed=seed, groups=groups)
+        for model, prediction in seen.items():
+            values[model] |= {name: metrics.score(name, problem, truth, prediction) for name in alike}
+            drawn[model] |= found[model]
     intervals = {
         model: {name: bootstrap.interval(values[model][name], drawn[model][name], confidence) for name in names}
         for model in predictions
     }
-    gains = {}
-    if "defaults" in predictions:
-        gains = {
-            name: bootstrap.gain(
-                name,
-                values["tuned"][name],
-                values["defaults"][name],
-                drawn["tuned"][name],
-                drawn["defaults"][name],
-                confidence,
-            )
-            for name in names
-        }
-    return Scores(intervals["tuned"], intervals.get("defaults", {}), gains)
+
+    def gain(name: str, other: str) -> Interval:
+        ours, theirs = (values[model][name] for model in ("tuned", other))
+        return bootstrap.gain(name, ours, theirs, drawn["tuned"][name], drawn[other][name], confidence)
+
+    others = [model for model in predictions if model != "tuned"]
+    return Scores(intervals, {other: {name: gain(name, other) for name in names} for other in others})
 
 
-def plots(problem: Problem, truth: NDArray[Any], predictions: Mapping[str, Floats]) -> dict[str, pd.DataFrame]:
+def plots(problem: Problem, truth: NDArray[Any], found: Mapping[str, Predicted]) -> dict[str, pd.DataFrame]:
     """Return the tables behind the plots by file name: confusion and curves of classes, residuals of values."""
+    predictions = {model: one.prediction for model, one in found.items()}
     if problem.classes is None:
         return {"residuals": curves.residuals(truth, predictions["tuned"])}
     labels = np.array([str(label) for label in problem.classes], dtype=object)
-    tuned = predictions["tuned"]
+    decided = calibration.decide(problem, predictions["tuned"], found["tuned"].threshold)
     return {
-        "confusion": curves.confusion(labels[truth], labels[np.argmax(tuned, axis=1)]),
+        "confusion": curves.confusion(labels[truth], labels[decided]),
         "roc": _each(problem, truth, predictions, curves.roc),
         "precision_recall": _each(problem, truth, predictions, curves.precision_recall),
         "calibration": pd.concat(
@@ -133,16 +201,19 @@ def plots(problem: Problem, truth: NDArray[Any], predictions: Mapping[str, Float
     }
 
 
-def prediction_table(problem: Problem, rows: pd.DataFrame, predictions: Mapping[str, Floats]) -> pd.DataFrame:
+def prediction_table(problem: Problem, rows: pd.DataFrame, predictions: Mapping[str, Predicted]) -> pd.DataFrame:
     """Return actual and predicted targets of every model, and the probabilities of every class, in the rows' order."""
     table: dict[str, Any] = {"actual": rows[problem.target].to_numpy()}
-    for model, prediction in predictions.items():
+    for model, found in predictions.items():
+        prediction = found.prediction
         prefix = "" if model == "tuned" else f"{model}_"
         if problem.classes is None:
             table[f"{prefix}prediction"] = prediction
             continue
         labels = np.array(problem.classes, dtype=object)
-        table[f"{prefix}prediction"] = pd.Series(labels[np.argmax(prediction, axis=1)]).infer_objects()
+        table[f"{prefix}prediction"] = pd.Series(
+            labels[calibration.decide(problem, prediction, found.threshold)]
+        ).infer_objects()
         for code, name in enumerate(problem.classes):
             table[f"{prefix}probability_{name}"] = prediction[:, code]
     return pd.DataFrame(table)
@@ -158,7 +229,8 @@ def summary(
     n_rows: int,
 ) -> dict[str, Any]:
     """Return metrics.json: numbers that `dvc metrics` compares, and in lists, which it passes over, the rest."""
-    parts = {"tuned": scores.tuned, "defaults": scores.defaults, "gain": scores.gain}
+    rivals = {f"gain_over_{name}": scores.gains[name] for name in RIVALS if name in scores.gains}
+    parts = {"defaults": {}, **scores.models, "gain": scores.gain, **rivals}
     errors = {}
     if "calibration" in tables:
         errors = {
@@ -178,18 +250,47 @@ def summary(
     }
 
 
-def _predict(folder: Path, rows: pd.DataFrame) -> Floats | None:
-    """Return the model's probabilities or values, or None if the folder holds no model (all its trainings failed)."""
+def _boosted(stage: Stage) -> dict[str, Predicted]:
+    """Return boosting's predictions, of the tuned one too where there is one; what fails costs the comparison only."""
+    split, params = stage.path("data", "split"), stage.params
+    tuned = files.read_json(stage.path("artifacts", "baseline", "boosting.json"))["tuned"]
+    asked = [
+        Boosting(
+            split,
+            params.data.scaling,
+            composition.group(params),
+            params.retrain,
+            name,
+            config,
+            derive(params.seed, "evaluate", "boosting"),
+        )
+        for name, config in zip(RIVALS, (None, tuned), strict=True)
+        if name == "boosting" or config is not None
+    ]
+    found: dict[str, Predicted] = {}
+    for one, outcome in settle(_fitted, asked, stage.executor):
+        if isinstance(outcome, Exception):
+            stage.reporter.warning(f"evaluate: {wording.model(one.name)} has no score: {reason(outcome)}")
+        else:
+            found[one.name] = outcome
+    return {name: found[name] for name in RIVALS if name in found}
+
+
+def _fitted(asked: Boosting) -> Predicted:
+    return asked()
+
+
+def _predict(folder: Path, rows: pd.DataFrame) -> Predicted | None:
+    """Return what the model predicts, or None if the folder holds no model (all its trainings failed)."""
     if not (folder / "model.json").exists():
         return None
-    return model_store.load(folder).proba(rows)
+    model = model_store.load(folder)
+    return Predicted(model.proba(rows), model.threshold)
 
 
 def _groups(stage: Stage, rows: pd.DataFrame) -> NDArray[np.generic] | None:
-    split = stage.params.split
-    if split.group is None or split.method not in ("auto", "grouped"):
-        return None
-    return rows[split.group].astype(str).to_numpy(dtype=str)
+    group = composition.group(stage.params)
+    return None if group is None else rows[group].astype(str).to_numpy(dtype=str)
 
 
 def _events(problem: Problem, truth: NDArray[Any], prediction: Floats) -> tuple[NDArray[np.bool_], Floats]:
@@ -241,6 +342,9 @@ def _findings(
     else:
         say("No training of the default config succeeded, so there is no gain to measure.", warning=True)
     say(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found), warning=found.suspicious)
+    for name in (name for name in RIVALS if name in scores.gains):
+        gain = scores.gains[name][metric]
+        say(wording.against(metric, name, gain, n_rows, confidence), warning=gain.high < 0)
     if groups is not None:
         n_groups = len(np.unique(groups))
         say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
@@ -255,11 +359,21 @@ def _report(
     names = [metric, *(name for name in scores.tuned if name != metric)][:SHOWN]
     rows = []
     for name in names:
-        tuned, defaults, won = (part.get(name) for part in (scores.tuned, scores.defaults, scores.gain))
+        defaults, tuned, won = (
+            part.get(name) for part in (scores.models.get("defaults", {}), scores.tuned, scores.gain)
+        )
         rows.append([wording.label(name), _cell(defaults), _cell(tuned), _cell(won, sign=True)])
     reporter.table(
         f"Sealed test rows ({n_rows:,}), with {confidence} intervals", ["metric", "defaults", "tuned", "gain"], rows
     )
+    sealed = f"The same rows, {wording.label(metric)}, against boosting fitted to training and validation rows"
+    rivals = [
+        [wording.model(name), _cell(scores.models[name][metric]), _cell(scores.gains[name][metric], sign=True)]
+        for name in RIVALS
+        if name in scores.models
+    ]
+    if rivals:
+        reporter.table(sealed, ["model", "score", "network's gain"], rivals)
     reporter.table(f"Validation rows, {wording.label(metric)}", ["model", "score"], comparison(stage, winner, metric))
     for one in findings:
         (reporter.warning if one["severity"] == "warning" else reporter.message)(one["message"])
@@ -274,7 +388,8 @@ def _report(
 def comparison(stage: Stage, winner: Mapping[str, Any], metric: str) -> list[list[str]]:
     """Return rows for a table of models on the validation rows: name and score, the tuned config last."""
     baseline = files.read_json(stage.path("artifacts", "baseline", "metrics.json"))
-    rows = [[name, wording.number(baseline[name].get(metric))] for name in ("dummy", "linear", "boosting")]
+    names = (*baselines.NAMES, baselines.TUNED)
+    rows = [[wording.model(name), wording.number(baseline[name].get(metric))] for name in names if name in baseline]
     # Both from the replays: the same seeds, each config at its one epoch.
     for name, score in (("network, defaults", winner["default"]), ("network, tuned", winner)):
         rows.append([name, wording.with_std(score["value"], score["std"])])

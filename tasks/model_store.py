@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from hone.data.preprocessing import Preprocessor
 from hone.data.problem import Problem
+from hone.data.targets import YeoJohnson
 from hone.errors import UserError
+from hone.evaluation import calibration
 from hone.models import InputSpec
 from hone.training.predict import Prediction, load_network, predict
 from hone.trial import Config
@@ -26,17 +28,40 @@ from tasks import files
 
 WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 ROWS = "rows.safetensors"
-FORMAT = 1
+FORMAT = 2  # 1 had one family and config for all networks, and no temperature or threshold; it is still read
 # Beyond scikit-learn's own classes. A file that asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
 
 
 @dataclass(frozen=True)
+class Network:
+    """One network to be stored: the family and config it is built from, its state dict, its weight in the average.
+
+    transform: of the standardised target, in which it learnt.
+    """
+
+    family: str
+    config: Config
+    tensors: Mapping[str, Tensor]
+    weight: float = 1.0
+    transform: YeoJohnson | None = None
+
+
+@dataclass(frozen=True)
 class Predictor:
-    """A model ready for raw rows. The predictions of its networks, of which there is at least one, are averaged."""
+    """A model ready for raw rows. The predictions of its networks, of which there is at least one, are averaged.
+
+    weights: of each network; none: all alike. temperature: by which averaged probabilities are softened.
+    threshold: the probability from which the positive class is predicted; None: the most probable class is.
+    transforms: of each network's target; none: none has one.
+    """
 
     networks: tuple[nn.Module, ...]
     preprocessor: Preprocessor
+    weights: tuple[float, ...] = ()
+    temperature: float = 1.0
+    threshold: float | None = None
+    transforms: tuple[YeoJohnson | None, ...] = ()
 
     @property
     def problem(self) -> Problem:
@@ -54,9 +79,19 @@ class Predictor:
         Missing values and unseen categories are fine. Raises UserError naming the columns that are missing.
         """
         arrays = self.preprocessor.features(frame)
-        mean, std = self.preprocessor.target_mean, self.preprocessor.target_std
-        predictions = [predict(network, arrays, self.problem, mean, std) for network in self.networks]
-        return np.asarray(np.mean(predictions, axis=0), dtype=np.float64)
+        units = self.preprocessor.target_mean, self.preprocessor.target_std
+        transforms = self.transforms or (None,) * len(self.networks)
+        predictions = [
+            predict(network, arrays, self.problem, *units, transform)
+            for network, transform in zip(self.networks, transforms, strict=True)
+        ]
+        mean = np.average(predictions, axis=0, weights=self.weights) if self.weights else np.mean(predictions, axis=0)
+        found = np.asarray(mean, dtype=np.float64)
+        return found if self.problem.classes is None else calibration.tempered(found, self.temperature)
+
+    def decide(self, probabilities: Prediction) -> NDArray[np.int64]:
+        """Return the code of the class that is predicted for each row, by its probabilities."""
+        return calibration.decide(self.problem, probabilities, self.threshold)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a row for each row, with its index: `prediction`, and for classes ``probability_<class>`` for each.
@@ -66,7 +101,7 @@ class Predictor:
         found = self.proba(frame)
         if self.problem.classes is None:
             return pd.DataFrame({"prediction": found}, index=frame.index)
-        labels = np.array(self.problem.classes, dtype=object)[np.argmax(found, axis=1)]
+        labels = np.array(self.problem.classes, dtype=object)[self.decide(found)]
         columns: dict[str, Any] = {"prediction": pd.Series(labels, index=frame.index).infer_objects()}
         for code, name in enumerate(self.problem.classes):
             columns[f"probability_{name}"] = found[:, code]
@@ -76,32 +111,41 @@ class Predictor:
 def save(
     folder: Path,
     *,
-    networks: Sequence[Mapping[str, Tensor]],
-    family: str,
-    config: Config,
+    networks: Sequence[Network],
     inputs: InputSpec,
     preprocessor: Preprocessor,
+    temperature: float = 1.0,
+    threshold: float | None = None,
     seen: NDArray[np.uint64] | None = None,
 ) -> None:
     """Write model.safetensors, preprocess.skops and model.json; equal arguments give equal bytes.
 
-    networks: state dicts of networks of one family, config and inputs, at least one. seen: fingerprints of the rows
-    that they were trained on (see hone.data.rows), written to rows.safetensors, in any order; None writes none.
+    networks: of any families and configs, at least one, all made for these inputs. temperature, threshold: see
+    `Predictor`. seen: fingerprints of the rows that they were trained on (see hone.data.rows), written to
+    rows.safetensors, in any order; None writes none.
     """
     from skops.io import dumps  # takes seconds: it imports all of scikit-learn
 
     assert networks
     tensors = {
         f"{number}.{name}": tensor.detach().cpu().contiguous().clone()
-        for number, weights in enumerate(networks)
-        for name, tensor in weights.items()
+        for number, network in enumerate(networks)
+        for name, tensor in network.tensors.items()
     }
     description = {
         "format": FORMAT,
-        "family": family,
-        "config": dict(config),
+        "networks": [
+            {
+                "family": one.family,
+                "config": dict(one.config),
+                "weight": one.weight,
+                "transform": one.transform and one.transform.to_json(),
+            }
+            for one in networks
+        ],
+        "temperature": temperature,
+        "threshold": threshold,
         "inputs": inputs.to_json(),
-        "n_networks": len(networks),
         "preprocessor": preprocessor.to_json(),
     }
     files.write_bytes(folder / WEIGHTS, safetensors.torch.save(tensors))
@@ -133,11 +177,7 @@ def load(folder: Path) -> Predictor:
     for name in (DESCRIPTION, WEIGHTS, PREPROCESSOR):
         if not (folder / name).is_file():
             raise UserError(f"{folder}: there is no model, {name} is missing; run `hone tune`, or pull it with dvc")
-    description = files.read_json(folder / DESCRIPTION)
-    if description["format"] != FORMAT:
-        raise UserError(
-            f"{folder / DESCRIPTION}: format {description['format']!r}, not {FORMAT}; use the Hone that wrote it"
-        )
+    description = describe(folder)
     unknown = sorted(set(skops_io.get_untrusted_types(file=folder / PREPROCESSOR)) - set(TRUSTED))
     if unknown:
         raise UserError(
@@ -148,10 +188,36 @@ def load(folder: Path) -> Predictor:
     tensors = safetensors.torch.load_file(folder / WEIGHTS)
     inputs = InputSpec.from_json(description["inputs"])
     networks = tuple(
-        load_network(description["family"], description["config"], inputs, _under(f"{number}.", tensors))
-        for number in range(description["n_networks"])
+        load_network(one["family"], one["config"], inputs, _under(f"{number}.", tensors))
+        for number, one in enumerate(description["networks"])
     )
-    return Predictor(networks, Preprocessor.from_json(description["preprocessor"], estimators))
+    weights = tuple(float(one["weight"]) for one in description["networks"])
+    transforms = [one["transform"] and YeoJohnson.from_json(one["transform"]) for one in description["networks"]]
+    return Predictor(
+        networks,
+        Preprocessor.from_json(description["preprocessor"], estimators),
+        weights if len(set(weights)) > 1 else (),
+        description["temperature"],
+        description["threshold"],
+        tuple(transforms) if any(transforms) else (),
+    )
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """Return what model.json says, in today's format; UserError if it is in one that this Hone does not know."""
+    description: dict[str, Any] = files.read_json(folder / DESCRIPTION)
+    if description["format"] == 1:
+        network = {"family": description["family"], "config": description["config"], "weight": 1.0, "transform": None}
+        description |= {
+            "networks": [network] * description["n_networks"],
+            "temperature": 1.0,
+            "threshold": None,
+        }
+    elif description["format"] != FORMAT:
+        raise UserError(
+            f"{folder / DESCRIPTION}: format {description['format']!r}, not {FORMAT}; use the Hone that wrote it"
+        )
+    return description
 
 
 def _load_pyfunc(path: str) -> Predictor:

@@ -62,10 +62,12 @@ class Train(Section):
     patience: Count = 12
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     device: Literal["cpu", "cuda", "auto"] = "cpu"
+    class_weight: Literal["none", "balanced"] = "none"
 
 
 class Baseline(Section):
     networks: Positive = 3
+    tuned: bool = False
 
 
 class Budget(Section):
@@ -134,6 +136,9 @@ class Search(Section):
 
 class Retrain(Section):
     seeds: Positive = 3
+    ensemble: Literal["auto", "one", "seeds", "greedy"] = "auto"
+    calibrate: bool = True
+    threshold: bool = True
 
 
 class Evaluate(Section):

@@ -5,12 +5,13 @@ import re
 import shutil
 import tempfile
 import warnings
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tasks import files, model_store
+from tasks import model_store
 from tasks.model_store import Predictor
 from tasks.provenance import LOCK_FILE
 
@@ -62,7 +63,9 @@ def save(
                 str(folder),
                 loader_module="tasks.model_store",
                 data_path=str(model),
-                code_paths=_code(Path(scratch), root, files.read_json(model / model_store.DESCRIPTION)["family"]),
+                code_paths=_code(
+                    Path(scratch), root, {one["family"] for one in model_store.describe(model)["networks"]}
+                ),
                 signature=_signature(predictor),
                 input_example=shown,
                 pip_requirements=requirements(root),
@@ -95,14 +98,13 @@ def _signature(predictor: Predictor) -> Any:
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
-def _code(scratch: Path, root: Path, family: str) -> list[str]:
-    """Return what a model takes along: hone/, what it needs of tasks/, and the module of a custom family."""
+def _code(scratch: Path, root: Path, families: Set[str]) -> list[str]:
+    """Return what a model takes along: hone/, what it needs of tasks/, and the modules of custom families."""
     (scratch / "tasks").mkdir()
     for name in TASKS:
         shutil.copyfile(REPOSITORY / "tasks" / name, scratch / "tasks" / name)
     paths = [REPOSITORY / "hone", scratch / "tasks"]
-    if ":" in family:
-        top = family.partition(":")[0].partition(".")[0]
+    for top in sorted({family.partition(":")[0].partition(".")[0] for family in families if ":" in family}):
         own = root / top if (root / top).is_dir() else root / f"{top}.py"
         if own.exists() and top not in ("hone", "tasks"):  # what is installed elsewhere is for pip
             paths.append(own)

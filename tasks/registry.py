@@ -18,6 +18,7 @@ from hone.data import problem as problems
 from hone.data import rows as raw
 from hone.data.problem import Problem
 from hone.errors import UserError
+from hone.evaluation import calibration
 from tasks import model_store, pyfunc
 from tasks.model_store import Predictor
 from tasks.params import Tracking
@@ -266,7 +267,8 @@ def _downloaded(source: str, tracking_uri: str) -> Iterator[Path]:
 def _score(predictor: Predictor, problem: Problem, rows: pd.DataFrame) -> float:
     """Return a model's score on rows by a problem's metric, NaN where that is undefined."""
     truth = problems.encode(problem, rows[problem.target])
-    return metrics.score(problem.metric, problem, truth, predictor.proba(rows))
+    prediction = calibration.for_metric(problem.metric, problem, predictor.proba(rows), predictor.threshold)
+    return metrics.score(problem.metric, problem, truth, prediction)
 
 
 def _describe(predictor: Predictor) -> str:

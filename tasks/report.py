@@ -21,7 +21,7 @@ from tasks.params import Params, search_space
 from tasks.report_page import Block, Card, Cards, Figure, Fold, Headline, Pair, Section, Table, Text, Tone, render
 from tasks.stage import Stage
 from tasks.trainables import read_problem
-from tasks.wording import DASH, decimals, label, number, plural, signed, with_interval, with_std
+from tasks.wording import DASH, composed, decimals, label, model, number, plural, signed, with_interval, with_std
 
 PHASES = report_figures.PHASE_NAMES
 HASHED = (
@@ -157,8 +157,8 @@ def _result(found: Findings) -> Section:
     notes = [Text(one["message"], warning=one["severity"] == "warning") for one in evaluation["findings"][1:]]
     edges = [Text(edge["message"][0].upper() + edge["message"][1:], warning=True) for edge in found.winner["edges"]]
     lead = (
-        f"Both are {_networks(found, 'model')}, trained on training and validation rows. The test rows were opened "
-        "once, after every decision had been made."
+        f"The tuned model is {_networks(found, 'model')}, the defaults are {_networks(found, 'defaults')}, trained on "
+        "training and validation rows. The test rows were opened once, after every decision had been made."
     )
     return Section("result", "Result", lead, [Cards(cards), *notes, *edges, table])
 
@@ -170,13 +170,14 @@ def _baselines(found: Findings) -> Section:
         # Both networks from the replays: the same seeds, each config at its one epoch.
         (f"network, defaults (mean of {default['n']})", default["value"], default["std"]),
         ("gradient boosting", baseline["boosting"].get(metric), None),
+        ("gradient boosting, tuned", baseline.get("boosting_tuned", {}).get(metric), None),
         ("linear model", baseline["linear"].get(metric), None),
         ("dummy", baseline["dummy"].get(metric), None),
         (f"tuned network (mean of {winner['n']})", winner["value"], winner["std"]),
     ]
     there = sorted((row for row in rows if row[1] is not None), key=lambda row: row[1], reverse=_larger(metric))
     without_dummy = [row for row in there if row[0] != "dummy"]
-    ahead = [row[0] for row in there if row[0] in ("gradient boosting", "linear model")]
+    ahead = [row[0] for row in there if row[0].startswith(("gradient boosting", "linear model"))]
     order = [row[0] for row in there]
     tuned = next(name for name in order if name.startswith("tuned"))
     beaten_by = [name for name in ahead if order.index(name) < order.index(tuned)]
@@ -196,7 +197,26 @@ def _baselines(found: Findings) -> Section:
             f"{' and '.join(beaten_by).capitalize()} beat the tuned network on these rows: consider using it instead."
         )
         blocks.insert(0, Text(message, warning=True))
+    if rivals := _rivals(found):
+        blocks.append(rivals)
     return Section("baselines", "Against baselines", lead, blocks)
+
+
+def _rivals(found: Findings) -> Table | None:
+    """Return what boosting does on the sealed rows beside the network; None if it could not be fitted."""
+    metric, evaluation = found.metric, found.evaluation
+    bounds = evaluation["intervals"]
+    rows = [["tuned network", with_interval(evaluation["tuned"][metric], bounds["tuned"][metric]), DASH]]
+    for name in (name for name in ("boosting", "boosting_tuned") if name in evaluation):
+        gain = f"gain_over_{name}"
+        score = with_interval(evaluation[name][metric], bounds[name][metric])
+        won = with_interval(evaluation[gain][metric], bounds[gain][metric], sign=True)
+        rows.append([f"gradient {model(name)}", score, won])
+    caption = (
+        "The sealed test rows: boosting was fitted anew to the network's own rows, training and validation. "
+        "A positive gain: the network is better."
+    )
+    return Table(["model", label(metric), "network's gain"], rows, caption=caption) if len(rows) > 1 else None
 
 
 def _search(found: Findings) -> Section:
@@ -337,6 +357,7 @@ def _winner(found: Findings) -> Section:
     lead = f"The finalists were trained anew over {over}; the best mean wins, not the luckiest run."
     blocks: list[Block] = [
         Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
+        Text(f"The final model. {composed(metric, found.retrained['model'])}"),
         Table(["hyperparameter", "winner", "defaults"], compared, prose=True),
     ]
     return Section("winner", "The winner", lead, blocks)
@@ -436,7 +457,7 @@ def _dummy_caption(rows: Sequence[tuple[str, float, float | None]], metric: str)
 
 def _networks(found: Findings, name: str) -> str:
     count = found.retrained[name]["networks"]
-    return "single networks" if count == 1 else f"averages of {count} networks"
+    return "one network" if count == 1 else f"an average of {count} networks"
 
 
 def _task(problem: Problem) -> str:

@@ -1,5 +1,6 @@
-"""The final networks: the winner's and the default config, each trained on all but the sealed rows, several times."""
+"""The final networks, trained on all but the sealed rows: those that `composition` chose, and the default config's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config
-from tasks import encoded, files, model_store
+from tasks import composition, encoded, files, held_out, model_store, trials, wording
+from tasks.composition import Composition, Member
 from tasks.stage import Stage
 from tasks.trainables import read_problem, read_schema, settings
 
-MODELS = {"model": "the tuned config", "defaults": "the default config"}
+MODELS = {"model": "the tuned model", "defaults": "the default config"}
 
 
 @dataclass(frozen=True)
@@ -44,32 +46,40 @@ class Network:
 
 
 def run(stage: Stage) -> None:
-    """Write two model folders, the tuned one and the defaults', each of `retrain.seeds` networks.
+    """Write two model folders: the tuned one, as `composition.compose` made it up, and the defaults' average of seeds.
 
-    A seed that diverges is named and left out. Raises UserError if none is left of the tuned config; without a
-    network of the defaults their folder holds the reasons, and `evaluate` says that there is nothing to compare with.
+    A seed that diverges is named and left out, and what is left of its config takes its share. Raises UserError if no
+    network is left of the tuned model; without a network of the defaults their folder holds the reasons, and `evaluate`
+    says that there is nothing to compare with.
     """
     params = stage.params
     split = stage.path("data", "split")
     problem = read_problem(split)
-    winner = files.read_json(stage.path("artifacts", "search_hyperband", "winner.json"))
-    plans = {"model": winner, "defaults": winner["default"]}
+    searched = stage.path("artifacts", "search_hyperband")
+    winner = files.read_json(searched / "winner.json")
+    replays = trials.read(searched / "replay.parquet")
+    group = composition.group(params)
+    predicted = held_out.read(searched / "held_out.safetensors", replays, split, problem, group)
+    chosen = composition.compose(winner, predicted, params.retrain, params.seed)
+    default = Member(winner["default"]["config"], winner["default"]["epochs"], params.retrain.seeds, 1.0)
     preprocessor, data = prepare(split, params.data.scaling)
     data = _shared(stage.rows, data)
+    models = {"model": chosen, "defaults": Composition("seeds", (default,))}
     asked = {
-        (name, number): Network(
+        (name, place, number): Network(
             split=split,
             rows=stage.rows,
             family=params.model.family,
             scaling=params.data.scaling,
             settings=settings(params, problem),
-            config=plan["config"],
+            config=member.config,
             # Defaults that failed in every replay carry no epochs over; they get the most there are.
-            epochs=plan["epochs"] or params.train.epochs,
-            seed=derive(params.seed, "retrain", number),  # the same seeds for both: a paired comparison
+            epochs=member.epochs or params.train.epochs,
+            seed=derive(params.seed, "retrain", number),  # the same seeds for all: a paired comparison
         )
-        for name, plan in plans.items()
-        for number in range(params.retrain.seeds)
+        for name, made_of in models.items()
+        for place, member in enumerate(made_of.members)
+        for number in range(member.networks)
     }
     outcomes = {
         key: (None, reason(outcome)) if isinstance(outcome, Exception) else outcome
@@ -77,29 +87,57 @@ def run(stage: Stage) -> None:
     }
     seen = raw.fingerprints(_rows(split))
     summary: dict[str, Any] = {"rows": len(data.train)}
-    for name, plan in plans.items():
-        weights, errors = [], []
-        for number in range(params.retrain.seeds):
-            trained, error = outcomes[name, number]
-            if trained is not None:
-                weights.append(load(trained))
-            else:
-                errors.append(f"seed {number}: {error}")
-        _complain(stage, name, errors, len(weights))
-        if not weights:
+    for name, made_of in models.items():
+        networks, errors = list[model_store.Network](), []
+        for place, member in enumerate(made_of.members):
+            trained = {number: outcomes[name, place, number] for number in range(member.networks)}
+            left = [load(tensors) for tensors, _ in trained.values() if tensors is not None]
+            which = f"finalist {place + 1}, " if len(made_of.members) > 1 else ""
+            errors += [f"{which}seed {number}: {error}" for number, (tensors, error) in trained.items() if not tensors]
+            networks += [
+                model_store.Network(
+                    params.model.family,
+                    member.config,
+                    tensors,
+                    member.share / len(left),
+                    data.transform(member.config),
+                )
+                for tensors in left
+            ]
+        _complain(stage, name, errors, len(networks))
+        if not networks:
             files.write_json(stage.artifact(name, "failed.json"), errors)
         else:
             model_store.save(
                 stage.artifact(name),
-                networks=weights,
-                family=params.model.family,
-                config=plan["config"],
+                networks=networks,
                 inputs=data.inputs,
                 preprocessor=preprocessor,
+                temperature=made_of.temperature,
+                threshold=made_of.threshold,
                 seen=seen,
             )
-        summary[name] = {"networks": len(weights), "failed": len(errors), "epochs": plan["epochs"]}
+        epochs = [member.epochs for member in made_of.members]
+        summary[name] = {"networks": len(networks), "failed": len(errors), "epochs": epochs[0]}
+        if name == "model":
+            summary[name] |= _made_of(chosen, networks)
     files.write_json(stage.artifact("metrics.json"), summary)
+    stage.reporter.message(wording.composed(problem.metric, summary["model"]))
+
+
+def _made_of(chosen: Composition, networks: Sequence[model_store.Network]) -> dict[str, Any]:
+    """Return what was chosen, why, and at which cost: parameters, also as so many times those of one network."""
+    sizes = [sum(tensor.numel() for tensor in network.tensors.values()) for network in networks]
+    return {
+        "kind": chosen.kind,
+        "configs": len(chosen.members),
+        "parameters": sum(sizes),
+        "times_one": sum(sizes) / sizes[0] if sizes else 0.0,
+        "held_out": dict(chosen.scores),
+        "calibration": dict(chosen.held_out),
+        "temperature": chosen.temperature,
+        "threshold": chosen.threshold,
+    }
 
 
 def prepare(split: Path, scaling: Scaling) -> tuple[Preprocessor, TrainingData]:
@@ -129,7 +167,7 @@ def _rows(split: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _trained(asked: tuple[tuple[str, int], Network]) -> tuple[bytes | None, str | None]:
+def _trained(asked: tuple[tuple[str, int, int], Network]) -> tuple[bytes | None, str | None]:
     return asked[1]()
 
 
@@ -138,7 +176,7 @@ def _complain(stage: Stage, name: str, errors: list[str], n_left: int) -> None:
         return
     if not n_left and name == "model":
         raise UserError(
-            f"retrain: all {len(errors)} trainings of the tuned config failed, {errors[0]}; "
+            f"retrain: all {len(errors)} trainings of the tuned model failed, {errors[0]}; "
             "lower search.space.learning_rate.high if they diverged, or train with fewer workers if memory ran out"
         )
     left_out = f"left out of {MODELS[name]}" if n_left else f"nothing is left of {MODELS[name]}"

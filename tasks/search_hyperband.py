@@ -11,7 +11,8 @@ from hone.search.freeze_thaw import FreezeThaw
 from hone.search.hyperband import Hyperband, ladder
 from hone.search.replay import Replay, Score, finalists, winner
 from hone.search.strategy import Strategy
-from tasks import files, phase, trainables, trials
+from hone.trial import State
+from tasks import files, held_out, phase, trainables, trials
 from tasks.params import HANDED_ON, Params
 from tasks.phase import Findings
 from tasks.stage import Stage
@@ -92,6 +93,8 @@ def run(stage: Stage) -> None:
     before = replace(found, prior=(*found.prior, *results))
     replayed = phase.run(stage, again, before, study="replay", prune=False)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
+    complete = [result.trial.key for result in replayed if result.state is State.COMPLETE]
+    held_out.gather(stage.artifact("held_out.safetensors"), stage.workdir / "checkpoints", complete)
 
     metric, scores = found.problem.metric, winner(configs, replayed)
     default = next(score for score in scores if score.config == found.full.default)

@@ -10,15 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from hone import models
-from hone.data import preprocessing, splitting
+from hone.data import preprocessing, splitting, targets
 from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.seeds import derive
 from hone.space import SearchSpace
+from hone.training.predict import load_network, predict
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Result, Trial
-from tasks import checkpoints
+from tasks import checkpoints, held_out
 from tasks import encoded as encoded_rows
 from tasks.params import Params, search_space
 from tasks.stage import Stage
@@ -28,8 +29,8 @@ from tasks.stage import Stage
 class TrainTrial:
     """A trainable over the files of a split; small to send to a worker, which reads the rows itself, once.
 
-    rows: the stage's folder of encoded rows. store: the folder of this study's checkpoints. former: folders of the
-    best checkpoints of former studies.
+    rows: the stage's folder of encoded rows. store: the folder of this study's checkpoints, or of what its replays
+    predict for held-out rows. former: folders of the best checkpoints of former studies.
     """
 
     split: Path
@@ -59,7 +60,12 @@ class TrainTrial:
             rows=trial.rows,
             checkpoint=parent,
         )
-        if checkpoint is not None and trial.origin != "replay":
+        if checkpoint is not None and trial.origin == "replay":
+            assert data.validation is not None
+            network = load_network(self.family, trial.config, data.inputs, checkpoint.weights())
+            units = data.target_mean, data.target_std, data.transform(trial.config)
+            held_out.write(self.store, trial.key, predict(network, data.validation, data.problem, *units))
+        elif checkpoint is not None:
             checkpoints.write(self.store, trial.key, checkpoint)
         return Result(
             trial=trial,
@@ -146,7 +152,8 @@ def full_space(stage: Stage) -> SearchSpace:
     """Return the space as params state it, fitted to the table: see `models.fitted`."""
     params = stage.params
     data = load(stage.path("data", "split"), stage.rows, params.data.scaling, None)
-    return models.fitted(search_space(params), data.inputs, len(data.train))
+    skewed = data.problem.task == "regression" and targets.skewed(data.train.y)
+    return models.fitted(search_space(params), data.inputs, len(data.train), skewed)
 
 
 def settings(params: Params, problem: Problem) -> Settings:
@@ -156,5 +163,6 @@ def settings(params: Params, problem: Problem) -> Settings:
         patience=params.train.patience,
         gradient_clip=params.train.gradient_clip,
         device=params.train.device,
+        balanced=params.train.class_weight == "balanced",
         metric=problem.metric,
     )

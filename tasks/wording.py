@@ -2,12 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
 
 MINUS, DASH = "−", "–"
 LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "f1": "F1"}
+
+MODELS = {"boosting_tuned": "boosting, tuned"}
+
+
+def model(name: str) -> str:
+    """Return a baseline's name as people write it."""
+    return MODELS.get(name, name)
 
 
 def label(metric: str) -> str:
@@ -88,6 +96,27 @@ def verdict(metric: str, gain: Interval, n_rows: int, confidence: float) -> str:
     )
 
 
+def against(metric: str, name: str, gain: Interval, n_rows: int, confidence: float) -> str:
+    """Return what the network's gain over another model, on the same sealed rows, comes to, in one or two sentences."""
+    rival = f"gradient {model(name)}"
+    places = decimals(gain.low, gain.high)
+    size = number(abs(gain.value), places)
+    share = f"{100 * confidence:g} % interval {signed(gain.low, places)} to {signed(gain.high, places)}"
+    if math.isnan(gain.low):
+        return f"The gain over {rival} is {signed(gain.value)} in {label(metric)}; these rows give it no interval."
+    if gain.high < 0:
+        return (
+            f"A network is the wrong tool here: {rival}, fitted to the same rows, is better in {label(metric)} "
+            f"by {size} ({share}). Use it instead."
+        )
+    if gain.low > 0:
+        return f"The network beats {rival}, fitted to the same rows: {label(metric)} is better by {size} ({share})."
+    return (
+        f"No proof that the network beats {rival}: {label(metric)} differs by {signed(gain.value, places)}, "
+        f"and the {share} includes zero on {n_rows:,} rows."
+    )
+
+
 def harm_sentence(gains: Mapping[str, Interval]) -> str | None:
     """Return which of these metrics became worse beyond doubt, in a sentence, or None."""
     worse = {name: gain for name, gain in gains.items() if gain.high < 0}
@@ -97,6 +126,33 @@ def harm_sentence(gains: Mapping[str, Interval]) -> str | None:
         f"{label(name)} {signed(gain.value, decimals(gain.low, gain.high))}" for name, gain in worse.items()
     )
     return f"By other metrics tuning did harm: {listed}. If one of them is what you care about, set data.metric to it."
+
+
+KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A greedily chosen ensemble"}
+
+
+def composed(metric: str, model: Mapping[str, Any]) -> str:
+    """Return what the final model is made of, why, and at which cost. model: its part of retrain's metrics.json."""
+    found = model["held_out"]
+    text = f"{KINDS[model['kind']]}: {plural(model['networks'], 'network')} of {plural(model['configs'], 'config')}"
+    text += f", {number(model['times_one'], 1)} times the work of one for each prediction."
+    if found:
+        order = sorted(found, key=list(KINDS).index)
+        scores = ", ".join(f"{KINDS[kind].lower()} {number(found[kind]['value'])}" for kind in order)
+        text += f" On held-out rows, {label(metric)}: {scores}."
+    if model["temperature"] != 1:
+        loss = model["calibration"]["log_loss"]
+        text += (
+            f" Probabilities are softened by a temperature of {number(model['temperature'], 2)}"
+            f" (log loss on held-out rows {number(loss['before'])}, then {number(loss['after'])})."
+        )
+    if model["threshold"] is not None:
+        gain = model["calibration"][metric]
+        text += (
+            f" The positive class is predicted from a probability of {number(model['threshold'], 3)} on"
+            f" ({label(metric)} on held-out rows {number(gain['before'])}, then {number(gain['after'])})."
+        )
+    return text
 
 
 def gap_sentence(metric: str, validation: float, test: float, gap: Gap) -> str:

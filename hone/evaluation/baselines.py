@@ -1,8 +1,10 @@
 """Simple models that a tuned network should beat, fitted to the same preprocessed rows; scikit-learn's throughout."""
 
 import warnings
+from typing import Any
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -12,23 +14,29 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
+from hone import metrics
 from hone.data.preprocessing import Arrays
 from hone.training.train import TrainingData
+from hone.trial import Config
 
 Floats = NDArray[np.float64]
 NAMES = ("dummy", "linear", "boosting")
+TUNED = "boosting_tuned"
 MOST_LEVELS = 255  # of a column that HistGradientBoosting takes as a category
+N_TRIALS = 40  # of boosting's hyperparameters, its defaults among them
 
 
-def predict(name: str, data: TrainingData, seed: int) -> Floats:
+def predict(name: str, data: TrainingData, seed: int, config: Config | None = None) -> Floats:
     """Return what the model of that name, fitted to the training rows, predicts for the validation rows.
+
+    config: of boosting's hyperparameters, those that differ from scikit-learn's defaults (see `tune`).
 
     Probabilities [n, n_classes], or values [n] in the target's own units. Equal arguments give equal bits, whatever
     the number of cores: sums depend on how threads share them, so one thread does the work.
     """
     assert data.validation is not None
     classes = data.problem.classes is not None
-    model = _model(name, data, seed)
+    model = _model(name, data, seed, config or {})
     with threadpool_limits(1), warnings.catch_warnings():
         # A linear model that has not quite converged is a baseline all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -44,6 +52,45 @@ def predict(name: str, data: TrainingData, seed: int) -> Floats:
     probabilities = np.zeros((len(validation), len(data.problem.classes or ())))
     probabilities[:, model.classes_] = found
     return probabilities
+
+
+def tune(data: TrainingData, seed: int) -> dict[str, Any]:
+    """Return boosting's hyperparameters that score best on the validation rows, of `N_TRIALS` that Optuna's TPE tries.
+
+    The first are scikit-learn's defaults, and so they are what any other must beat. Equal arguments give equal configs.
+    """
+    metric, y = data.problem.metric, truth(data)
+
+    def objective(trial: optuna.Trial) -> float:
+        config = {
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.5, log=True),
+            "max_iter": trial.suggest_int("max_iter", 30, 500, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 128, log=True),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 2, 100, log=True),
+            "l2_regularization": trial.suggest_float("l2_regularization", 1e-6, 100, log=True),
+            "max_features": trial.suggest_float("max_features", 0.3, 1.0),
+        }
+        found = metrics.score(metric, data.problem, y, predict("boosting", data, seed, config))
+        return metrics.objective(metric, found)
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+        study.enqueue_trial(
+            {
+                "learning_rate": 0.1,
+                "max_iter": 100,
+                "max_leaf_nodes": 31,
+                "min_samples_leaf": 20,
+                "l2_regularization": 1e-6,
+                "max_features": 1.0,
+            }
+        )
+        study.optimize(objective, n_trials=N_TRIALS)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return dict(study.best_params)
 
 
 def truth(data: TrainingData) -> NDArray[np.int64] | Floats:
@@ -63,7 +110,7 @@ def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Flo
     return np.hstack([arrays.x_num.astype(np.float64), categories])
 
 
-def _model(name: str, data: TrainingData, seed: int) -> BaseEstimator:
+def _model(name: str, data: TrainingData, seed: int, config: Config) -> BaseEstimator:
     classes = data.problem.classes is not None
     if name == "dummy":
         return DummyClassifier() if classes else DummyRegressor()
@@ -73,4 +120,4 @@ def _model(name: str, data: TrainingData, seed: int) -> BaseEstimator:
     # Columns of more levels than it can bin are ordered by their codes.
     categorical = [False] * data.inputs.n_num + [count <= MOST_LEVELS for count in data.inputs.cardinalities]
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    return kind(categorical_features=categorical, random_state=seed)
+    return kind(categorical_features=categorical, random_state=seed, **config)

@@ -33,6 +33,7 @@ __all__ = [
     "priced",
     "resolved",
     "starts",
+    "without",
     "without_idle",
 ]
 
@@ -111,43 +112,52 @@ def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
 
     space: the family's, without what is idle, and as params narrow it.
     """
+    # None was learned on a skewed target.
+    known = {"target_transform": "none"}
     here = [
-        {name: value for name, value in config.items() if name in space.domains}
+        {name: value for name, value in {**known, **config}.items() if name in space.domains}
         for config in PORTFOLIOS.get(family, ())
     ]
     return tuple(config for config in here if space.contains(config))
 
 
-def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int) -> SearchSpace:
+def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int, skewed: bool = False) -> SearchSpace:
     """Return the space as it is searched on a table: without what is idle, batches as large as its rows allow.
 
     n_rows: training rows. A batch size that params.yaml states is left as it is; the families' own are for two
     thousand rows. A table of ten times as many takes batches of four times the size: an epoch is then sooner over,
-    and has steps enough.
+    and has steps enough. skewed: see `without_idle`.
     """
-    space = without_idle(space, inputs)
+    space = without_idle(space, inputs, skewed)
     factor = max(1, 2 ** round(0.6 * math.log2(max(1, n_rows) / FEW_ROWS)))
     own, default = TRAINING.domains["batch_size"], space.defaults.get("batch_size")
     if factor == 1 or space.domains.get("batch_size") != own or not isinstance(own, Int):
         return space
-    scaled = SearchSpace(
+    return SearchSpace(
         {**space.domains, "batch_size": Int(own.low * factor, own.high * factor, own.log)},
         space.conditions,
         {**space.defaults, "batch_size": int(cast(int, default)) * factor},
         space.prices,
     )
-    return scaled
 
 
-def without_idle(space: SearchSpace, inputs: InputSpec) -> SearchSpace:
+def without_idle(space: SearchSpace, inputs: InputSpec, skewed: bool = False) -> SearchSpace:
     """Return the space without hyperparameters that can change nothing on such a table, nor their children.
 
-    Label smoothing needs classes; a numeric embedding needs numeric columns.
+    Label smoothing needs classes; a numeric embedding needs numeric columns. skewed: whether the target is a skewed
+    number; a transform of other targets is not offered.
     """
-    idle = {
+    return without(
+        space,
         *(["label_smoothing"] if inputs.n_outputs == 1 else []),
         *(["embedding", "pbld_scale"] if inputs.n_num == 0 else []),
-    }
+        *([] if skewed and inputs.n_outputs == 1 else ["target_transform"]),
+    )
+
+
+def without(space: SearchSpace, *names: str) -> SearchSpace:
+    """Return the space without some hyperparameters and their children."""
+    idle = set(names)
     for name, condition in space.conditions.items():  # a child comes after its parent
         idle |= {name} if condition.parent in idle else set()
     return SearchSpace(

@@ -17,6 +17,7 @@ TRAINING = SearchSpace(
         "weight_decay": Float(1e-6, 1e-1, log=True),
         "schedule": Categorical(("constant", "cosine", "one_cycle")),
         "label_smoothing": Float(0.0, 0.2),
+        "target_transform": Categorical(("none", "yeo_johnson")),
     },
     {"momentum": Condition("optimizer", allowed=("sgd",))},
     {
@@ -27,6 +28,7 @@ TRAINING = SearchSpace(
         "weight_decay": 1e-2,
         "schedule": "cosine",
         "label_smoothing": 0.0,
+        "target_transform": "none",
     },
 )
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hone import models
 from hone.data.preprocessing import Arrays
 from hone.data.problem import Problem
+from hone.data.targets import YeoJohnson
 from hone.models import InputSpec
 from hone.training.determinism import deterministic
 from hone.trial import Config
@@ -34,16 +35,18 @@ def predict(
     problem: Problem,
     target_mean: float,
     target_std: float,
+    transform: YeoJohnson | None = None,
     batch: int = BATCH,
 ) -> Prediction:
     """Return float64 probabilities ``[n, n_classes]``, or values ``[n]`` in the target's own units.
 
+    transform: in which the network learnt the standardised target.
     batch: rows at a time; more take more memory, and change no row's result beyond rounding.
     """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     x_num, x_cat = on_device(arrays.x_num, device), on_device(arrays.x_cat, device)
     with deterministic(device):
-        return in_units(outputs(model, x_num, x_cat, batch), problem, target_mean, target_std)
+        return in_units(outputs(model, x_num, x_cat, batch), problem, target_mean, target_std, transform)
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
@@ -65,9 +68,13 @@ def outputs(model: nn.Module, x_num: Tensor, x_cat: Tensor, batch: int = BATCH) 
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-def in_units(raw: Tensor, problem: Problem, target_mean: float, target_std: float) -> Prediction:
-    """Return what raw outputs mean: probabilities by softmax, or values scaled back."""
+def in_units(
+    raw: Tensor, problem: Problem, target_mean: float, target_std: float, transform: YeoJohnson | None = None
+) -> Prediction:
+    """Return what raw outputs mean: probabilities by softmax, or values transformed and scaled back."""
     values = raw.double()
     if problem.task == "regression":
+        if transform is not None:
+            return np.asarray(transform.inverse(values.squeeze(1).cpu().numpy()) * target_std + target_mean)
         return np.asarray((values.squeeze(1) * target_std + target_mean).cpu().numpy())
     return np.asarray(values.softmax(1).cpu().numpy())

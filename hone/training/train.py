@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hone import metrics, models
+from hone.data import targets
 from hone.data.preprocessing import Arrays
 from hone.data.problem import Problem
+from hone.data.targets import YeoJohnson
 from hone.errors import UserError
 from hone.models import InputSpec
 from hone.seeds import torch_generator
@@ -34,7 +36,8 @@ class Settings:
     patience: epochs without a better validation score (or an equal one at a lower validation loss) after which a
     training stops; 0: never.
     gradient_clip: largest norm of a gradient; 0: not clipped. device: cpu, cuda or auto.
-    metric: whose value on the validation rows is the objective.
+    metric: whose value on the validation rows is the objective. balanced: whether each class counts alike in the loss,
+    however many rows it has.
     """
 
     epochs: int
@@ -42,6 +45,7 @@ class Settings:
     patience: int = 0
     gradient_clip: float = 0.0
     device: str = "cpu"
+    balanced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,10 @@ class TrainingData:
     inputs: InputSpec
     target_mean: float = 0.0
     target_std: float = 1.0
+
+    def transform(self, config: Config) -> YeoJohnson | None:
+        """Return the transform of standardised targets that a config asks for, by the training rows; None for none."""
+        return targets.transform(config, self.train.y) if self.problem.task == "regression" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +126,17 @@ def train(
             start, curve = int(checkpoint.info["epoch"]), list(checkpoint.info["curve"])
             best_epoch, measured = int(checkpoint.info["best_epoch"]), dict(checkpoint.info["metrics"])
             best = checkpoint.weights()
-        validation = None if data.validation is None else _Validation(data, data.validation, settings.metric, device)
+        transform = data.transform(config)
+        learnt = _transformed(data.train, transform)
+        validation = None
+        if data.validation is not None:
+            validation = _Validation(data, data.validation, settings.metric, device, transform)
         epoch, stopped, found = start, False, None
         for trained in fit(
             model,
             optimizer,
-            _loss(data.problem, config),
-            _batches(data.train, rows, int(config["batch_size"]), device),
+            _loss(data.problem, config, _class_weights(data, device) if settings.balanced else None),
+            _batches(learnt, rows, int(config["batch_size"]), device),
             epochs=range(start + 1, resource + 1),
             horizon=settings.epochs,
             learning_rate=float(config["learning_rate"]),
@@ -169,18 +181,21 @@ def train(
 class _Validation:
     """The validation rows on the device, and how predictions on them are scored."""
 
-    def __init__(self, data: TrainingData, arrays: Arrays, metric: str, device: torch.device) -> None:
-        self.data, self.metric = data, metric
+    def __init__(
+        self, data: TrainingData, arrays: Arrays, metric: str, device: torch.device, transform: YeoJohnson | None
+    ) -> None:
+        self.data, self.metric, self.transform = data, metric, transform
         self.x_num, self.x_cat = on_device(arrays.x_num, device), on_device(arrays.x_cat, device)
         self.y = _targets(arrays, data)
-        targets = on_device(arrays.y, device)
-        self.targets = targets.double() if targets.is_floating_point() else targets
+        known = on_device(_transformed(arrays, transform).y, device)
+        self.targets = known.double() if known.is_floating_point() else known
         self.loss = _loss(data.problem, {})
 
     def predict(self, model: nn.Module) -> tuple[Prediction, float]:
         """Return predictions, and their loss."""
         raw = outputs(model, self.x_num, self.x_cat)
-        prediction = in_units(raw, self.data.problem, self.data.target_mean, self.data.target_std)
+        units = self.data.target_mean, self.data.target_std
+        prediction = in_units(raw, self.data.problem, *units, self.transform)
         return prediction, float(self.loss(raw.double(), self.targets))
 
     def objective(self, prediction: Prediction) -> float:
@@ -204,6 +219,10 @@ def _targets(arrays: Arrays, data: TrainingData) -> NDArray[Any]:
     return arrays.y
 
 
+def _transformed(arrays: Arrays, transform: YeoJohnson | None) -> Arrays:
+    return arrays if transform is None else replace(arrays, y=transform.forward(arrays.y))
+
+
 def _batches(arrays: Arrays, rows: float, size: int, device: torch.device) -> Batches:
     """Return batches over a share of the rows: the first so many of an order that is the same for all trainings.
 
@@ -218,13 +237,25 @@ def _batches(arrays: Arrays, rows: float, size: int, device: torch.device) -> Ba
     return Batches(x_num, x_cat, y, size)
 
 
-def _loss(problem: Problem, config: Config) -> Loss:
-    """Return cross-entropy with the config's label smoothing, or squared error on the standardised target."""
+def _class_weights(data: TrainingData, device: torch.device) -> Tensor | None:
+    """Return weights of classes by which all that have training rows count alike; the mean over rows is 1."""
+    if data.problem.classes is None:
+        return None
+    counts = np.bincount(data.train.y.astype(np.int64), minlength=data.problem.n_classes)
+    weights = np.where(counts > 0, counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1)), 0.0)
+    return torch.tensor(weights, dtype=torch.float32, device=device)
+
+
+def _loss(problem: Problem, config: Config, weights: Tensor | None = None) -> Loss:
+    """Return cross-entropy with the config's label smoothing, or squared error on the standardised target.
+
+    weights: of the classes.
+    """
     if problem.task == "regression":
         return lambda raw, y: functional.mse_loss(raw.squeeze(-1), _for_each_member(raw, y))
     smoothing = float(config.get("label_smoothing", 0.0))
     return lambda raw, y: functional.cross_entropy(
-        raw.flatten(0, -2), _for_each_member(raw, y).flatten(), label_smoothing=smoothing
+        raw.flatten(0, -2), _for_each_member(raw, y).flatten(), weights, label_smoothing=smoothing
     )
 
 

@@ -1,6 +1,7 @@
 """Intervals, curves and importances: what they promise, against scikit-learn and against known answers."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -272,6 +273,25 @@ def test_boosting_is_the_same_bits_whatever_threads_there_are() -> None:
     first = baselines.predict("boosting", data, seed=0)
     with threadpool_limits(4):
         assert np.array_equal(first, baselines.predict("boosting", data, seed=0))
+
+
+def test_tuned_boosting_is_the_best_of_its_trials_and_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "N_TRIALS", 8)
+    data, seen = table(BINARY), []
+
+    def predict(name: str, data: TrainingData, seed: int, config: Any = None) -> Any:
+        prediction = original(name, data, seed, config)
+        score = metrics.score(BINARY.metric, BINARY, baselines.truth(data), prediction)
+        seen.append((metrics.objective(BINARY.metric, score), config))
+        return prediction
+
+    original = baselines.predict
+    monkeypatch.setattr(baselines, "predict", predict)
+    config = baselines.tune(data, seed=3)
+    assert len(seen) == 8
+    assert seen[0][1]["max_iter"] == 100  # the defaults come first
+    assert config == min(seen, key=lambda one: one[0])[1]
+    assert baselines.tune(data, seed=3) == config
 
 
 def test_confusion_lists_labels_as_text() -> None:

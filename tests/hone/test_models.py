@@ -139,10 +139,12 @@ def test_inputs_are_read_off_the_training_rows_and_survive_json() -> None:
 def test_idle_hyperparameters_leave_the_space_with_their_children() -> None:
     space = models.default_space("mlp")
     regression = models.without_idle(space, InputSpec(2, (), 1, ((0.0, 1.0),) * 2))
-    assert set(space.names) - set(regression.names) == {"label_smoothing"}
+    assert set(space.names) - set(regression.names) == {"label_smoothing", "target_transform"}
+    skewed = models.without_idle(space, InputSpec(2, (), 1, ((0.0, 1.0),) * 2), skewed=True)
+    assert set(space.names) - set(skewed.names) == {"label_smoothing"}
     categorical = models.without_idle(space, InputSpec(0, (3,), 2, ()))
-    assert set(space.names) - set(categorical.names) == {"embedding", "frequency_scale"}
-    assert models.without_idle(space, INPUTS) == space
+    assert set(space.names) - set(categorical.names) == {"embedding", "frequency_scale", "target_transform"}
+    assert models.without_idle(space, INPUTS) == models.without(space, "target_transform")
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,39 @@ def test_each_task_is_learnt_and_scored_in_its_own_units(family: str, task: Task
     assert set(metrics.score_all(data.problem, y, prediction)) < set(outcome.metrics)
 
 
+def skewed_table() -> TrainingData:
+    """Return rows whose target is the exponential of what follows from them."""
+    data = table("regression")
+    assert data.validation is not None
+    train_y, validation_y = (np.exp(2 * part.y) for part in (data.train, data.validation))
+    mean, std = float(train_y.mean()), float(train_y.std())
+    parts = [
+        dataclasses.replace(part, y=((y - mean) / std).astype(np.float32))
+        for part, y in ((data.train, train_y), (data.validation, validation_y))
+    ]
+    return dataclasses.replace(data, train=parts[0], validation=parts[1], target_mean=mean, target_std=std)
+
+
+def test_a_network_learns_in_the_transform_and_is_scored_in_the_targets_units() -> None:
+    data = skewed_table()
+    assert data.validation is not None
+    config = config_of(target_transform="yeo_johnson", learning_rate=0.01)
+    mae = settings(data, metric="mae")
+    outcome, checkpoint = train(config, "mlp", data, mae, resource=18, seed=3)
+    assert checkpoint is not None
+    model = load_network("mlp", config, data.inputs, checkpoint.weights())
+    units = data.target_mean, data.target_std, data.transform(config)
+    y = data.validation.y.astype(np.float64) * data.target_std + data.target_mean
+    found = predict(model, data.validation, data.problem, *units)
+    assert metrics.score("mae", data.problem, y, found) == pytest.approx(outcome.objective, rel=1e-5)
+    assert found.min() >= np.exp(2 * table("regression").train.y).min() * 0.99
+    plain, _ = train({**config, "target_transform": "none"}, "mlp", data, mae, resource=18, seed=3)
+    assert outcome.objective < plain.objective
+    _, first = train(config, "mlp", data, mae, resource=6, seed=3)
+    assert first is not None
+    assert_equal((outcome, checkpoint), train(config, "mlp", data, mae, resource=18, seed=9, checkpoint=first))
+
+
 @pytest.mark.parametrize("task", list(METRIC))
 def test_predictions_do_not_depend_on_the_batch_size(task: Task) -> None:
     data = table(task)
@@ -382,6 +415,20 @@ def test_sampled_configs_build_and_train(family: str, task: Task) -> None:
         outcome, _ = train(config, family, data, settings(data), resource=1, seed=0)
         assert outcome.state in (State.COMPLETE, State.DIVERGED)
         assert outcome.epochs_run == 1
+
+
+def test_balanced_classes_count_alike_in_the_loss_as_torch_says() -> None:
+    data = table(n=16)  # one batch an epoch, so the first loss is the untrained network's
+    rare = np.arange(16) < 3
+    data = dataclasses.replace(data, train=dataclasses.replace(data.train, y=rare.astype(np.int64)))
+    config = config_of(dropout=0.0)
+    outcome, _ = train(config, "mlp", data, settings(data, balanced=True), resource=1, seed=0)
+    model = models.build("mlp", config, data.inputs, 0)
+    raw = model(torch.tensor(data.train.x_num), torch.tensor(data.train.x_cat))
+    each = torch.nn.functional.cross_entropy(raw, torch.tensor(data.train.y), reduction="none").detach().numpy()
+    expected = (each[rare].mean() + each[~rare].mean()) / 2
+    assert outcome.metrics["train_loss"] == pytest.approx(expected, rel=1e-5)
+    train(config_of(), "mlp", table("regression"), settings(table("regression"), balanced=True), resource=1, seed=0)
 
 
 def test_label_smoothing_changes_the_loss_as_torch_says() -> None:

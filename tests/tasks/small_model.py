@@ -65,6 +65,7 @@ def write(folder: Path, task: str, seed: int = 0, family: str = "mlp", networks:
     """Write a model whose networks are as they were initialised, which is as good as trained to a store."""
     preprocessor, inputs = fitted(task)
     config = models.default_space(family).default
-    weights = [models.build(family, config, inputs, seed + number).state_dict() for number in range(networks)]
-    model_store.save(folder, networks=weights, family=family, config=config, inputs=inputs, preprocessor=preprocessor)
+    built = [models.build(family, config, inputs, seed + number).state_dict() for number in range(networks)]
+    stored = [model_store.Network(family, config, weights) for weights in built]
+    model_store.save(folder, networks=stored, inputs=inputs, preprocessor=preprocessor)
     return folder

@@ -17,12 +17,25 @@ import pandas as pd
 import pytest
 
 from hone import metrics
+from hone.data import problem as problems
 from hone.data.problem import Problem
 from hone.errors import UserError
-from hone.evaluation import bootstrap
+from hone.evaluation import baselines, bootstrap
 from hone.search.replay import winner
 from hone.trial import Config, Result, State, Trial
-from tasks import baseline, evaluate, files, ingest, report, report_figures, retrain, split, trials
+from tasks import (
+    baseline,
+    evaluate,
+    files,
+    held_out,
+    ingest,
+    report,
+    report_figures,
+    retrain,
+    split,
+    trainables,
+    trials,
+)
 from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
@@ -108,7 +121,7 @@ def make(root: Path, executor: Executor, task: str, **changed: Any) -> Stage:
         "train": {"epochs": 4},
         "search": {"random": {"epochs": 2}, "bayes": {"epochs": 2}, "hyperband": {"min_epochs": 2}},
         "baseline": {"networks": 2},
-        "retrain": {"seeds": 2},
+        "retrain": {"seeds": 2, "ensemble": "seeds"},
         "evaluate": {"bootstrap": 100},
         "report": {"title": f"Title {NASTY}"},
         **changed,
@@ -170,6 +183,17 @@ def search(stage: Stage, default: Config | None = None, tuned: Config | None = N
             Result(trial=trial, state=State.COMPLETE, objective=value, curve=(value,) * 4, best_epoch=3, cost=4.0)
         )
     trials.write(artifacts / "search_hyperband" / "replay.parquet", replays, problem.metric)
+    target = pd.read_parquet(stage.path("data", "split", "validation.parquet"))["target"]
+    for replay in replays:
+        noise = 0.1 * generator.random((len(target), max(1, problem.n_classes)))
+        noise *= 1 if replay.trial.config == tuned else -1  # the two err to either side
+        prediction = np.eye(problem.n_classes)[problems.encode(problem, target)] if problem.classes else target
+        held = prediction + noise[:, 0] if problem.classes is None else (prediction + noise + 0.5) / 2
+        held_out.write(
+            stage.path("predicted"), replay.trial.key, held / (1 if held.ndim == 1 else held.sum(axis=1, keepdims=True))
+        )
+    keys = [replay.trial.key for replay in replays]
+    held_out.gather(artifacts / "search_hyperband" / "held_out.safetensors", stage.path("predicted"), keys)
 
     def described(score: Any) -> dict[str, Any]:
         value = metrics.value(problem.metric, score.mean)
@@ -277,11 +301,38 @@ def test_the_stages_write_the_same_bytes_in_another_place_and_whichever_training
 def test_retrain_writes_as_many_networks_as_seeds_for_both_configs(finished: Any) -> None:
     stage, _ = finished
     for folder in ("model", "defaults"):
-        assert files.read_json(stage.path("artifacts/retrain", folder, "model.json"))["n_networks"] == 2
+        networks = files.read_json(stage.path("artifacts/retrain", folder, "model.json"))["networks"]
+        assert [one["weight"] for one in networks] == [0.5, 0.5]
     found = files.read_json(stage.path("artifacts/retrain/metrics.json"))
-    assert found["model"] == {"networks": 2, "failed": 0, "epochs": 3}
+    assert found["defaults"] == {"networks": 2, "failed": 0, "epochs": 3}
+    assert {name: found["model"][name] for name in ("kind", "networks", "failed", "epochs", "times_one")} == {
+        "kind": "seeds",
+        "networks": 2,
+        "failed": 0,
+        "epochs": 3,
+        "times_one": 2.0,
+    }
     parts = [pd.read_parquet(stage.path("data/split", f"{name}.parquet")) for name in ("train", "validation")]
     assert found["rows"] == sum(map(len, parts))
+
+
+def test_an_ensemble_of_finalists_is_trained_weighed_and_told_of(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "regression", retrain={"seeds": 2, "ensemble": "greedy"})
+    search(stage)
+    run(stage, "baseline")
+    (said,) = run(stage, "retrain").messages
+    networks = files.read_json(stage.path("artifacts/retrain/model/model.json"))["networks"]
+    winner = files.read_json(stage.path("artifacts/search_hyperband/winner.json"))
+    configs = [one["config"] for one in winner["standings"]]
+    assert [one["config"] for one in networks] == [configs[0]] * 2 + [configs[1]] * 2
+    assert sum(one["weight"] for one in networks) == pytest.approx(1)
+    found = files.read_json(stage.path("artifacts/retrain/metrics.json"))["model"]
+    assert (found["kind"], found["networks"], found["configs"], found["times_one"]) == ("greedy", 4, 2, 4.0)
+    assert said.startswith("A greedily chosen ensemble: 4 networks of 2 configs, 4.0 times the work of one")
+    run(stage, "evaluate")
+    run(stage, "report")
+    assert said in " ".join(read_page(stage).text.split())
+    assert "The tuned model is an average of 4 networks, the defaults are an average of 2" in read_page(stage).text
 
 
 def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -> None:
@@ -308,6 +359,70 @@ def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -
         for model in ("tuned", "defaults"):
             low, high = found["intervals"][model][name]
             assert low <= found[model][name] <= high or name in ("r2", "log_loss", "roc_auc", "average_precision")
+
+
+def test_boosting_is_fitted_to_the_networks_rows_and_scored_on_the_sealed_ones(finished: Any) -> None:
+    stage, _ = finished
+    problem = problem_of(stage)
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    split_folder = stage.path("data/split")
+    parts = [pd.read_parquet(split_folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
+    data = trainables.encoded(
+        pd.concat(parts[:2], ignore_index=True), parts[2], trainables.read_schema(split_folder), problem, "standard"
+    )
+    seed = evaluate.derive(stage.params.seed, "evaluate", "boosting")
+    prediction = baselines.predict("boosting", data, seed)
+    scores = metrics.score_all(problem, evaluate.problems.encode(problem, parts[2]["target"]), prediction)
+    for name, score in scores.items():
+        if metrics.METRICS[name].needs != "probability":  # which are calibrated, as the network's are
+            assert found["boosting"][name] == pytest.approx(score)
+    for name, gain in found["gain_over_boosting"].items():
+        sign = 1 if metrics.METRICS[name].larger_is_better else -1
+        assert gain == pytest.approx(sign * (found["tuned"][name] - found["boosting"][name]))
+        low, high = found["intervals"]["gain_over_boosting"][name]
+        assert low <= high
+    text = " ".join(read_page(stage).text.split())
+    assert "boosting was fitted anew to the network's own rows" in text
+    (said,) = (one for one in found["findings"] if "boosting" in one["message"])
+    worse = found["intervals"]["gain_over_boosting"][problem.metric][1] < 0
+    assert (said["severity"] == "warning") == worse == ("wrong tool" in said["message"])
+
+
+def test_tuned_boosting_stands_in_every_table_under_its_own_name(
+    tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "N_TRIALS", 4)
+    stage = make(tmp_path, executor, "regression", baseline={"networks": 1, "tuned": True})
+    search(stage)
+    said = {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+    validation = files.read_json(stage.path("artifacts/baseline/metrics.json"))
+    assert validation["boosting_tuned"]["rmse"] <= validation["boosting"]["rmse"] + 1e-3
+    assert files.read_json(stage.path("artifacts/baseline/boosting.json"))["tuned"]["max_iter"] > 0
+    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    expected = found["boosting_tuned"]["rmse"] - found["tuned"]["rmse"]
+    assert found["gain_over_boosting_tuned"]["rmse"] == pytest.approx(expected)
+    for name in ("baseline", "evaluate"):
+        for table in said[name].tables.values():
+            if any(row[0] == "boosting" for row in table):
+                assert any(row[0] == "boosting, tuned" for row in table)
+    assert read_page(stage).text.count("gradient boosting, tuned") >= 3  # a sentence, and two tables
+
+
+def test_boosting_that_cannot_be_fitted_costs_its_comparison_only(
+    tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(tmp_path, executor, "regression")
+    search(stage)
+    run(stage, "baseline")
+    run(stage, "retrain")
+
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(baselines, "predict", fail)
+    assert run(stage, "evaluate").warnings[0] == "evaluate: boosting has no score: MemoryError: no room"
+    assert "boosting" not in files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    run(stage, "report")
 
 
 def test_which_plots_there_are_depends_on_the_task_alone(finished: Any) -> None:
@@ -344,7 +459,9 @@ def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) ->
 def test_the_last_table_compares_defaults_tuned_and_baselines_and_says_where_to_look(finished: Any) -> None:
     _, said = finished
     tables, messages = said["evaluate"].tables, said["evaluate"].messages
-    sealed, validation = tables.values()
+    sealed, rivals, validation = tables.values()
+    assert rivals[0] == ["model", "score", "network's gain"]
+    assert [row[0] for row in rivals[1:]] == ["boosting"]
     assert sealed[0] == ["metric", "defaults", "tuned", "gain"]
     assert re.fullmatch(r"[−\d.]+ \[[−\d.]+, [−\d.]+\]", sealed[1][2])
     models = ["model", "dummy", "linear", "boosting", "network, defaults", "network, tuned"]
@@ -429,7 +546,7 @@ def test_a_tuned_config_that_always_diverges_is_the_users_to_mend(tmp_path: Path
     stage = make(tmp_path, executor, "regression")
     default = search_space(stage.params).default
     search(stage, tuned={**default, **DIVERGES})
-    with pytest.raises(UserError, match=r"retrain: all 2 trainings of the tuned config failed.*not finite"):
+    with pytest.raises(UserError, match=r"retrain: all 2 trainings of the tuned model failed.*not finite"):
         run(stage, "retrain")
 
 
@@ -475,10 +592,12 @@ def test_a_seed_that_diverges_is_named_and_left_out(
 ) -> None:
     (tmp_path / "shaky.py").write_text(SHAKY)
     monkeypatch.syspath_prepend(tmp_path)
-    stage = make(tmp_path, executor, "regression", model={"family": "shaky:factory"}, retrain={"seeds": 6})
+    stage = make(
+        tmp_path, executor, "regression", model={"family": "shaky:factory"}, retrain={"seeds": 6, "ensemble": "seeds"}
+    )
     search(stage)
-    warnings = [text for text in run(stage, "retrain").warnings if "the tuned config" in text]
-    left = files.read_json(stage.path("artifacts/retrain/model/model.json"))["n_networks"]
+    warnings = [text for text in run(stage, "retrain").warnings if "the tuned model" in text]
+    left = len(files.read_json(stage.path("artifacts/retrain/model/model.json"))["networks"])
     assert 0 < left < 6
     assert len(warnings) == 6 - left
     assert all(re.match(r"retrain: seed \d: .*not finite", text) for text in warnings)

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from hone.data.targets import transform
 from hone.errors import UserError
 from hone.models import build, default_space
 from tasks import model_store, pyfunc
@@ -71,9 +72,10 @@ def test_a_loaded_model_saves_to_the_same_bytes(tmp_path: Path, task: str) -> No
     _, inputs = small_model.fitted(task)
     model_store.save(
         tmp_path / "b",
-        networks=[network.state_dict() for network in loaded.networks],
-        family=description["family"],
-        config=description["config"],
+        networks=[
+            model_store.Network(one["family"], one["config"], network.state_dict(), one["weight"])
+            for one, network in zip(description["networks"], loaded.networks, strict=True)
+        ],
         inputs=inputs,
         preprocessor=loaded.preprocessor,
     )
@@ -83,14 +85,12 @@ def test_a_loaded_model_saves_to_the_same_bytes(tmp_path: Path, task: str) -> No
 def test_a_model_remembers_the_rows_it_was_trained_on(tmp_path: Path) -> None:
     preprocessor, inputs = small_model.fitted("binary")
     config = default_space("mlp").default
-    weights = [build("mlp", config, inputs, 0).state_dict()]
+    networks = [model_store.Network("mlp", config, build("mlp", config, inputs, 0).state_dict())]
 
     def save(name: str, seen: np.ndarray | None) -> Path:
         model_store.save(
             tmp_path / name,
-            networks=weights,
-            family="mlp",
-            config=config,
+            networks=networks,
             inputs=inputs,
             preprocessor=preprocessor,
             seen=seen,
@@ -114,6 +114,67 @@ def test_a_loaded_model_predicts_as_the_one_that_was_saved(tmp_path: Path, task:
     fresh = replace(loaded, preprocessor=small_model.fitted(task)[0])
     rows = strange_rows(task)
     np.testing.assert_array_equal(loaded.proba(rows), fresh.proba(rows))
+
+
+def test_networks_of_several_families_are_weighed_and_kept_with_temperature_and_threshold(tmp_path: Path) -> None:
+    preprocessor, inputs = small_model.fitted("binary")
+    networks = [
+        model_store.Network(family, config, build(family, config, inputs, 0).state_dict(), weight)
+        for family, weight in (("mlp", 0.25), ("resnet", 0.75))
+        for config in (default_space(family).default,)
+    ]
+
+    def save(name: str, **chosen: float) -> model_store.Predictor:
+        model_store.save(tmp_path / name, networks=networks, inputs=inputs, preprocessor=preprocessor, **chosen)
+        return model_store.load(tmp_path / name)
+
+    rows = strange_rows("binary")
+    plain = save("plain").proba(rows)
+    alone = [replace(save("plain"), networks=(network,), weights=()).proba(rows) for network in save("plain").networks]
+    np.testing.assert_allclose(plain, 0.25 * alone[0] + 0.75 * alone[1])
+    found = save("calibrated", temperature=2.0, threshold=0.0).predict(rows)
+    np.testing.assert_allclose(found["probability_yes"], np.sqrt(plain[:, 1]) / np.sqrt(plain).sum(axis=1), rtol=1e-12)
+    positive = model_store.load(tmp_path / "calibrated").problem.positive
+    assert set(found["prediction"]) == {positive}
+    assert len(set(save("cautious", threshold=1.1).predict(rows)["prediction"]) - {positive}) == 1
+    assert pyfunc_families(tmp_path / "plain") == {"mlp", "resnet"}
+
+
+def pyfunc_families(folder: Path) -> set[str]:
+    return {one["family"] for one in model_store.describe(folder)["networks"]}
+
+
+def test_a_networks_transform_of_the_target_is_kept(tmp_path: Path) -> None:
+    preprocessor, inputs = small_model.fitted("regression")
+    config = {**default_space("mlp").default, "target_transform": "yeo_johnson"}
+    found = transform(config, np.array([-1.0, 0.0, 0.1, 3.0]))
+    tensors = build("mlp", config, inputs, 0).state_dict()
+    networks = [model_store.Network("mlp", config, tensors, transform=each) for each in (found, None)]
+    model_store.save(tmp_path, networks=networks, inputs=inputs, preprocessor=preprocessor)
+    model = model_store.load(tmp_path)
+    assert model.transforms == (found, None)
+    alone = [
+        replace(model, networks=model.networks[:1], transforms=(each,)).proba(raw_rows()) for each in (found, None)
+    ]
+    assert not np.allclose(*alone)
+    np.testing.assert_array_equal(model.proba(raw_rows()), np.mean(alone, axis=0))
+    assert alone[0].max() <= 3.0 * preprocessor.target_std + preprocessor.target_mean + 1e-9
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_of_format_1_predicts_as_it_did(tmp_path: Path, task: str) -> None:
+    small_model.write(tmp_path, task, networks=3)
+    rows = strange_rows(task)
+    before = model_store.load(tmp_path).predict(rows)
+    description = json.loads((tmp_path / "model.json").read_text())
+    one = description["networks"][0]
+    old = {name: description[name] for name in ("inputs", "preprocessor")}
+    old |= {"format": 1, "family": one["family"], "config": one["config"], "n_networks": 3}
+    (tmp_path / "model.json").write_text(json.dumps(old))
+    pd.testing.assert_frame_equal(model_store.load(tmp_path).predict(rows), before, check_exact=True)
+    (tmp_path / "model.json").write_text(json.dumps({**old, "format": 3}))
+    with pytest.raises(UserError, match="format 3, not 2; use the Hone that wrote it"):
+        model_store.load(tmp_path)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -254,9 +254,7 @@ def trained(folder: Path, rows: pd.DataFrame, epochs: int) -> Path:
     assert checkpoint is not None
     model_store.save(
         folder,
-        networks=[checkpoint.weights()],
-        family="mlp",
-        config=config,
+        networks=[model_store.Network("mlp", config, checkpoint.weights())],
         inputs=inputs,
         preprocessor=preprocessor,
         seen=fingerprints(rows),

@@ -80,3 +80,19 @@ def test_a_gap_is_called_suspicious_only_beyond_chance() -> None:
     assert wording.gap_sentence("roc_auc", 0.95, 0.80, Gap(0.15, 0.03)).startswith("Suspicious: ROC AUC was 0.950")
     assert "within what chance explains (±0.030)" in wording.gap_sentence("accuracy", 0.95, 0.94, Gap(0.01, 0.03))
     assert "better by more than chance" in wording.gap_sentence("accuracy", 0.80, 0.95, Gap(-0.15, 0.03))
+
+
+@pytest.mark.parametrize(
+    ("gain", "start"),
+    [
+        (
+            Interval(-0.03, -0.05, -0.01, 0.01, 100),
+            "A network is the wrong tool here: gradient boosting, tuned, fitted",
+        ),
+        (Interval(0.03, 0.01, 0.05, 0.01, 100), "The network beats gradient boosting, tuned, fitted to the same rows:"),
+        (Interval(-0.01, -0.03, 0.01, 0.01, 100), "No proof that the network beats gradient boosting, tuned: accuracy"),
+        (Interval(0.01, math.nan, math.nan, math.nan, 0), "The gain over gradient boosting, tuned is +0.0100"),
+    ],
+)
+def test_it_is_said_plainly_when_boosting_is_better(gain: Interval, start: str) -> None:
+    assert wording.against("accuracy", "boosting_tuned", gain, 200, 0.95).startswith(start)

@@ -1,0 +1,277 @@
+"""What the choices behind a final model bring in test score: ensembles, calibration and thresholds.
+
+    python -m benchmarks.final_model [--sets wine,rare] [--seeds 3]
+
+On each set and for each seed (of the split and of all training) a small search takes 6 configs of the family mlp and
+the default; the best three and the default are trained again from 3 seeds, as the stage `search_hyperband` does; then
+the final model is composed as the stage `retrain` does, trained on training and validation rows, and scored on test
+rows.
+
+Gains are in points, a hundredth of the metric; of the RMSE, a hundredth of the reference's; ± is the standard error
+over sets and seeds. A line is printed for each choice, made always, and made where Hone's rule makes it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from numpy.typing import NDArray
+from sklearn import datasets
+
+from benchmarks.portfolio import frame
+from hone import metrics, models
+from hone.data import problem as problems
+from hone.data import targets
+from hone.data.problem import Problem
+from hone.evaluation import calibration
+from hone.search.replay import finalists, winner
+from hone.search.uniform import Uniform
+from hone.seeds import derive
+from hone.space import identity
+from hone.training.predict import load_network, predict
+from hone.training.train import TrainingData, train
+from hone.trial import Config, Result, Trial
+from tasks import composition, split, tables, trainables
+from tasks.composition import Composition
+from tasks.held_out import HeldOut
+from tasks.params import Params, Retrain, parse_params, search_space
+
+Floats = NDArray[np.float64]
+FAMILY, EPOCHS, N_CONFIGS, N_SEEDS, FINALISTS = "mlp", 18, 7, 3, 3
+DEFAULTS = Params()
+
+
+def classes(**options: Any) -> Callable[[], pd.DataFrame]:
+    """Return a maker of generated classes."""
+    return lambda: frame(*datasets.make_classification(random_state=0, flip_y=0.05, **options))
+
+
+SETS: dict[str, Callable[[], pd.DataFrame]] = {
+    "breast_cancer": lambda: tables.load_sklearn("sklearn:breast_cancer")[0],
+    "wine": lambda: tables.load_sklearn("sklearn:wine")[0],
+    "diabetes": lambda: tables.load_sklearn("sklearn:diabetes")[0],
+    "classes": classes(n_samples=800, n_features=12, n_informative=6, n_classes=4, class_sep=0.8),
+    "rare": classes(n_samples=1000, n_features=12, n_informative=6, weights=[0.85], class_sep=0.8),
+    "friedman1": lambda: frame(*datasets.make_friedman1(600, noise=1.0, random_state=0)),
+    "skewed": lambda: _exponential(*datasets.make_friedman1(600, noise=1.0, random_state=0)),
+    "heavy_tail": lambda: _exponential(
+        *datasets.make_regression(600, 10, n_informative=6, noise=20.0, random_state=0)  # type: ignore[misc]
+    ),
+}
+
+
+def _exponential(x: Floats, y: Floats) -> pd.DataFrame:
+    return frame(x, np.exp(1.2 * (y - y.mean()) / y.std()))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One set under one seed: rows, finalists, and what networks predict."""
+
+    name: str
+    seed: int
+
+    @cached_property
+    def params(self) -> Params:
+        space = {"batch_size": 128, "embedding": "none"}  # for speed
+        return parse_params({"seed": self.seed, "train": {"epochs": EPOCHS}, "search": {"space": space}})
+
+    @cached_property
+    def checked(self) -> split.Checked:
+        return split.check_frame(SETS[self.name](), "target", self.params)
+
+    @property
+    def problem(self) -> Problem:
+        return self.checked.problem
+
+    def rows(self, *parts: str) -> pd.DataFrame:
+        positions = np.concatenate([getattr(self.checked.split, part) for part in parts])
+        return self.checked.frame.iloc[positions]
+
+    def truth(self, part: str) -> NDArray[Any]:
+        return problems.encode(self.problem, self.rows(part)[self.problem.target])
+
+    @cached_property
+    def search_data(self) -> TrainingData:
+        return self._encoded(self.rows("train"), self.rows("validation"))
+
+    @cached_property
+    def final_data(self) -> TrainingData:
+        return self._encoded(self.rows("train", "validation"), self.rows("test"))
+
+    def _encoded(self, known: pd.DataFrame, unseen: pd.DataFrame) -> TrainingData:
+        return trainables.encoded(known, unseen, self.checked.schema, self.problem, "standard")
+
+    def trained(self, config: Config, seed: int) -> tuple[Result, Floats | None]:
+        """Return the result of a training with early stopping, and what its best epoch predicts for validation rows."""
+        settings = trainables.settings(self.params, self.problem)
+        outcome, checkpoint = train(config, FAMILY, self.search_data, settings, resource=EPOCHS, seed=seed)
+        trial = Trial(study="replay", number=0, generation=0, config=config, resource=EPOCHS)
+        result = Result(trial=trial, state=outcome.state, objective=outcome.objective, curve=outcome.curve)
+        if checkpoint is None:
+            return result, None
+        return result, self._predicted(config, checkpoint.weights(), self.search_data)
+
+    @cached_property
+    def found(self) -> tuple[dict[str, Any], HeldOut]:
+        """Return what winner.json says, and held-out predictions."""
+        skewed = self.problem.classes is None and targets.skewed(self.search_data.train.y)
+        space = models.without_idle(search_space(self.params), self.search_data.inputs, skewed)
+        asked = Uniform(study="search", space=space, seed=self.seed, budget=N_CONFIGS * EPOCHS, resource=EPOCHS)
+        history: list[Any] = []
+        tried: list[Result] = []
+        for trial in asked.ask(history)[:N_CONFIGS]:
+            tried.append(self.trained(trial.config, derive(self.seed, "search", trial.number))[0])
+        configs = (space.default, *finalists(tried, FINALISTS))
+        replays, held = list[Result](), dict[str, list[Floats]]()
+        for config in {identity(config): config for config in configs}.values():
+            for number in range(N_SEEDS):
+                result, prediction = self.trained(config, derive(self.seed, "replay", number))
+                replays.append(result)
+                if prediction is not None:
+                    held.setdefault(identity(config), []).append(prediction)
+        standings = [
+            {"config": dict(score.config), "epochs": score.epochs} for score in winner(configs, replays) if score.n
+        ]
+        return {**standings[0], "standings": standings}, HeldOut(self.problem, self.truth("validation"), None, held)
+
+    def composed(self, **chosen: Any) -> Composition:
+        return composition.compose(*self.found, Retrain(seeds=N_SEEDS, **chosen), self.seed)
+
+    def network(self, config: Config, epochs: int, number: int) -> Floats | None:
+        """Return what a final network predicts for the test rows."""
+        known = self.__dict__.setdefault("_known", {})
+        key = (identity(config), number)
+        if key not in known:
+            data = replace(self.final_data, validation=None)
+            settings = trainables.settings(self.params, self.problem)
+            seed = derive(self.seed, "retrain", number)
+            _, checkpoint = train(config, FAMILY, data, settings, resource=epochs, seed=seed)
+            known[key] = None if checkpoint is None else self._predicted(config, checkpoint.weights(), self.final_data)
+        return known[key]
+
+    def _predicted(self, config: Config, weights: Any, data: TrainingData) -> Floats:
+        assert data.validation is not None
+        network = load_network(FAMILY, config, data.inputs, weights)
+        units = data.target_mean, data.target_std, data.transform(config)
+        return predict(network, data.validation, self.problem, *units)
+
+    def averaged(self, made_of: Composition, networks: int | None = None) -> Floats:
+        """Return what a composition predicts for the test rows, before calibration. networks: of each config."""
+        found, shares = list[Floats](), list[float]()
+        for member in made_of.members:
+            count = networks or member.networks
+            for number in range(count):
+                prediction = self.network(member.config, member.epochs or EPOCHS, number)
+                if prediction is not None:
+                    found.append(prediction)
+                    shares.append(member.share / count)
+        return np.asarray(np.average(found, axis=0, weights=shares))
+
+    def gain(self, metric: str, ours: Floats, theirs: Floats) -> float:
+        """Return by how many points one prediction for the test rows is better than another."""
+        problem, truth = replace(self.problem, metric=metric), self.truth("test")
+        after, before = (
+            metrics.objective(metric, metrics.score(metric, problem, truth, one)) for one in (ours, theirs)
+        )
+        return 100 * (before - after) / (abs(before) if metric in ("rmse", "mae") else 1.0)
+
+
+def measure(bench: Bench) -> Iterator[tuple[str, float]]:
+    """Yield (choice, gain in points) for one set and seed."""
+    metric = bench.problem.metric
+    each = {kind: bench.composed(ensemble=kind) for kind in ("one", "seeds", "greedy", "auto")}
+    predicted = {kind: bench.averaged(made_of) for kind, made_of in each.items()}
+    n_networks = sum(member.networks for member in each["greedy"].members)
+    yield "average of 3 seeds, over one network", bench.gain(metric, predicted["seeds"], predicted["one"])
+    yield "greedy ensemble, over 3 seeds", bench.gain(metric, predicted["greedy"], predicted["seeds"])
+    same_cost = bench.averaged(each["seeds"], n_networks)
+    yield "as many seeds of the winner, over 3 seeds", bench.gain(metric, same_cost, predicted["seeds"])
+    yield "ensemble: auto, over 3 seeds", bench.gain(metric, predicted["auto"], predicted["seeds"])
+    yield "(share of runs in which auto takes greedy)", 100.0 * (each["auto"].kind == "greedy")
+    yield "(networks of greedy)", float(n_networks)
+    yield from alternatives(bench)
+    if bench.problem.classes is None:
+        return
+    held = bench.found[1]
+    seen, truth = np.mean(held.of(bench.found[0]["config"]), axis=0), held.truth
+    plain = predicted["seeds"]
+    always = calibration.tempered(plain, calibration.temperature(seen, truth))
+    yield "temperature always: log loss", bench.gain("log_loss", always, plain)
+    by_rule = calibration.tempered(plain, each["seeds"].temperature)
+    yield "calibrate: true: log loss", bench.gain("log_loss", by_rule, plain)
+    yield "(share of runs with a temperature)", 100.0 * (each["seeds"].temperature != 1)
+    if bench.problem.positive_index is None:
+        return
+    for name in calibration.DECIDED:
+        problem = replace(bench.problem, metric=name)
+        cut = calibration.threshold(name, problem, seen, truth)
+        always = calibration.for_metric(name, problem, plain, cut)
+        yield f"threshold always: {name}", bench.gain(name, always, plain)
+        rows = replace(held, problem=problem)
+        found = composition.calibrate(rows, seen, Retrain(calibrate=False), bench.seed)
+        by_rule = calibration.for_metric(name, problem, plain, found.threshold)
+        yield f"threshold: true: {name}", bench.gain(name, by_rule, plain)
+        yield f"(share of runs with a threshold for {name})", 100.0 * (found.threshold is not None)
+
+
+def alternatives(bench: Bench) -> Iterator[tuple[str, float]]:
+    """Yield what the winner gains by a transform of a skewed target, and by class weights for rare classes."""
+    config = bench.found[0]["config"]
+    data, problem = bench.final_data, bench.problem
+
+    def tested(changed: Config, balanced: bool = False) -> Floats:
+        settings = replace(trainables.settings(bench.params, problem), balanced=balanced)
+        found = []
+        for number in range(N_SEEDS):
+            seed = derive(bench.seed, "alternative", number)
+            known = replace(data, validation=None)
+            _, checkpoint = train(changed, FAMILY, known, settings, resource=EPOCHS, seed=seed)
+            assert checkpoint is not None
+            found.append(bench._predicted(changed, checkpoint.weights(), data))
+        return np.asarray(np.mean(found, axis=0))
+
+    if problem.classes is None and targets.skewed(data.train.y):
+        plain, other = (tested({**config, targets.NAME: name}) for name in ("none", "yeo_johnson"))
+        yield "target_transform: yeo_johnson, over none: rmse", bench.gain("rmse", other, plain)
+        yield "target_transform: yeo_johnson, over none: mae (%)", bench.gain("mae", other, plain)
+    elif problem.positive_index is not None:
+        plain, other = tested(config), tested(config, balanced=True)
+        for name in ("f1", "balanced_accuracy", "roc_auc", "log_loss"):
+            yield f"class_weight: balanced, over none: {name}", bench.gain(name, other, plain)
+
+
+def line(choice: str, values: Sequence[float]) -> str:
+    """Return a choice with the mean of its values, and its standard error."""
+    error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    sign = "" if choice.startswith("(") else "+"
+    return f"{choice:<50} {np.mean(values):{sign}.2f} ± {error:.2f} ({len(values)} runs)"
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(help=__doc__)
+def main(
+    sets: Annotated[str, typer.Option(help=f"Of: {', '.join(SETS)}.")] = ",".join(SETS),
+    seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
+) -> None:
+    found: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        for name in sets.split(","):
+            started = time.process_time()
+            for choice, value in measure(Bench(name, seed)):
+                found.setdefault(choice, []).append(value)
+                typer.echo(f"{name}, seed {seed}: {choice}: {value:.3f}", err=True)
+            typer.echo(f"{name}, seed {seed}: {time.process_time() - started:.0f} s of one core", err=True)
+    for choice, values in found.items():
+        typer.echo(line(choice, values))
+
+
+if __name__ == "__main__":
+    app()

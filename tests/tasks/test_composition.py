@@ -1,0 +1,101 @@
+"""What the final model is made of: by held-out rows, never by luck on them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hone import metrics
+from hone.data.problem import Problem
+from hone.space import identity
+from tasks import composition
+from tasks.held_out import HeldOut
+from tasks.params import Retrain
+
+REGRESSION = Problem(task="regression", target="y", metric="rmse")
+BINARY = Problem(task="binary", target="y", metric="f1", classes=("a", "b"), positive_index=1)
+CONFIGS: list[dict[str, Any]] = [{"units": 8}, {"units": 16}]
+
+
+def finalists(n: int = 2) -> dict[str, Any]:
+    standings = [{"config": config, "epochs": 5 + place} for place, config in enumerate(CONFIGS[:n])]
+    return {**standings[0], "standings": standings}
+
+
+def held(problem: Problem, truth: np.ndarray, predictions: list[list[np.ndarray]]) -> HeldOut:
+    pairs = zip(CONFIGS, predictions, strict=False)
+    return HeldOut(problem, truth, None, {identity(config): found for config, found in pairs})
+
+
+def values(shared: float, n: int = 400) -> HeldOut:
+    """Return two configs' replays whose errors are partly shared by a config's replicates."""
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=n)
+    errors = [shared * generator.normal(size=n) for _ in CONFIGS]
+    replays = [[truth + error + 0.5 * generator.normal(size=n) for _ in range(3)] for error in errors]
+    return held(REGRESSION, truth, replays)
+
+
+def test_finalists_that_err_differently_are_drawn_together_and_shares_add_up() -> None:
+    found = composition.compose(finalists(), values(shared=1.0), Retrain(), seed=0)
+    assert found.kind == "greedy"
+    assert [member.config for member in found.members] == CONFIGS
+    assert [(member.networks, member.epochs) for member in found.members] == [(3, 5), (3, 6)]
+    assert sum(member.share for member in found.members) == pytest.approx(1)
+    assert found.members[0].share == pytest.approx(0.5, abs=0.2)
+    assert found.scores["greedy"]["networks"] == 6
+    assert found.scores["greedy"]["value"] < found.scores["seeds"]["value"] < found.scores["one"]["value"]
+    assert composition.compose(finalists(), values(shared=1.0), Retrain(), seed=0) == found
+
+
+def test_what_is_no_better_than_the_average_of_seeds_is_not_taken() -> None:
+    truth, good = values(shared=0.0).truth, values(shared=0.0).of(CONFIGS[0])
+    bad = [prediction + 5 for prediction in good]
+    found = composition.compose(finalists(), held(REGRESSION, truth, [list(good), bad]), Retrain(), seed=0)
+    assert (found.kind, len(found.members), found.members[0].networks) == ("seeds", 1, 3)
+    one = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="one"), seed=0)
+    assert (one.kind, one.members[0].networks) == ("one", 1)
+
+
+def test_without_held_out_rows_of_the_winner_it_is_an_average_of_seeds() -> None:
+    found = composition.compose(finalists(), HeldOut(BINARY, np.zeros(5, dtype=int), None, {}), Retrain(), seed=0)
+    assert (found.kind, found.temperature, found.threshold) == ("seeds", 1.0, None)
+
+
+def chances(sharpness: float, shift: float, n: int = 3000) -> HeldOut:
+    """Return replays that are too sure of themselves, by a factor, or too hesitant about the rare class, by a shift."""
+    generator = np.random.default_rng(1)
+    logit = 2 * generator.normal(size=n) - 1.5
+    truth = (generator.random(n) < 1 / (1 + np.exp(-logit))).astype(int)
+    shown = 1 / (1 + np.exp(-(sharpness * logit - shift)))
+    return held(BINARY, truth, [[np.stack([1 - shown, shown], axis=1)] * 3])
+
+
+def test_sureness_is_softened_and_a_hesitant_class_is_called_sooner() -> None:
+    found = composition.compose(finalists(1), chances(3.0, 0.0), Retrain(ensemble="seeds"), seed=0)
+    assert found.temperature == pytest.approx(3.0, rel=0.1)
+    assert found.held_out["log_loss"]["after"] < found.held_out["log_loss"]["before"]
+    found = composition.compose(finalists(1), chances(1.0, 2.0), Retrain(ensemble="seeds"), seed=0)
+    assert found.threshold is not None
+    assert found.threshold < 0.4
+    assert found.held_out["f1"]["after"] > found.held_out["f1"]["before"]
+
+
+def test_what_needs_no_calibration_gets_none_and_nobody_is_made_to_have_it() -> None:
+    found = composition.compose(finalists(1), chances(1.0, 0.0), Retrain(ensemble="seeds", threshold=False), seed=0)
+    assert found.temperature == 1.0
+    assert found.threshold is None
+    off = Retrain(ensemble="seeds", calibrate=False, threshold=False)
+    found = composition.compose(finalists(1), chances(3.0, 2.0), off, seed=0)
+    assert (found.temperature, found.threshold, found.held_out) == (1.0, None, {})
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "recall", "precision", "log_loss"])
+def test_metrics_without_a_best_threshold_get_none(metric: str) -> None:
+    rows = chances(1.0, 2.0)
+    problem = Problem(task="binary", target="y", metric=metric, classes=("a", "b"), positive_index=1)
+    assert metrics.METRICS[metric]
+    found = composition.compose(
+        finalists(1), HeldOut(problem, rows.truth, None, rows.predictions), Retrain(ensemble="seeds"), seed=0
+    )
+    assert found.threshold is None
