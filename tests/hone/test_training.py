@@ -256,7 +256,7 @@ def test_the_best_weights_are_kept_not_the_last() -> None:
 
 def test_epochs_with_equal_scores_are_ranked_by_their_loss() -> None:
     data = table(n_validation=5)  # so few rows that many epochs tie
-    config = config_of(learning_rate=0.003)
+    config = config_of(learning_rate=0.003, embedding="none")
     outcome, checkpoint = train(config, "mlp", data, settings(data), resource=12, seed=0)
     ties = [epoch for epoch, value in enumerate(outcome.curve, 1) if value == outcome.objective]
     assert len(ties) > 2
