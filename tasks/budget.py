@@ -76,8 +76,15 @@ def affordable(params: Params, measured: Measurement) -> int:
 def after_search(params: Params) -> float:
     """Return the epochs that a run spends outside its search: baseline, replays, final trainings."""
     replays = (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
-    trainings = params.baseline.networks + replays + 2 * params.retrain.seeds
+    trainings = params.baseline.networks + replays + final_networks(params)
     return trainings * params.train.epochs * STOPPED_EARLY
+
+
+def final_networks(params: Params) -> int:
+    """Return how many networks the stage `retrain` trains; where an ensemble is left to `auto`, without one."""
+    retrain = params.retrain
+    tuned = {"one": 1, "greedy": retrain.seeds * (params.search.replay.finalists + 1)}.get(retrain.ensemble)
+    return retrain.seeds + (tuned or retrain.seeds)
 
 
 def seconds_for(params: Params, measured: Measurement) -> float:
