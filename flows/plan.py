@@ -95,7 +95,7 @@ def rehearse(place: Path, params: Params, replays: int | None = None) -> list[Co
     results = [result for name in SEARCHES for result in trials.read(place / "artifacts" / name / "trials.parquet")]
     results += trials.read(place / "artifacts" / "search_hyperband" / "replay.parquet")
     phases = dict.fromkeys(result.trial.study for result in results)
-    networks = 2 * params.retrain.seeds
+    networks = budget.final_networks(params)
     return [
         Cost("baseline", params.baseline.networks, float(params.baseline.networks * params.train.epochs)),
         *(_cost(phase, [result for result in results if result.trial.study == phase]) for phase in phases),

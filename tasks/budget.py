@@ -107,8 +107,16 @@ def n_replays(params: Params) -> int:
 def _certain(params: Params) -> float:
     """Return the epochs that a run spends outside its search and replays: baseline and final trainings."""
     price = WINNERS_PRICE if models.priced(params.model.family) else 1.0
-    trainings = params.baseline.networks + params.retrain.seeds * (1 + price)
+    defaults = params.retrain.seeds
+    trainings = params.baseline.networks + defaults + (final_networks(params) - defaults) * price
     return trainings * params.train.epochs * STOPPED_EARLY
+
+
+def final_networks(params: Params) -> int:
+    """Return how many networks the stage `retrain` trains; where an ensemble is left to `auto`, without one."""
+    retrain = params.retrain
+    tuned = {"one": 1, "greedy": retrain.seeds * (params.search.replay.finalists + 1)}.get(retrain.ensemble)
+    return retrain.seeds + (tuned or retrain.seeds)
 
 
 def seconds_for(params: Params, measured: Measurement) -> float:

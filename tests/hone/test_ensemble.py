@@ -69,6 +69,16 @@ def test_equal_objectives_are_told_apart_by_the_log_loss_and_undefined_ones_are_
     assert ensemble.loss(BINARY, np.ones(4, dtype=int), sharp)[0] == np.inf
 
 
+@pytest.mark.parametrize("metric", [name for name, one in metrics.METRICS.items() if "binary" in one.tasks])
+def test_the_objective_is_the_metrics(metric: str) -> None:
+    generator = np.random.default_rng(0)
+    truth, score = generator.integers(0, 2, 50), np.round(generator.random(50), 1) * 0.9 + 0.05
+    problem = Problem(task="binary", target="y", metric=metric, classes=("a", "b"), positive_index=1)
+    prediction = np.stack([1 - score, score], axis=1)
+    expected = metrics.objective(metric, metrics.score(metric, problem, truth, prediction))
+    assert ensemble.loss(problem, truth, prediction)[0] == pytest.approx(expected)
+
+
 def test_cross_fitting_predicts_each_row_by_the_others_and_keeps_groups_together() -> None:
     groups = np.repeat(np.arange(12), 5).astype(str)
     part = ensemble.parts(60, 5, seed=1, groups=groups)
