@@ -48,10 +48,13 @@ class Baseline:
     seed: int
     name: str
     number: int = 0
+    stopping: trainables.Stopping | None = None
 
     def __call__(self) -> Score:
         """Return the model's score."""
-        data = trainables.load(self.split, self.fingerprint, self.scaling, None)
+        # Rows apart are for networks, which stop early by them; the other models learn from all training rows.
+        stopping = self.stopping if self.name == "network" else None
+        data = trainables.load(self.split, self.fingerprint, self.scaling, None, stopping=stopping)
         started = time.perf_counter()
         seed = derive(self.seed, "baseline", self.name, self.number)
         scores, error = self._network(data, seed) if self.name == "network" else (self._classical(data, seed), None)
@@ -81,6 +84,7 @@ def run(stage: Stage) -> None:
         default=trainables.full_space(stage).default,
         seed=params.seed,
         name="network",
+        stopping=trainables.stopping(params),
     )
     networks = [replace(network, number=number) for number in range(params.baseline.networks)]
     asked = [*networks, *(replace(network, name=name) for name in baselines.NAMES)]

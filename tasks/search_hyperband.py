@@ -88,12 +88,14 @@ def run(stage: Stage) -> None:
             f" {seeds} of {asked.seeds} seeds"
         )
     configs = (found.full.default, *best[:n])
-    again = Replay(study="replay", configs=configs, resource=params.train.epochs, seeds=seeds, folds=params.split.folds)
+    again = Replay(
+        study=phase.REPLAY, configs=configs, resource=params.train.epochs, seeds=seeds, folds=params.split.folds
+    )
     before = replace(found, prior=(*found.prior, *results))
-    replayed = phase.run(stage, again, before, study="replay", prune=False)
+    replayed = phase.run(stage, again, before, study=phase.REPLAY, prune=False)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
 
-    metric, scores = found.problem.metric, winner(configs, replayed)
+    metric, scores = found.problem.metric, winner(configs, replayed, apart=params.train.stopping == "apart")
     default = next(score for score in scores if score.config == found.full.default)
     widen = edges.at_edge(found.full, scores[0].config)
     files.write_json(
