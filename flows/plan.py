@@ -159,13 +159,14 @@ class _Untrained(Executor):
         else:
             checkpoints.write(trainable.store, trial.key, Checkpoint({}, {"epoch": trial.resource, "seed": 0}))
         objective = -1.0 - trial.number
+        n_folds = trainable.n_folds if trial.origin != "replay" else 1
         return Result(
             trial=trial,
             state=State.COMPLETE,
             objective=objective,
             curve=(objective,) * trial.resource,
             best_epoch=trial.resource,
-            cost=(trial.resource - before) * trial.rows * models.price(trainable.family, trial.config),
+            cost=(trial.resource - before) * trial.rows * n_folds * models.price(trainable.family, trial.config),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from statistics import fmean
 
 Value = float | int | str | bool
 Config = Mapping[str, Value]
@@ -31,7 +32,9 @@ class Trial:
     number: position within its study, from 0. generation: the generation it was asked in.
     resource: epochs the network will have seen when the trial ends, those of `parent` included.
     parent: key of the trial whose checkpoint it continues. rows: share of the training rows, in (0, 1].
-    replicate: which of several repeated seeds. fold: which fold is held out; None is the validation split.
+    replicate: which of several repeated seeds. fold: which fold is held out; None is what the study scores its
+    trials on. bar: objective on each fold of a config to be beaten; a trial over folds that is clearly beaten by it
+    after some of them is not trained on the rest (hone/training/cross_validation.py).
     origin: why it was proposed (default, warm_start, portfolio, random, sobol, grid, surrogate, outside, former,
     promoted, replay).
     """
@@ -45,6 +48,7 @@ class Trial:
     rows: float = 1.0
     replicate: int = 0
     fold: int | None = None
+    bar: tuple[float, ...] = ()
     origin: str = "random"
 
     @property
@@ -65,7 +69,9 @@ class Result:
     objective: the best value on the curve, minimised (a metric that is better when larger is negated);
     ``inf`` unless complete. curve: the objective after each epoch, from epoch 1, a parent's epochs included.
     best_epoch: 1-based epoch of `objective`; 0 if none. metrics: what else was measured at that epoch.
-    cost: new epochs trained, in epochs over all training rows (half the rows cost half).
+    cost: new epochs trained, in epochs over all training rows (half the rows cost half; over folds, of all of them).
+    folds: of a trial over folds, the curve of each fold that it was trained on; `curve` is then their mean, and
+    objective, best_epoch and metrics are of that. Had it been left off, the fold's share of the bar corrects them.
     seconds: wall time; never an input to any decision. error: one line, if not complete.
     """
 
@@ -76,8 +82,14 @@ class Result:
     best_epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     cost: float = 0.0
+    folds: tuple[tuple[float, ...], ...] = ()
     seconds: float = 0.0
     error: str | None = None
+
+    @property
+    def pruned(self) -> bool:
+        """Return whether it was left off after some folds; there is nothing to continue then."""
+        return self.state is State.COMPLETE and 0 < len(self.folds) < len(self.trial.bar)
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,30 @@ def ranked(results: Sequence[Result]) -> list[Result]:
     """
     complete = [result for result in results if result.state is State.COMPLETE]
     return sorted(complete, key=lambda result: (result.objective, result.trial.study, result.trial.number))
+
+
+def mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the mean of curves, epoch by epoch, as long as the longest.
+
+    A training that stopped early had no better epoch to come; its last value stands for those it did not train.
+    """
+    return tuple(fmean(values) for values in zip(*padded(curves), strict=True))
+
+
+def padded(curves: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """Return curves as long as the longest, by their last values."""
+    longest = max(map(len, curves))
+    return [(*curve, *[curve[-1]] * (longest - len(curve))) for curve in curves]
+
+
+def best_epoch(curve: Sequence[float]) -> int:
+    """Return the 1-based epoch where a curve is lowest; of those that tie, the middle one.
+
+    It is farthest from where the curve gets worse.
+    """
+    lowest = min(curve)
+    tied = [epoch for epoch, value in enumerate(curve, start=1) if value == lowest]
+    return tied[len(tied) // 2]
 
 
 def spent(history: History) -> float:

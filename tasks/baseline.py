@@ -53,10 +53,13 @@ class Baseline:
     seed: int
     name: str
     number: int = 0
+    stopping: trainables.Stopping | None = None
 
     def __call__(self) -> Score:
         """Return the model's score."""
-        data = trainables.load(self.split, self.rows, self.scaling, None)
+        # Rows apart are for networks, which stop early by them; the other models learn from all training rows.
+        stopping = self.stopping if self.name == "network" else None
+        data = trainables.load(self.split, self.rows, self.scaling, None, stopping=stopping)
         started = time.perf_counter()
         seed = derive(self.seed, "baseline", self.name, self.number)
         if self.name == "network":
@@ -91,6 +94,7 @@ def run(stage: Stage) -> None:
         default=trainables.full_space(stage).default,
         seed=params.seed,
         name="network",
+        stopping=trainables.stopping(params),
     )
     networks = [replace(network, number=number) for number in range(params.baseline.networks)]
     names = [*baselines.NAMES, *([baselines.TUNED] if params.baseline.tuned else [])]

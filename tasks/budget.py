@@ -6,7 +6,7 @@ are read from there, so that a rerun, on any machine, does the same work.
 
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,8 @@ def measure(stage: Stage) -> Measurement:
     """
     params = stage.params
     store = stage.workdir / "calibration"
-    trainable = trainables.of_stage(stage, store)
+    # An epoch on the training rows of a fold or of another draw takes about as long.
+    trainable = replace(trainables.of_stage(stage, store), objective="holdout")
     space = trainables.full_space(stage)
     resource = min(3, params.train.epochs)
     sample = Sobol(
@@ -182,6 +183,7 @@ def _inputs(stage: Stage) -> str:
             "budget.time_limit",
             "data.scaling",
             "split.folds",
+            "split.objective",
             "model",
             "train",
             "search.space",

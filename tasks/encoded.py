@@ -13,7 +13,7 @@ from hone.training.train import TrainingData
 from tasks import files
 
 DONE = "rows.json"
-PARTS = ("train", "validation")
+PARTS = ("train", "validation", "stopping")
 FIELDS = ("x_num", "x_cat", "y")
 
 
@@ -39,7 +39,7 @@ def _write(folder: Path, data: TrainingData) -> None:
             with files.atomic(folder / f"{part}.{name}.npy") as file:
                 np.save(file, getattr(arrays, name))
     content = {
-        "validation": data.validation is not None,
+        "parts": [part for part in PARTS if getattr(data, part) is not None],
         "problem": data.problem.to_json(),
         "inputs": data.inputs.to_json(),
         "target_mean": data.target_mean,
@@ -50,10 +50,10 @@ def _write(folder: Path, data: TrainingData) -> None:
 
 def _read(folder: Path) -> TrainingData:
     content = files.read_json(folder / DONE)
-    train, validation = (
+    train, validation, stopping = (
         # Copied on write, so that torch may take it for its own; nobody writes.
         Arrays(*(np.load(folder / f"{part}.{name}.npy", mmap_mode="c") for name in FIELDS))
-        if part == "train" or content["validation"]
+        if part in content["parts"]
         else None
         for part in PARTS
     )
@@ -65,4 +65,5 @@ def _read(folder: Path) -> TrainingData:
         inputs=InputSpec.from_json(content["inputs"]),
         target_mean=content["target_mean"],
         target_std=content["target_std"],
+        stopping=stopping,
     )

@@ -62,7 +62,7 @@ def read(path: Path, replays: Sequence[Result], split: Path, problem: Problem, g
     rows = pd.concat([training, validation], ignore_index=True)
     numbers = sorted({replay.trial.fold for replay in replays if replay.trial.fold is not None})
     if numbers:
-        folds = pd.read_parquet(split / "folds.parquet")["fold"].to_numpy()
+        folds = pd.read_parquet(split / "folds.parquet")
         rows = rows.iloc[np.concatenate([splitting.fold_rows(folds, number)[1] for number in numbers])]
     else:
         rows = rows.iloc[len(training) :]

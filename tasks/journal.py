@@ -38,8 +38,10 @@ def to_json(result: Result) -> dict[str, Any]:
 def from_json(record: dict[str, Any]) -> Result:
     """Return the result that `to_json` was given."""
     record = dict(record)
-    trial = Trial(**record.pop("trial"))
+    trial = record.pop("trial")
+    trial = Trial(**{**trial, "bar": tuple(trial["bar"])})
     record["curve"] = tuple(record["curve"])
+    record["folds"] = tuple(map(tuple, record["folds"]))
     return Result(trial=trial, state=State(record.pop("state")), **record)
 
 

@@ -4,6 +4,7 @@ import difflib
 import re
 import sys
 import types
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from hone import metrics, models
+from hone.data.splitting import Gap, Scheme
 from hone.errors import UserError
 from hone.space import SearchSpace
 from tasks import pipeline, warm_start
@@ -50,7 +52,27 @@ class Split(Section):
     time: str | None = None
     validation: Share = 0.2
     test: Share = 0.2
+    gap: int | str = 0
     folds: Count = 0
+    objective: Literal["holdout", "folds", "reshuffled"] = "holdout"
+
+    @field_validator("gap")
+    @classmethod
+    def _no_less_than_nothing(cls, gap: int | str) -> int | str:
+        if (gap if isinstance(gap, int) else seconds(gap)) < 0:
+            raise ValueError("must be a number of rows, or a duration such as 12h or 7d")
+        return gap
+
+    @property
+    def scheme(self) -> Scheme:
+        """Return how rows are dealt."""
+        gap: Gap = self.gap if isinstance(self.gap, int) else timedelta(seconds=seconds(self.gap))
+        return Scheme(self.method, self.group, self.time, gap)
+
+    @property
+    def n_folds(self) -> int:
+        """Return how many networks a trial of the search trains: one on each fold, or one."""
+        return self.folds if self.objective == "folds" else 1
 
 
 class Model(Section):
@@ -60,6 +82,8 @@ class Model(Section):
 class Train(Section):
     epochs: Positive = 54
     patience: Count = 12
+    stopping: Literal["validation", "apart"] = "validation"
+    stopping_rows: Share = 0.1
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     class_weight: Literal["none", "balanced"] = "none"
@@ -240,14 +264,14 @@ def parse_params(content: dict[str, Any]) -> Params:
 
 
 def seconds(text: str) -> float:
-    """Return a duration such as "90s", "10m", "1.5h" or "1h30m" in seconds.
+    """Return a duration such as "90s", "10m", "1.5h", "1h30m" or "7d" in seconds.
 
     Raises ValueError if it is none.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smh])", text)
-    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smh])", "", text).strip():
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])", "", text).strip():
         raise ValueError("is not a duration such as 90s, 10m or 1h30m")
-    return sum(float(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    return sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
 
 
 def search_space(params: Params) -> SearchSpace:
@@ -308,6 +332,13 @@ def _check_together(params: Params) -> None:
             raise UserError(f"split.{key}: null, but split.method is {method}; name the column")
     if split.folds == 1:
         raise UserError("split.folds: 1 fold holds out everything; use 0 (the validation rows) or at least 2")
+    if split.objective == "folds" and split.folds == 0:
+        raise UserError("split.objective: folds, but split.folds is 0; set split.folds (to 5, say), or use holdout")
+    if split.gap and (split.method not in ("auto", "time") or split.time is None):
+        raise UserError(
+            f"split.gap: {split.gap} lies between older and newer rows, but the split is not by time;"
+            " set split.time and split.method: time, or use 0"
+        )
 
     for key, epochs in (
         ("search.random.epochs", search.random.epochs),
@@ -327,16 +358,18 @@ def _check_together(params: Params) -> None:
 
 def check_budget(params: Params, epochs: float) -> None:
     """Raise UserError if a budget in epochs does not pay for one trial of each phase."""
-    search = params.search
+    search, n_folds = params.search, params.split.n_folds
     for name, share, needed in (
         ("random", search.random.share, search.random.epochs * search.random.rows),
         ("bayes", search.bayes.share, search.bayes.epochs),
         ("hyperband", search.hyperband.share, params.train.epochs),
     ):
+        needed *= n_folds
         if epochs * share < needed:
+            over = f" over {n_folds} folds" if n_folds > 1 else ""
             raise UserError(
                 f"budget.epochs: {epochs:g} × search.{name}.share {share:g} = {epochs * share:g} epochs,"
-                f" below the {needed:g} of one trial; raise it to at least {needed / share:.0f}"
+                f" below the {needed:g} of one trial{over}; raise it to at least {needed / share:.0f}"
             )
 
 

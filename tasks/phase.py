@@ -11,6 +11,7 @@ from hone import metrics, models
 from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.search import edges, narrowing
+from hone.search.over_folds import OverFolds
 from hone.search.plateau import StopOnPlateau
 from hone.search.proposals import charge
 from hone.search.strategy import Strategy
@@ -25,6 +26,9 @@ from tasks.reporting import GenerationInfo
 from tasks.stage import Stage
 from tasks.trainables import read_problem
 
+REPLAY = "replay"
+"""The study that trains the finalists again; each of its trials names the fold that it is scored on."""
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -32,6 +36,7 @@ class Findings:
 
     full: the space as params state it. space: what the former phase left of it. budget: what this phase may spend,
     in epochs over all training rows: its share, and what the former phases left of theirs. total: of all phases.
+    n_folds: where trials train on folds, how many; budget and total count an epoch on all of them once, then.
     transfer: what earlier studies say. portfolio: configs that were good on other tables, those in the full space.
     families: where the family is a hyperparameter, the default config of each.
     replays: what the replays of finalists may take, in whole trainings of the default; None: what params say.
@@ -47,6 +52,7 @@ class Findings:
     portfolio: tuple[Config, ...] = ()
     families: tuple[Config, ...] = ()
     replays: int | None = None
+    n_folds: int = 1
 
 
 def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
@@ -62,7 +68,7 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
     prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
     allowed = files.read_json(stage.path("artifacts", "budget.json"))
     total = allowed["epochs"]
-    search = stage.params.search
+    search, n_folds = stage.params.search, stage.params.split.n_folds
     # Params are checked before there is data: what is idle on this table may be all that a study shares.
     studies = warm_start.studies(stage.root, search.warm_start, full, passed_over=stage.reporter.warning)
     return Findings(
@@ -70,12 +76,13 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         full,
         space,
         tuple(prior),
-        allowance(total, shares, prior),
-        total,
+        allowance(total, shares, prior) / n_folds,
+        total / n_folds,
         transfer=Transfer(full, studies) if studies else None,
         portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
         families=models.starts(stage.params.model.family, full),
         replays=allowed.get("replays"),
+        n_folds=n_folds,
     )
 
 
@@ -104,14 +111,18 @@ def run(
 
     study: the name its trials carry. former: stages whose handed-on checkpoints may be continued. plateau: end
     after this many generations without a better objective; 0 never. prune: keep only as many checkpoints as
-    are handed on. budget: what it may spend, for the display.
+    are handed on. budget: what it may spend, for the display, as in `Findings`.
 
     Raises UserError if not one trial completed.
     """
     problem = found.problem
+    if budget is not None:
+        budget *= found.n_folds
     store = stage.workdir / "checkpoints"
     journal = Journal(stage.workdir / f"{study}.jsonl")
     trainable = trainables.of_stage(stage, store, former)
+    if found.n_folds > 1 and study != REPLAY:
+        strategy = OverFolds(strategy=strategy, n_folds=found.n_folds, prior=found.prior)
     if plateau:
         strategy = StopOnPlateau(strategy, plateau)
     history = []
@@ -132,6 +143,8 @@ def run(
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
         _show(stage, study, results, [*found.prior, *results], problem.metric, spent(history), budget)
     results = [result for past in history for result in past.results]
+    if n_pruned := sum(result.pruned for result in results):
+        stage.reporter.message(f"{study}: {n_pruned} of {len(results)} trials were clearly beaten before the last fold")
     if not results and found.prior:
         stage.reporter.message(f"{study}: every config of the space has been tried; nothing is left to propose")
     elif not ranked(results):
@@ -182,6 +195,7 @@ def write_summary(stage: Stage, metric: str, results: list[Result], prior: Seque
             "complete": counts[State.COMPLETE],
             "diverged": counts[State.DIVERGED],
             "failed": counts[State.FAILED],
+            **({"pruned": sum(result.pruned for result in results)} if any(r.folds for r in results) else {}),
             "epochs": round(sum(result.cost for result in results), 6),
             f"best_{metric}": metrics.value(metric, trials.top(results or prior)[0].objective),
         },

@@ -89,14 +89,16 @@ def run(stage: Stage) -> None:
             f" {seeds} of {asked.seeds} seeds"
         )
     configs = (found.full.default, *best[:n])
-    again = Replay(study="replay", configs=configs, resource=params.train.epochs, seeds=seeds, folds=params.split.folds)
+    again = Replay(
+        study=phase.REPLAY, configs=configs, resource=params.train.epochs, seeds=seeds, folds=params.split.folds
+    )
     before = replace(found, prior=(*found.prior, *results))
-    replayed = phase.run(stage, again, before, study="replay", prune=False)
+    replayed = phase.run(stage, again, before, study=phase.REPLAY, prune=False)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
     complete = [result.trial.key for result in replayed if result.state is State.COMPLETE]
     held_out.gather(stage.artifact("held_out.safetensors"), stage.workdir / "checkpoints", complete)
 
-    metric, scores = found.problem.metric, winner(configs, replayed)
+    metric, scores = found.problem.metric, winner(configs, replayed, apart=params.train.stopping == "apart")
     default = next(score for score in scores if score.config == found.full.default)
     widen = edges.at_edge(found.full, scores[0].config)
     files.write_json(

@@ -15,7 +15,7 @@ from hone.data import problem as problems
 from hone.data.checks import FEWEST_ROWS, check_table
 from hone.data.problem import Problem
 from hone.data.schema import Schema
-from hone.data.splitting import Rows, SplitIndices
+from hone.data.splitting import SplitIndices
 from hone.errors import UserError
 from tasks import files, ingest, tables
 from tasks.params import Params
@@ -33,7 +33,7 @@ class Checked:
     problem: Problem
     split: SplitIndices
     schema: Schema
-    folds: Rows
+    folds: pd.DataFrame
     n_missing_target: int
 
 
@@ -47,7 +47,9 @@ def run(stage: Stage) -> None:
     files.write_parquet(stage.path(*FOLDER, "train.parquet"), table.take(split.train))
     files.write_parquet(stage.path(*FOLDER, "validation.parquet"), table.take(split.validation))
     files.write_parquet(stage.path(*FOLDER, "sealed", "test.parquet"), table.take(split.test))
-    files.write_parquet(stage.path(*FOLDER, "folds.parquet"), pd.DataFrame({"fold": checked.folds}))
+    files.write_parquet(stage.path(*FOLDER, "folds.parquet"), checked.folds)
+    # Apart from the finalists' folds, so that a change of those does not undo a search that has none.
+    files.write_parquet(stage.path(*FOLDER, "trial_folds.parquet"), trial_folds(checked, stage.params))
     files.write_json(stage.path(*FOLDER, "schema.json"), checked.schema.to_json())
     files.write_json(stage.path(*FOLDER, "problem.json"), problem.to_json())
     report = audits.audit(
@@ -96,31 +98,68 @@ def check_frame(frame: pd.DataFrame, default_target: str | None, params: Params)
         raise UserError(
             f"data.target: column {target!r} has a value in only {len(known)} rows; at least {FEWEST_ROWS} are needed"
         )
+    scheme = asked.scheme
     split = splitting.split(
         known,
         problem,
         method=asked.method,
         group=asked.group,
         time=asked.time,
+        gap=scheme.gap,
         validation=asked.validation,
         test=asked.test,
         seed=params.seed,
     )
     group = asked.group if split.method == "grouped" else None
     columns = schema.infer(known.iloc[split.train], target, data.drop, data.kinds, group)
-    folds = splitting.folds(known, split, problem, k=asked.folds, group=asked.group, time=asked.time, seed=params.seed)
+    folds = splitting.folds(
+        known,
+        split,
+        problem,
+        k=asked.folds,
+        group=asked.group,
+        time=asked.time,
+        gap=scheme.gap,
+        seed=params.seed,
+    )
+    _check_draws(known, split, problem, params)
     return Checked(known, problem, split, columns, folds, int((~has_target).sum()))
+
+
+def trial_folds(checked: Checked, params: Params) -> pd.DataFrame:
+    """Return the folds that a trial of the search trains on: as `folds`, or the validation rows alone."""
+    if params.split.objective == "folds":
+        return checked.folds
+    return splitting.folds(checked.frame, checked.split, checked.problem, k=0)
 
 
 def summary(checked: Checked) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """Return (columns, rows) of a table of how many rows, and of which classes, each part has."""
     parts = {"train": checked.split.train, "validation": checked.split.validation, "test (sealed)": checked.split.test}
+    if sum(map(len, parts.values())) < len(checked.frame):
+        used = np.concatenate(list(parts.values()))
+        parts["in the gap"] = np.setdiff1d(np.arange(len(checked.frame)), used)
     labels = [str(label) for label in checked.problem.classes or ()]
     if not labels or len(labels) > SHOWN:
         return ("part", "rows"), [(part, str(len(rows))) for part, rows in parts.items()]
     codes: Any = problems.encode(checked.problem, checked.frame[checked.problem.target])
     counts = {part: np.bincount(codes[rows], minlength=len(labels)) for part, rows in parts.items()}
     return ("part", "rows", *labels), [(part, str(len(rows)), *map(str, counts[part])) for part, rows in parts.items()]
+
+
+def _check_draws(frame: pd.DataFrame, split: SplitIndices, problem: Problem, params: Params) -> None:
+    """Raise UserError if rows cannot be drawn as trials will draw them."""
+    scheme, training = params.split.scheme, frame.iloc[split.train]
+    if params.split.objective == "reshuffled":
+        rows = frame.iloc[np.concatenate([split.train, split.validation])]
+        share = len(split.validation) / len(rows)
+        chosen, _ = splitting.hold_out(
+            rows, problem, scheme, share=share, seed=params.seed, key="split.objective: reshuffled", moving=True
+        )
+        training = rows.iloc[chosen]
+    if params.train.stopping == "apart":
+        share = params.train.stopping_rows
+        splitting.hold_out(training, problem, scheme, share=share, seed=params.seed, key="train.stopping: apart")
 
 
 def _ingested(stage: Stage) -> tuple[pd.DataFrame, str | None]:

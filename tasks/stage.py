@@ -152,6 +152,7 @@ class Stage:
                 "hone.resource": str(trial.resource),
                 "hone.rows": str(trial.rows),
                 **({"hone.parent": trial.parent} if trial.parent else {}),
+                **({"hone.folds": str(len(result.folds))} if result.folds else {}),
                 **({"hone.error": result.error} if result.error else {}),
             },
             status="finished" if result.state is State.COMPLETE else "failed",

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,15 +14,30 @@ from hone.data import preprocessing, splitting, targets
 from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
 from hone.data.schema import Schema
+from hone.data.splitting import Scheme
 from hone.seeds import derive
 from hone.space import SearchSpace
+from hone.training.checkpoint import Checkpoint
+from hone.training.cross_validation import FoldsOutcome, train_folds
 from hone.training.predict import load_network, predict
-from hone.training.train import Settings, TrainingData, train
+from hone.training.train import Outcome, Settings, TrainingData, train
 from hone.trial import Result, Trial
 from tasks import checkpoints, held_out
 from tasks import encoded as encoded_rows
 from tasks.params import Params, search_space
 from tasks.stage import Stage
+
+FOLDS, TRIAL_FOLDS = "folds.parquet", "trial_folds.parquet"
+"""Files of the split: the folds that replays name, and those that the trials of a search are scored on."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Which of the training rows are taken out, to choose the best epoch by: a share, dealt by a scheme."""
+
+    scheme: Scheme
+    share: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,8 @@ class TrainTrial:
 
     rows: the stage's folder of encoded rows. store: the folder of this study's checkpoints, or of what its replays
     predict for held-out rows. former: folders of the best checkpoints of former studies.
+    objective: what trials of the search are scored on: `holdout`, the validation rows; `folds`, of which there are
+    n_folds; `reshuffled`, rows that each trial draws for itself by the scheme. Replays are scored on what they name.
     """
 
     split: Path
@@ -41,32 +58,24 @@ class TrainTrial:
     seed: int
     store: Path
     former: tuple[Path, ...] = ()
+    objective: str = "holdout"
+    n_folds: int = 1
+    scheme: Scheme = field(default_factory=Scheme)
+    stopping: Stopping | None = None
 
     def __call__(self, trial: Trial) -> Result:
         """Return the trial's result, after its checkpoint is safely in the store."""
         started = time.perf_counter()
-        data = load(self.split, self.rows, self.scaling, trial.fold)
         parent = None if trial.parent is None else checkpoints.read((self.store, *self.former), trial.parent)
         # Former studies hand on their best checkpoints only: a config without one starts afresh.
         if trial.parent is not None and parent is None and trial.parent.startswith(f"{trial.study}-"):
             raise FileNotFoundError(f"the checkpoint of {trial.parent}, which this trial continues, is gone")
-        outcome, checkpoint = train(
-            trial.config,
-            self.family,
-            data,
-            self.settings,
-            resource=trial.resource,
-            seed=self._seed(trial),
-            rows=trial.rows,
-            checkpoint=parent,
-        )
+        found, checkpoint = self._trained(trial, parent)
         if checkpoint is not None and trial.origin == "replay":
-            assert data.validation is not None
-            network = load_network(self.family, trial.config, data.inputs, checkpoint.weights())
-            units = data.target_mean, data.target_std, data.transform(trial.config)
-            held_out.write(self.store, trial.key, predict(network, data.validation, data.problem, *units))
+            self._predict_held_out(trial, checkpoint)
         elif checkpoint is not None:
             checkpoints.write(self.store, trial.key, checkpoint)
+        outcome = found.outcome
         return Result(
             trial=trial,
             state=outcome.state,
@@ -75,9 +84,53 @@ class TrainTrial:
             best_epoch=outcome.best_epoch,
             metrics=outcome.metrics,
             cost=outcome.epochs_run * trial.rows * models.price(self.family, trial.config),
+            folds=found.folds,
             seconds=time.perf_counter() - started,
             error=outcome.error,
         )
+
+    def _trained(self, trial: Trial, parent: Checkpoint | None) -> tuple[FoldsOutcome, Checkpoint | None]:
+        """Return the outcome on what the trial is scored on, and a checkpoint to continue it from."""
+        seed = self._seed(trial)
+        if trial.origin != "replay" and self.objective == "folds":
+
+            def train_fold(fold: int, before: Checkpoint | None) -> tuple[Outcome, Checkpoint | None]:
+                return self._train(trial, self._load(fold, TRIAL_FOLDS), derive(seed, "fold", fold), before)
+
+            apart = self.stopping is not None
+            return train_folds(train_fold, self.n_folds, bar=trial.bar, parent=parent, apart=apart)
+        if trial.origin != "replay" and self.objective == "reshuffled":
+            # A trial that is continued brings its seed, and with it the rows that it drew.
+            seed = seed if parent is None else int(parent.info["seed"])
+            data = reshuffled(self.split, self.scaling, self.scheme, self.stopping, seed)
+        else:
+            data = self._load(trial.fold, FOLDS)
+        outcome, checkpoint = self._train(trial, data, seed, parent)
+        return FoldsOutcome(outcome=outcome), checkpoint
+
+    def _train(
+        self, trial: Trial, data: TrainingData, seed: int, before: Checkpoint | None
+    ) -> tuple[Outcome, Checkpoint | None]:
+        return train(
+            trial.config,
+            self.family,
+            data,
+            self.settings,
+            resource=trial.resource,
+            seed=seed,
+            rows=trial.rows,
+            checkpoint=before,
+        )
+
+    def _load(self, fold: int | None, folds: str) -> TrainingData:
+        return load(self.split, self.rows, self.scaling, fold, folds, self.stopping)
+
+    def _predict_held_out(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        data = self._load(trial.fold, FOLDS)
+        assert data.validation is not None
+        network = load_network(self.family, trial.config, data.inputs, checkpoint.weights())
+        units = data.target_mean, data.target_std, data.transform(trial.config)
+        held_out.write(self.store, trial.key, predict(network, data.validation, data.problem, *units))
 
     def _seed(self, trial: Trial) -> int:
         if trial.origin == "replay":  # the same seeds for every finalist: a paired comparison
@@ -97,35 +150,84 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
         seed=params.seed,
         store=store,
         former=tuple(stage.path("artifacts", name, "checkpoints") for name in former),
+        objective=params.split.objective,
+        n_folds=params.split.n_folds,
+        scheme=params.split.scheme,
+        stopping=stopping(params),
     )
+
+
+def stopping(params: Params) -> Stopping | None:
+    """Return which rows are taken out of the training rows for early stopping, if any."""
+    if params.train.stopping == "validation":
+        return None
+    return Stopping(params.split.scheme, params.train.stopping_rows, derive(params.seed, "stopping"))
 
 
 @lru_cache(maxsize=32)  # more than folds that anybody asks for, or each replay would read its rows anew
-def load(split: Path, rows: Path, scaling: Scaling, fold: int | None) -> TrainingData:
+def load(
+    split: Path,
+    rows: Path,
+    scaling: Scaling,
+    fold: int | None,
+    folds: str = FOLDS,
+    stopping: Stopping | None = None,
+) -> TrainingData:
     """Return training and validation rows, encoded by a preprocessor that was fitted on the training rows alone.
 
     rows: the stage's folder of encoded rows, which its processes share. fold: which fold of the training and
-    validation rows is held out; None holds out the validation rows.
+    validation rows is held out, by the numbers in the file `folds`; None holds out the validation rows.
     """
-    return encoded_rows.shared(
-        rows / ("validation" if fold is None else f"fold-{fold}"), lambda: _encode(split, scaling, fold)
-    )
+    part = "validation" if fold is None else f"{Path(folds).stem}-{fold}"
+    folder = rows / (part if stopping is None else f"{part}-apart")
+    return encoded_rows.shared(folder, lambda: _encode(split, scaling, fold, folds, stopping))
 
 
-def _encode(split: Path, scaling: Scaling, fold: int | None) -> TrainingData:
-    schema, problem = read_schema(split), read_problem(split)
-    training, validation = (pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation"))
+def _encode(split: Path, scaling: Scaling, fold: int | None, folds: str, stopping: Stopping | None) -> TrainingData:
+    training, validation = _parts(split)
     if fold is not None:
         rows = pd.concat([training, validation], ignore_index=True)
-        folds = pd.read_parquet(split / "folds.parquet")["fold"].to_numpy()
-        training, validation = (rows.iloc[part] for part in splitting.fold_rows(folds, fold))
-    return encoded(training, validation, schema, problem, scaling)
+        chosen = splitting.fold_rows(pd.read_parquet(split / folds), fold)
+        training, validation = (rows.iloc[part] for part in chosen)
+    return encoded(training, validation, read_schema(split), read_problem(split), scaling, stopping)
+
+
+def reshuffled(split: Path, scaling: Scaling, scheme: Scheme, stopping: Stopping | None, seed: int) -> TrainingData:
+    """Return training and validation rows, dealt anew by a seed; of as many rows as the split has, as many validate.
+
+    They are not kept: no other trial wants them.
+    """
+    training, validation = _parts(split)
+    problem = read_problem(split)
+    rows, share = (
+        pd.concat([training, validation], ignore_index=True),
+        len(validation) / (len(training) + len(validation)),
+    )
+    key = "split.objective: reshuffled"
+    chosen = splitting.hold_out(
+        rows, problem, scheme, share=share, seed=derive(seed, "reshuffled"), key=key, moving=True
+    )
+    training, validation = (rows.iloc[part] for part in chosen)
+    return encoded(training, validation, read_schema(split), problem, scaling, stopping)
 
 
 def encoded(
-    training: pd.DataFrame, validation: pd.DataFrame, schema: Schema, problem: Problem, scaling: Scaling
+    training: pd.DataFrame,
+    validation: pd.DataFrame,
+    schema: Schema,
+    problem: Problem,
+    scaling: Scaling,
+    stopping: Stopping | None = None,
 ) -> TrainingData:
-    """Return raw training and validation rows as networks take them, by what is learned from the training rows."""
+    """Return raw training and validation rows as networks take them, by what is learned from the training rows.
+
+    stopping: which of the training rows are taken out; nothing is learned from them either.
+    """
+    apart = None
+    if stopping is not None:
+        share, key = stopping.share, "train.stopping: apart"
+        kept, taken = splitting.hold_out(training, problem, stopping.scheme, share=share, seed=stopping.seed, key=key)
+        training, apart = training.iloc[kept], training.iloc[taken]
     preprocessor = preprocessing.fit(training, schema, problem, scaling)
     rows = preprocessor.transform(training)
     return TrainingData(
@@ -135,7 +237,13 @@ def encoded(
         inputs=models.inputs_of(rows, problem, preprocessor.cardinalities),
         target_mean=preprocessor.target_mean,
         target_std=preprocessor.target_std,
+        stopping=None if apart is None else preprocessor.transform(apart),
     )
+
+
+def _parts(split: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the raw training and validation rows."""
+    return pd.read_parquet(split / "train.parquet"), pd.read_parquet(split / "validation.parquet")
 
 
 def read_schema(split: Path) -> Schema:

@@ -1,5 +1,6 @@
 """Trials as a table: the parquet file that a search stage hands on, and back again."""
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -33,7 +34,10 @@ _COLUMNS = [
     ("config", pa.string()),
     ("metrics", pa.string()),
     ("curve", pa.list_(pa.float64())),
+    ("bar", pa.list_(pa.float64())),
+    ("folds", pa.list_(pa.list_(pa.float64()))),
 ]
+_LATER = ("bar", "folds")  # a table of an earlier version lacks these
 _NULLABLE = ("parent", "fold", "value", "error")
 
 
@@ -66,6 +70,8 @@ def foreign(path: Path) -> tuple[pa.Table, list[Result]]:
     """
     found = pq.read_table(path)
     for name, kind in _COLUMNS:
+        if name in _LATER and name not in found.column_names:
+            found = found.append_column(name, pa.array([[]] * len(found), kind))
         if found.column_names.count(name) != 1:
             raise ValueError(f"{found.column_names.count(name)} columns are named {name}")
         if (given := found.schema.field(name).type) != kind:
@@ -118,6 +124,8 @@ def _row(result: Result, metric: str) -> dict[str, Any]:
         "config": json.dumps(dict(trial.config), sort_keys=True),
         "metrics": json.dumps(dict(result.metrics), sort_keys=True),
         "curve": list(result.curve),
+        "bar": list(trial.bar),
+        "folds": [list(curve) for curve in result.folds],
     }
 
 
@@ -126,6 +134,9 @@ def _checked(row: dict[str, Any]) -> Result:
     for name, value in row.items():
         if value is None and name not in _NULLABLE:
             raise ValueError(f"{name} is null")
+    for name in ("curve", "bar", "folds"):
+        if None in row[name] or (name == "folds" and None in itertools.chain(*row[name])):
+            raise ValueError(f"{name} holds a null")
     try:
         result = _result(row)
     except RecursionError:
@@ -141,8 +152,6 @@ def _checked(row: dict[str, Any]) -> Result:
         raise ValueError(f"rows {trial.rows:g} is not above 0 and at most 1")
     if result.state is State.COMPLETE and not math.isfinite(result.objective):
         raise ValueError(f"objective {result.objective:g} of a complete trial is not finite")
-    if None in result.curve:
-        raise ValueError("curve holds a null")
     return result
 
 
@@ -163,6 +172,7 @@ def _result(row: dict[str, Any]) -> Result:
         rows=row["rows"],
         replicate=row["replicate"],
         fold=row["fold"],
+        bar=tuple(row["bar"]),
         origin=row["origin"],
     )
     return Result(
@@ -173,5 +183,6 @@ def _result(row: dict[str, Any]) -> Result:
         best_epoch=row["best_epoch"],
         metrics=json.loads(row["metrics"]),
         cost=row["cost"],
+        folds=tuple(map(tuple, row["folds"])),
         error=row["error"],
     )

@@ -1,6 +1,7 @@
 """Which rows train, validate and test, and folds of the rows that are not sealed."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -17,20 +18,33 @@ from hone.seeds import derive, numpy_generator
 
 Method = Literal["random", "stratified", "grouped", "time"]
 Rows = NDArray[np.int64]
+Gap = int | timedelta
+"""Rows, or how much time, that lie between older rows that train and newer rows that are scored."""
 
 # Of so many random assignments of whole groups, the one nearest to the asked shares is taken.
 N_ASSIGNMENTS = 64
+N_DRAWS = 64  # of rows to hold out, until both parts have rows of two classes
 PARTS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
 class SplitIndices:
-    """Positions of the rows of each part, sorted; together they are all rows, each once."""
+    """Positions of the rows of each part, sorted; together they are all rows, each once, but for those in a gap."""
 
     train: Rows
     validation: Rows
     test: Rows
     method: Method
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How rows are dealt, as params say it: see `split`. gap: for time alone; 0 is none."""
+
+    method: str = "auto"
+    group: str | None = None
+    time: str | None = None
+    gap: Gap = 0
 
 
 def split(
@@ -40,6 +54,7 @@ def split(
     method: str = "auto",
     group: str | None = None,
     time: str | None = None,
+    gap: Gap = 0,
     validation: float = 0.2,
     test: float = 0.2,
     seed: int = 0,
@@ -48,7 +63,8 @@ def split(
 
     stratified: each class is shared out alike. grouped: rows with an equal `group` stay together. time: the oldest
     train, the newest test, and rows of one moment stay together. auto: stratified for classes, random for values;
-    grouped or time where only such a column is named.
+    grouped or time where only such a column is named. gap: between parts in order of time; the older part's rows
+    that lie in it are in no part (purging: López de Prado, Advances in Financial Machine Learning, 2018, chapter 7).
     Raises UserError if the parts cannot be made: shares, classes, groups or moments that do not suffice.
     """
     chosen = choose_method(problem, method, group, time, frame)
@@ -67,7 +83,7 @@ def split(
     elif chosen == "grouped":
         parts = _grouped(_groups(frame, str(group)), codes, str(group), validation, test, random)
     else:
-        parts = _time_ordered(_moments(frame, str(time)), str(time), validation, test)
+        parts = _time_ordered(_Clock(frame, str(time), gap), str(time), validation, test)
     train, validating, testing = (np.sort(np.asarray(part, dtype=np.int64)) for part in parts)
     _check_parts((train, validating, testing), codes, problem, chosen)
     return SplitIndices(train, validating, testing, chosen)
@@ -110,17 +126,19 @@ def folds(
     k: int,
     group: str | None = None,
     time: str | None = None,
+    gap: Gap = 0,
     seed: int = 0,
-) -> Rows:
-    """Return a fold for each row of train then validation, made by the split's own method; see `fold_rows`.
+) -> pd.DataFrame:
+    """Return a row for each row of train then validation, dealt by the split's own method; see `fold_rows`.
 
-    k = 0: the validation rows are fold 0, and training rows are -1. Time-ordered: k + 1 blocks from old to new, the
-    oldest being -1. Raises UserError for a single fold, and for more folds than rows, groups, moments or rows of a
-    class.
+    fold: in which it is held out. since: the first fold that it trains for. k = 0: the validation rows are fold 0,
+    and training rows are -1. Time-ordered: k + 1 blocks from old to new, the oldest being -1, and a row trains for
+    the folds that are newer by more than the gap. Raises UserError for a single fold, and for more folds than rows,
+    groups, moments or rows of a class.
     """
     rows = np.concatenate([split.train, split.validation])
     if k == 0:
-        return np.repeat(np.array([-1, 0]), [len(split.train), len(split.validation)])
+        return _dealt(np.repeat(np.array([-1, 0]), [len(split.train), len(split.validation)]))
     if k == 1:
         raise UserError(
             "split.folds: 1 fold cannot be held out and trained on; use 0 (the validation rows) or at least 2"
@@ -129,8 +147,13 @@ def folds(
     codes = _codes(problem, part)
     if k > len(rows):
         raise UserError(f"split.folds: {k} folds, but only {len(rows)} rows are not sealed; use fewer folds")
+    since = None
     if split.method == "time":
-        found = _time_folds(_moments(part, str(time)), str(time), k)
+        clock = _Clock(part, str(time), gap)
+        found = _time_folds(clock.moments, str(time), k)
+        since = np.full(len(rows), k)
+        for fold in reversed(range(k)):
+            since[clock.before(int(clock.moments[found == fold].min()))] = fold
     elif split.method == "grouped":
         groups = _groups(part, str(group))
         n_groups = len(np.unique(groups))
@@ -146,25 +169,85 @@ def folds(
             _check_rarest(codes, problem, k)
         kind = StratifiedKFold if split.method == "stratified" else KFold
         found = _fold_of_each(kind(k, shuffle=True, random_state=derive(seed, "folds")).split(rows, codes), len(rows))
-    if codes is not None:
-        for fold in range(k):
-            for name, chosen in zip(("training", "validation"), fold_rows(found, fold), strict=True):
-                if len(np.unique(codes[chosen])) < 2:
-                    raise UserError(
-                        f"split.folds: the {name} rows of fold {fold} of {k} hold one class only "
-                        f"({split.method}); use fewer folds"
-                    )
-    return found
+    dealt = _dealt(found, since)
+    for fold in range(k):
+        for name, chosen in zip(("training", "validation"), fold_rows(dealt, fold), strict=True):
+            if len(chosen) == 0:
+                raise UserError(f"split.gap: {gap} leaves fold {fold} of {k} no {name} rows; make it smaller")
+            if codes is not None and len(np.unique(codes[chosen])) < 2:
+                raise UserError(
+                    f"split.folds: the {name} rows of fold {fold} of {k} hold one class only "
+                    f"({split.method}); use fewer folds"
+                )
+    return dealt
 
 
-def fold_rows(folds: Rows, fold: int) -> tuple[Rows, Rows]:
-    """Return (training, validation) positions for one fold held out.
+def fold_rows(folds: pd.DataFrame, fold: int) -> tuple[Rows, Rows]:
+    """Return (training, validation) positions for one fold held out. folds: what `folds` returned."""
+    held_out, since = folds["fold"].to_numpy() == fold, folds["since"].to_numpy()
+    return np.flatnonzero(~held_out & (since <= fold)), np.flatnonzero(held_out)
 
-    Rows of fold -1 always train. Where there are any, folds are in order of time, and only earlier ones train.
+
+def hold_out(
+    frame: pd.DataFrame, problem: Problem, scheme: Scheme, *, share: float, seed: int, key: str, moving: bool = False
+) -> tuple[Rows, Rows]:
+    """Return positions of (training, held-out) rows, by the scheme; the same seed gives the same ones.
+
+    share: of the rows, about, to hold out. In order of time the newest are held out; moving: the block that is may
+    lie further back, as long as half as many rows as at most are older; newer rows are in neither part.
+    Raises UserError, naming `key`, if no draw leaves rows, of two classes at least where there are classes, in both.
     """
-    held_out = folds == fold
-    training = folds < fold if (folds == -1).any() else ~held_out
-    return np.flatnonzero(training), np.flatnonzero(held_out)
+    method = choose_method(problem, scheme.method, scheme.group, scheme.time, frame)
+    codes = _codes(problem, frame)
+    clock = _Clock(frame, str(scheme.time), scheme.gap) if method == "time" else None
+    groups = _groups(frame, str(scheme.group)) if method == "grouped" else np.arange(len(frame))
+    for draw in range(N_DRAWS):
+        random = numpy_generator(seed, "hold_out", draw)
+        if clock is not None:
+            held_out, older = _block(clock, share, random if moving else None)
+        else:
+            strata = codes if method == "stratified" and codes is not None else np.zeros(len(frame), dtype=np.int64)
+            held_out = np.zeros(len(frame), dtype=np.bool_)
+            for stratum in np.unique(strata):
+                held_out |= _some(groups, np.flatnonzero(strata == stratum), share, random)
+            older = ~held_out
+        if all(part.any() and (codes is None or len(np.unique(codes[part])) > 1) for part in (older, held_out)):
+            return np.flatnonzero(older), np.flatnonzero(held_out)
+    raise UserError(
+        f"{key}: of {N_DRAWS} draws ({method}) none leaves rows{'' if codes is None else ' of two classes'} both among "
+        f"{share:.0%} of {len(frame)} rows and among the others; use larger shares, or another split.method"
+    )
+
+
+def _some(groups: Rows, rows: Rows, share: float, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Return a mask of about a share of some rows, in whole groups: at least one, and not all."""
+    names, sizes = np.unique(groups[rows], return_counts=True)
+    order = random.permutation(len(names))
+    n = 1 + int(np.abs(np.cumsum(sizes[order]) - share * len(rows)).argmin())
+    mask = np.zeros(len(groups), dtype=np.bool_)
+    mask[rows[np.isin(groups[rows], names[order[: min(n, len(names) - 1)]])]] = True
+    return mask
+
+
+def _block(
+    clock: "_Clock", share: float, random: np.random.Generator | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return masks of a block of about a share of the rows, and of the older rows that are clear of it."""
+    n, n_moments = len(clock.moments), int(clock.moments.max()) + 1
+    n_held = _counts(n, share)
+    n_older = n - n_held if random is None else int(random.integers((n - n_held) // 2, n - n_held, endpoint=True))
+    nothing = np.zeros(n, dtype=np.bool_)
+    if n_moments < 2:
+        return nothing, nothing
+    start = _cut(clock.moments, n_older, range(1, n_moments))
+    end = n_moments
+    if random is not None and start + 1 < n_moments:
+        end = _cut(clock.moments, n_older + n_held, range(start + 1, n_moments + 1))
+    return (clock.moments >= start) & (clock.moments < end), clock.before(start)
+
+
+def _dealt(fold: Rows, since: Rows | None = None) -> pd.DataFrame:
+    return pd.DataFrame({"fold": fold, "since": np.zeros(len(fold), dtype=np.int64) if since is None else since})
 
 
 def _fold_of_each(pairs: Any, n_rows: int) -> Rows:
@@ -195,8 +278,28 @@ def _groups(frame: pd.DataFrame, group: str) -> Rows:
     return pd.factorize(text)[0].astype(np.int64)
 
 
-def _moments(frame: pd.DataFrame, time: str) -> Rows:
-    """Return the rank of each row's moment: equal moments have equal ranks, older ones lower."""
+class _Clock:
+    """When rows are. moments: the rank of each row's: equal ones have equal ranks, older ones lower."""
+
+    def __init__(self, frame: pd.DataFrame, time: str, gap: Gap) -> None:
+        self._instants, self.gap = _instants(frame, time), gap
+        self.moments: Rows = np.unique(self._instants, return_inverse=True)[1].astype(np.int64)
+        if isinstance(gap, timedelta) and self._instants.dtype.kind != "M":
+            raise UserError(
+                f"split.gap: {gap} is a duration, but column {time!r} (split.time) holds numbers; give a number of rows"
+            )
+
+    def before(self, start: int) -> NDArray[np.bool_]:
+        """Return a mask of the rows older than a moment, between which and that moment the gap lies."""
+        if isinstance(self.gap, timedelta):
+            latest = self._instants[self.moments == start].min() - np.timedelta64(self.gap)
+            return np.asarray((self.moments < start) & (self._instants <= latest))
+        upto = np.concatenate([[0], np.cumsum(np.bincount(self.moments))])  # rows of the moments before each
+        return np.asarray((self.moments < start) & (upto[start] - upto[self.moments + 1] >= self.gap))
+
+
+def _instants(frame: pd.DataFrame, time: str) -> NDArray[Any]:
+    """Return when each row is: numbers or dates."""
     series = frame[time]
     text = cells.texts(series)
     values: pd.Series[Any] = cells.numbers(series)
@@ -208,7 +311,7 @@ def _moments(frame: pd.DataFrame, time: str) -> Rows:
             f"split.time: column {time!r}, row {row + 1} is {series.iloc[row]!r}, neither a number nor an ISO date "
             f"({int(values.isna().sum())} such rows); mend or remove them"
         )
-    return np.unique(values.to_numpy(), return_inverse=True)[1].astype(np.int64)
+    return np.asarray(values.to_numpy())
 
 
 def _counts(n_rows: int, share: float) -> int:
@@ -281,8 +384,9 @@ def _assign(order: Rows, sizes: Rows, asked: NDArray[np.float64]) -> Rows:
     return part_of_group
 
 
-def _time_ordered(moments: Rows, time: str, validation: float, test: float) -> tuple[Rows, ...]:
-    """Return parts from old to new, cut where the moment changes."""
+def _time_ordered(clock: _Clock, time: str, validation: float, test: float) -> tuple[Rows, ...]:
+    """Return parts from old to new, cut where the moment changes, less what lies in the gap between them."""
+    moments = clock.moments
     n_moments = int(moments.max()) + 1
     if n_moments < len(PARTS):
         raise UserError(
@@ -292,11 +396,11 @@ def _time_ordered(moments: Rows, time: str, validation: float, test: float) -> t
     n_known = len(moments) - _counts(len(moments), test)
     newest = _cut(moments, n_known, range(2, n_moments))
     newer = _cut(moments, n_known - _counts(len(moments), validation), range(1, newest))
-    return (
-        np.flatnonzero(moments < newer),
-        np.flatnonzero((moments >= newer) & (moments < newest)),
-        np.flatnonzero(moments >= newest),
-    )
+    parts = clock.before(newer), (moments >= newer) & clock.before(newest), moments >= newest
+    for name, part in zip(PARTS, parts, strict=True):
+        if not part.any():
+            raise UserError(f"split.gap: {clock.gap} leaves no {name} rows; make it smaller")
+    return tuple(map(np.flatnonzero, parts))
 
 
 def _cut(moments: Rows, wanted: int, candidates: range) -> int:

@@ -126,11 +126,15 @@ class FreezeThaw(Strategy):
         return Geometry(self.full_space, self.space)
 
     def _partial(self, own: Sequence[Result]) -> list[Result]:
-        """Return the results that can be continued: complete, checkpoint at hand, neither whole nor stopped early."""
+        """Return the results that can be continued: complete, checkpoint at hand, neither whole nor stopped early.
+
+        Nor clearly beaten on some folds.
+        """
         return [
             result
             for result in furthest([*continuable(self.prior, self.handed_on), *own])
             if result.state is State.COMPLETE
+            and not result.pruned
             and result.trial.resource < self.ladder[-1]
             and len(result.curve) >= result.trial.resource
             and self._geometry.holds(result.trial)

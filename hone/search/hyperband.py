@@ -149,7 +149,7 @@ class Hyperband(Strategy):
             if len(generation.results) < n:  # the space is used up
                 break
         for n_configs, resource in higher:
-            best = ranked(rung)[:n_configs]
+            best = [result for result in ranked(rung) if not result.pruned][:n_configs]
             if not best:
                 break
             generation = yield partial(self._promoted, best, resource, done)
@@ -177,7 +177,8 @@ class Hyperband(Strategy):
 
     def _entrants(self) -> list[Proposal]:
         """Return the former phases' best configs that are not yet trained to the top, as far as the budget goes."""
-        best = [standing.result.trial for standing in best_first(standings(self.prior, max(1, 2 * self.entrants)))]
+        ordered = best_first(standings(self.prior, max(1, 2 * self.entrants)))
+        best = [standing.result.trial for standing in ordered if not standing.result.pruned]
         proposals, budget = [], left(self.budget, ())
         for trial in [trial for trial in best if trial.resource < self.max_epochs][: self.entrants]:
             price = self.max_epochs - trial.resource

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import final
 
 from hone.search.standings import best_first, standings
 from hone.search.strategy import Strategy
 from hone.space import identity
-from hone.trial import Config, History, Result, State, Trial
+from hone.trial import Config, History, Result, State, Trial, best_epoch, mean_curve, padded
 
 
 def finalists(results: Sequence[Result], n: int) -> tuple[Config, ...]:
@@ -61,9 +61,9 @@ class Replay(Strategy):
 class Score:
     """How one config did over its replays, all stopped at the same epoch: what its final training will do.
 
-    epochs: where the mean of the replays' curves is best; 0 if none is complete. mean, std: of the objective there,
-    over the n complete ones (std with n - 1; 0 for one alone; mean ``inf`` for none). n_failed: how many diverged
-    or failed.
+    epochs: where the mean of the replays' curves is best, or where rows apart would stop them; 0 if none is complete.
+    mean, std: of the objective there, over the n complete ones (std with n - 1; 0 for one alone; mean ``inf`` for
+    none). n_failed: how many diverged or failed.
     """
 
     config: Config
@@ -74,34 +74,33 @@ class Score:
     epochs: int
 
 
-def winner(configs: Sequence[Config], results: Sequence[Result]) -> tuple[Score, ...]:
+def winner(configs: Sequence[Config], results: Sequence[Result], *, apart: bool = False) -> tuple[Score, ...]:
     """Return every distinct config's score, the winner first: by mean, ties in the order given.
 
-    A config of which any replay failed comes behind all that never did.
+    apart: the replays' best epochs were chosen by rows apart from those that their curves are of. A config of which
+    any replay failed comes behind all that never did.
     """
     scores = [
-        _score(config, [result for result in results if identity(result.trial.config) == identity(config)])
+        _score(config, [result for result in results if identity(result.trial.config) == identity(config)], apart)
         for config in _distinct(configs)
     ]
     return tuple(sorted(scores, key=lambda score: (score.n_failed > 0 or score.n == 0, score.mean)))
 
 
-def _score(config: Config, results: Sequence[Result]) -> Score:
+def _score(config: Config, results: Sequence[Result], apart: bool) -> Score:
     """Return a config's score, read off the curves of its complete replays at one epoch for all.
 
     Each replay's own best epoch would flatter a config whose curve jumps: the final training has no validation rows
-    to pick its luckiest epoch by. Among epochs that tie, the middle one is farthest from where the curve gets worse.
+    to pick its luckiest epoch by.
     """
-    curves = [result.curve for result in results if result.state is State.COMPLETE]
-    n_failed = len(results) - len(curves)
-    if not curves:
+    complete = [result for result in results if result.state is State.COMPLETE]
+    n_failed = len(results) - len(complete)
+    if not complete:
         return Score(config, math.inf, 0.0, 0, n_failed, 0)
-    # A replay that stopped early had no better epoch to come; its last value stands for those it did not train.
-    longest = max(map(len, curves))
-    curves = [(*curve, *[curve[-1]] * (longest - len(curve))) for curve in curves]
-    means = [fmean(objectives) for objectives in zip(*curves, strict=True)]
-    tied = [epoch for epoch, mean in enumerate(means, start=1) if mean == min(means)]
-    epochs = tied[len(tied) // 2]
+    curves = padded([result.curve for result in complete])
+    means = mean_curve(curves)
+    # Rows apart have chosen an epoch in each replay: the middle one of those is no choice by the rows that score.
+    epochs = sorted(result.best_epoch for result in complete)[len(complete) // 2] if apart else best_epoch(means)
     objectives = [curve[epochs - 1] for curve in curves]
     std = stdev(objectives) if len(objectives) > 1 else 0.0
     return Score(config, means[epochs - 1], std, len(curves), n_failed, epochs)

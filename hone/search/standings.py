@@ -88,7 +88,8 @@ def objective_at(result: Result, common: tuple[int, float]) -> float:
 
 def objective_after(result: Result, epoch: int, summary: Summary = "best") -> float:
     """Return what a complete result would have been, had it ended at an epoch."""
-    if summary == "best" and epoch >= len(result.curve):
+    # From its best epoch on it would have been what it was, whichever rows chose that epoch.
+    if summary == "best" and epoch >= (result.best_epoch or len(result.curve)):
         return result.objective
     so_far = _so_far(result.curve, summary)[min(epoch, len(result.curve))]
     return result.objective if math.isnan(so_far) else so_far

@@ -53,6 +53,7 @@ class TrainingData:
     """Preprocessed rows to learn from and, unless all are to be learnt from, rows to score on after each epoch.
 
     target_mean, target_std: of the training rows' target, by which `y` was standardised; 0 and 1 for classes.
+    stopping: rows apart from both, by which the best epoch is chosen; without any, the validation rows choose it.
     """
 
     train: Arrays
@@ -61,6 +62,7 @@ class TrainingData:
     inputs: InputSpec
     target_mean: float = 0.0
     target_std: float = 1.0
+    stopping: Arrays | None = None
 
     def transform(self, config: Config) -> YeoJohnson | None:
         """Return the transform of standardised targets that a config asks for, by the training rows; None for none."""
@@ -71,10 +73,10 @@ class TrainingData:
 class Outcome:
     """How a training went; the fields mean what they mean in `hone.trial.Result`.
 
-    best_epoch: where epochs tie, the one with the lowest validation loss. metrics: at that epoch, every metric on the
-    validation rows, validation_loss, and train_loss (as optimised, smoothing and dropout included). epochs_run: new
-    epochs, those of the checkpoint it continued not included. Without validation rows the curve is empty, the
-    objective inf, and the best epoch the last.
+    best_epoch: where epochs tie, the one with the lowest validation loss; where there are rows for stopping, chosen by
+    those in the same way. metrics: at that epoch, every metric on the validation rows, validation_loss, and train_loss
+    (as optimised, smoothing and dropout included). epochs_run: new epochs, those of the checkpoint it continued not
+    included. Without validation rows the curve is empty, the objective inf, and the best epoch the last.
     """
 
     state: State
@@ -131,6 +133,10 @@ def train(
         validation = None
         if data.validation is not None:
             validation = _Validation(data, data.validation, settings.metric, device, transform)
+        judge = None
+        if data.stopping is not None:
+            judge = _Validation(data, data.stopping, settings.metric, device, transform)
+        chosen_by = () if checkpoint is None else tuple(checkpoint.info["chosen_by"])
         epoch, stopped, found = start, False, None
         for trained in fit(
             model,
@@ -146,7 +152,10 @@ def train(
         ):
             epoch = trained.epoch
             prediction, loss = validation.predict(model) if trained.finite and validation else (None, math.inf)
-            if not trained.finite or (prediction is not None and not np.isfinite(prediction).all()):
+            watched, watched_loss = judge.predict(model) if trained.finite and judge else (prediction, loss)
+            if not trained.finite or any(
+                each is not None and not np.isfinite(each).all() for each in (prediction, watched)
+            ):
                 what = "a prediction" if trained.finite else "the training loss or a weight"
                 error = f"diverged: {what} was not finite after epoch {epoch}"
                 return Outcome(state=State.DIVERGED, curve=tuple(curve), epochs_run=epoch - start, error=error), None
@@ -154,9 +163,10 @@ def train(
                 best_epoch, measured = epoch, {"train_loss": trained.loss}
                 continue
             curve.append(validation.objective(prediction))
+            score = (curve[-1] if judge is None or watched is None else judge.objective(watched)), watched_loss
             # By loss where scores tie: accuracy on few rows is soon at its best, long before the network is.
-            if best_epoch == 0 or (curve[-1], loss) < (curve[best_epoch - 1], measured["validation_loss"]):
-                best_epoch, best, found = epoch, snapshot(model), prediction
+            if best_epoch == 0 or score < chosen_by:
+                best_epoch, best, found, chosen_by = epoch, snapshot(model), prediction, score
                 measured = {"validation_loss": loss, "train_loss": trained.loss}
             if 0 < settings.patience <= epoch - best_epoch:
                 stopped = True
@@ -174,6 +184,7 @@ def train(
         "best_epoch": best_epoch,
         "metrics": measured,
         "stopped": stopped,
+        "chosen_by": list(chosen_by),
     }
     return _complete(info, epochs_run=epoch - start), Checkpoint(tensors, info)
 

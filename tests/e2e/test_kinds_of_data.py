@@ -55,13 +55,20 @@ def regression(rng):
 def grouped(rng):
     table, params = regression(rng)
     table["house"] = rng.integers(0, 20, N)
-    return table, {**params, "split.method": "grouped", "split.group": "house", "split.folds": 3}
+    return table, {
+        **params,
+        "split.method": "grouped",
+        "split.group": "house",
+        "split.folds": 3,
+        "split.objective": "folds",
+    }
 
 
 def ordered_in_time(rng):
     table, params = multiclass(rng)
     table["day"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(rng.permutation(N), unit="h")
-    return table, {**params, "split.method": "time", "split.time": "day", "search.bayes.sampler": "gp"}
+    resampled = {"split.objective": "reshuffled", "train.stopping": "apart"}
+    return table, {**params, **resampled, "split.method": "time", "split.time": "day", "search.bayes.sampler": "gp"}
 
 
 @pytest.mark.parametrize("kind", [binary, multiclass, regression, grouped, ordered_in_time])

@@ -1,5 +1,7 @@
 """Splits and folds: every row once, by the rule that was asked for, the same every time."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,7 +125,7 @@ def test_every_row_is_held_out_once_and_never_trains_then(problem, given, method
     folds = splitting.folds(FRAME, split, problem, k=k, **fold_args(given))
     rows = np.concatenate([split.train, split.validation])
     assert len(folds) == len(rows)
-    assert set(folds) == set(range(k)) | ({-1} if method == "time" else set())
+    assert set(folds["fold"]) == set(range(k)) | ({-1} if method == "time" else set())
     for fold in range(k):
         training, held_out = (FRAME.iloc[rows[chosen]] for chosen in splitting.fold_rows(folds, fold))
         assert set(training.index).isdisjoint(held_out.index)
@@ -135,7 +137,7 @@ def test_every_row_is_held_out_once_and_never_trains_then(problem, given, method
         if method == "grouped":
             assert set(training["patient"]).isdisjoint(held_out["patient"])
     again = splitting.folds(FRAME, split, problem, k=k, **fold_args(given))
-    assert (folds == again).all()
+    assert folds.equals(again)
 
 
 def test_without_folds_the_validation_rows_are_the_one_fold():
@@ -150,8 +152,90 @@ def test_blocks_of_time_are_filled_even_where_one_moment_has_most_rows():
     frame = pd.DataFrame({"t": [1] * 90 + [2, 3, 4, 5, 6, 7], "price": np.arange(96) / 3})
     split = splitting.split(frame, PRICE, time="t", validation=0.01, test=0.01)
     folds = splitting.folds(frame, split, PRICE, k=3, time="t")
-    assert sorted(set(folds)) == [-1, 0, 1, 2]
-    assert (np.diff(folds[np.argsort(frame["t"].iloc[np.concatenate([split.train, split.validation])])]) >= 0).all()
+    blocks = folds["fold"].to_numpy()
+    assert sorted(set(blocks)) == [-1, 0, 1, 2]
+    assert (np.diff(blocks[np.argsort(frame["t"].iloc[np.concatenate([split.train, split.validation])])]) >= 0).all()
+
+
+DAYS = [
+    (lambda day: day, timedelta(days=7)),
+    (lambda day: day.dt.strftime("%Y-%m-%d"), timedelta(days=7)),
+    (lambda day: day, 9),
+    (lambda day: day.dt.day_of_year, 9),
+]
+
+
+def assert_apart(older, newer, between, gap):
+    """Check a gap. older, newer: days; between: days of all rows that might lie between them."""
+    if isinstance(gap, timedelta):
+        assert newer.min() - older.max() >= gap
+    else:
+        assert ((between > older.max()) & (between < newer.min())).sum() >= gap
+
+
+@pytest.mark.parametrize(("as_type", "gap"), DAYS)
+def test_a_gap_lies_between_parts_and_between_folds_in_order_of_time(as_type, gap):
+    frame = FRAME.assign(day=as_type(FRAME["day"]))
+    days = FRAME["day"]
+    split = splitting.split(frame, PRICE, time="day", gap=gap)
+    train, validation, test = (days.iloc[rows] for rows in parts_of(split))
+    assert_apart(train, validation, days, gap)
+    assert_apart(validation, test, days, gap)
+    plain = splitting.split(frame, PRICE, time="day")
+    assert (split.test == plain.test).all()
+    assert 0 < len(split.train) < len(plain.train)  # the older part gives way
+    rows = np.concatenate([split.train, split.validation])
+    folds = splitting.folds(frame, split, PRICE, k=3, time="day", gap=gap)
+    for fold in range(3):
+        older, newer = (days.iloc[rows[chosen]] for chosen in splitting.fold_rows(folds, fold))
+        assert_apart(older, newer, days.iloc[rows], gap)
+
+
+def test_no_gap_changes_nothing_and_one_that_leaves_nothing_is_named():
+    dated = {"time": "day"}
+    split = splitting.split(FRAME, PRICE, **dated)
+    same = splitting.split(FRAME, PRICE, **dated, gap=timedelta(0))
+    assert all((one == two).all() for one, two in zip(parts_of(split), parts_of(same), strict=True))
+    with pytest.raises(UserError, match=r"split\.gap: 90 days, 0:00:00 leaves no training rows; make it smaller"):
+        splitting.split(FRAME, PRICE, **dated, gap=timedelta(days=90))
+    with pytest.raises(UserError, match=r"split\.gap: 70 leaves fold 0 of 3 no training rows; make it smaller"):
+        splitting.folds(FRAME, split, PRICE, k=3, **dated, gap=70)
+    with pytest.raises(UserError, match=r"split\.gap: 7 days, .* holds numbers; give a number of rows"):
+        splitting.split(FRAME.assign(day=range(N)), PRICE, **dated, gap=timedelta(days=7))
+
+
+@pytest.mark.parametrize(("problem", "given", "method"), METHODS)
+@pytest.mark.parametrize("moving", [True, False])
+def test_rows_are_held_out_as_they_are_split(problem, given, method, moving):
+    scheme = splitting.Scheme(**given, **({"gap": 5} if method == "time" else {}))
+
+    def draw(seed):
+        return splitting.hold_out(FRAME, problem, scheme, share=0.25, seed=seed, key="k", moving=moving)
+
+    draws = [draw(seed) for seed in range(12)]
+    for older, held in draws:
+        assert len(held) == pytest.approx(0.25 * N, abs=2 if method in ("random", "stratified") else 0.06 * N)
+        assert not set(older) & set(held)
+        if method != "time":
+            assert len(older) + len(held) == N
+        if method == "grouped":
+            assert not set(FRAME["patient"].iloc[older]) & set(FRAME["patient"].iloc[held])
+        if method == "stratified":
+            for label, count in FRAME["label"].value_counts().items():
+                assert (FRAME["label"].iloc[held] == label).sum() == pytest.approx(0.25 * count, abs=1)
+        if method == "time":
+            assert_apart(FRAME["day"].iloc[older], FRAME["day"].iloc[held], FRAME["day"], 5)
+            assert len(older) >= 0.3 * N
+    n_different = len({tuple(held) for _, held in draws})
+    assert n_different > 8 if moving or method != "time" else n_different == 1
+    assert all((one == two).all() for one, two in zip(draw(3), draws[3], strict=True))
+
+
+def test_rows_that_cannot_be_held_out_are_named():
+    frame = FRAME.assign(label=["a"] * 100 + ["b"] * 100, patient=["p"] * 100 + ["q"] * 100)
+    scheme = splitting.Scheme(group="patient")
+    with pytest.raises(UserError, match=r"split\.objective: of 64 draws \(grouped\) none leaves rows of two classes"):
+        splitting.hold_out(frame, problems.infer(frame["label"]), scheme, share=0.5, seed=0, key="split.objective")
 
 
 RARE = FRAME.assign(label=["rare"] * 2 + ["a", "b"] * 99)

@@ -92,6 +92,13 @@ def test_of_epochs_that_tie_the_middle_one_is_carried_over():
     assert winner([STEADY], [run(STEADY, 0.1, i, curve=curve) for i in range(3)])[0].epochs == 3
 
 
+def test_where_rows_apart_chose_the_epochs_the_middle_one_is_carried_over_and_scored():
+    curve = (0.9, 0.5, 0.1, 0.6, 0.7)
+    runs = [replace(run(STEADY, 0.5, i, curve=curve), best_epoch=best) for i, best in enumerate((2, 5, 4))]
+    (score,) = winner([STEADY], runs, apart=True)
+    assert (score.epochs, score.mean) == (4, pytest.approx(0.6))
+
+
 def test_finalists_are_the_best_distinct_configs():
     done = results(
         Hyperband(study="h", space=MIXED, full_space=MIXED, prior=(), seed=0, budget=300, max_epochs=27, min_epochs=3),

@@ -299,6 +299,29 @@ def test_a_training_without_progress_stops_early_and_stays_stopped() -> None:
     assert_equal(straight, resumed)
 
 
+def test_rows_apart_choose_the_epoch_and_the_validation_rows_score_it() -> None:
+    data = table("regression", n_validation=60)
+    assert data.validation is not None
+    held, apart = data.validation.take(np.arange(30)), data.validation.take(np.arange(30, 60))
+    config = config_of(optimizer="sgd", momentum=0.9, learning_rate=0.08, schedule="constant")
+    patient = settings(data, patience=2, epochs=60)
+
+    def trained(validation: Arrays, stopping: Arrays | None, **options: Any) -> tuple[Outcome, Checkpoint | None]:
+        rows = dataclasses.replace(data, validation=validation, stopping=stopping)
+        return train(config, "mlp", rows, patient, resource=60, seed=0, **options)
+
+    by_apart, by_held = trained(apart, None)[0], trained(held, None)[0]
+    both, checkpoint = trained(held, apart)
+    assert both.best_epoch == by_apart.best_epoch != by_held.best_epoch
+    n = min(len(both.curve), len(by_held.curve))
+    assert both.curve[:n] == by_held.curve[:n]
+    assert both.objective == both.curve[both.best_epoch - 1] > min(both.curve)
+    rows = dataclasses.replace(data, validation=held, stopping=apart)
+    _, before = train(config, "mlp", rows, patient, resource=both.best_epoch, seed=0)
+    assert before is not None
+    assert_equal((both, checkpoint), trained(held, apart, checkpoint=passed_on(before)))
+
+
 def test_patience_zero_never_stops() -> None:
     data = table("regression")
     config = config_of(optimizer="sgd", momentum=0.9, learning_rate=0.08, schedule="constant")

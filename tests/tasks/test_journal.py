@@ -7,15 +7,24 @@ from tasks.journal import Journal
 
 
 def result(number: int, objective: float = 0.1 + 0.2) -> Result:
-    config = {"learning_rate": 1 / 3, "n_layers": 2, "activation": "relu", "bias": True}
+    trial = Trial(
+        study="s",
+        number=number,
+        generation=number // 2,
+        config={"learning_rate": 1 / 3, "n_layers": 2, "activation": "relu", "bias": True},
+        resource=9,
+        parent="s-0001",
+        bar=(0.1, 1 / 3),
+    )
     return Result(
-        trial=Trial(study="s", number=number, generation=number // 2, config=config, resource=9, parent="s-0001"),
+        trial=trial,
         state=State.COMPLETE,
         objective=objective,
         curve=(1.5, math.inf, objective),
         best_epoch=3,
         metrics={"accuracy": 2 / 3},
         cost=4.5,
+        folds=((1.5, objective), (0.1 + 0.2,)),
     )
 
 

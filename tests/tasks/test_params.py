@@ -43,6 +43,27 @@ def test_every_key_inside_a_section_may_be_left_out():
         ({"split": {"method": "grouped"}}, "split.group: null, but split.method is grouped; name the column"),
         ({"split": {"method": "time"}}, "split.time: null, but split.method is time; name the column"),
         ({"split": {"folds": 1}}, "split.folds: 1 fold holds out everything"),
+        (
+            {"split": {"objective": "fold"}},
+            "split.objective: 'fold' must be 'holdout', 'folds' or 'reshuffled'; did you",
+        ),
+        (
+            {"split": {"objective": "folds"}},
+            "split.objective: folds, but split.folds is 0; set split.folds (to 5, say)",
+        ),
+        (
+            {"split": {"objective": "folds", "folds": 5}, "budget": {"epochs": 600}},
+            "hyperband.share 0.4 = 240 epochs, below the 270 of one trial over 5 folds; raise it to at least 675",
+        ),
+        ({"split": {"gap": 5}}, "split.gap: 5 lies between older and newer rows, but the split is not by time; set"),
+        (
+            {"split": {"gap": "7d", "method": "random", "time": "day"}},
+            "split.gap: 7d lies between older and newer rows",
+        ),
+        ({"split": {"gap": "soon", "time": "day"}}, "split.gap: 'soon' is not a duration such as 90s, 10m or 1h30m"),
+        ({"split": {"gap": -1, "time": "day"}}, "split.gap: -1 must be a number of rows, or a duration such as 12h"),
+        ({"train": {"stopping": "appart"}}, "train.stopping: 'appart' must be 'validation' or 'apart'; did you mean"),
+        ({"train": {"stopping_rows": 1.0}}, "train.stopping_rows: 1.0 must be less than 1"),
         ({"data": {"metric": "acuracy"}}, "data.metric: there is no metric 'acuracy'; did you mean accuracy?"),
         ({"data": {"metric": "rmse", "task": "binary"}}, "data.metric: rmse does not fit a binary task"),
         ({"model": {"family": "mpl"}}, "model.family: 'mpl' is unknown; did you mean 'mlp'?"),
@@ -122,6 +143,8 @@ def test_a_number_with_an_exponent_is_a_number(tmp_path):
     assert load_params(tmp_path).budget.epochs == 2000.0
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("7d", 604800)]
+)
 def test_durations_are_read(text, expected):
     assert seconds(text) == expected

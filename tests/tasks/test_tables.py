@@ -368,7 +368,7 @@ def test_split_files_hold_every_row_once_as_it_came_and_fit_together(root, kind,
     preprocessor = preprocessing.fit(parts[0], schema, problem)
     for part in parts:
         assert np.isfinite(preprocessor.transform(part).x_num).all()
-    folds = files.read_parquet(folder / "folds.parquet")["fold"].to_numpy()
+    folds = files.read_parquet(folder / "folds.parquet")
     assert len(folds) == len(parts[0]) + len(parts[1])
     training, _ = splitting.fold_rows(folds, 0)
     if not params.split.folds:
@@ -386,8 +386,8 @@ def test_the_same_input_gives_the_same_bytes(root, kind, tmp_path_factory):
     assert first == hashes(other / "data") == hashes(root / "data")
     assert set(first) == {
         "raw/shop.csv", "raw/ingested/source.json", "split/train.parquet", "split/validation.parquet",
-        "split/folds.parquet", "split/schema.json", "split/problem.json", "split/audit.json",
-        "split/sealed/test.parquet",
+        "split/folds.parquet", "split/trial_folds.parquet", "split/schema.json", "split/problem.json",
+        "split/audit.json", "split/sealed/test.parquet",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 
 from hone.trial import Result, State, Trial
@@ -34,6 +35,13 @@ RESULTS = [
         error="diverged: the training loss was not finite",
         cost=0.5,
     ),
+    Result(
+        trial=Trial(study="x", number=2, generation=1, config={"lr": 0.1}, resource=2, bar=(0.1, 0.2, 1 / 3)),
+        state=State.COMPLETE,
+        objective=0.4,
+        curve=(0.5, 0.4),
+        folds=((0.5, 0.4), (0.6,)),
+    ),
 ]
 
 
@@ -52,4 +60,11 @@ def test_a_frame_shows_the_metric_as_people_know_it():
     frame = trials.frame(RESULTS, "accuracy")
     assert frame["value"].iloc[0] == 0.75
     assert math.isnan(frame["value"].iloc[1])
-    assert frame["config.lr"].tolist() == pytest.approx([1 / 3, 0.1])
+    assert frame["config.lr"].tolist() == pytest.approx([1 / 3, 0.1, 0.1])
+
+
+def test_a_table_of_a_version_without_folds_is_read(tmp_path):
+    old = trials.table(RESULTS[:2], "accuracy").drop_columns(["bar", "folds"])
+    pq.write_table(old, tmp_path / "old.parquet")
+    _, results = trials.foreign(tmp_path / "old.parquet")
+    assert results == [replace(result, seconds=0.0) for result in RESULTS[:2]]
