@@ -17,8 +17,8 @@ from hone.data.schema import Schema
 from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.training.train import Settings, TrainingData, train
-from hone.trial import Result, Trial
-from tasks import checkpoints
+from hone.trial import Config, Result, Trial
+from tasks import checkpoints, start_from
 from tasks import encoded as encoded_rows
 from tasks.params import Params, search_space
 from tasks.stage import Stage
@@ -29,7 +29,7 @@ class TrainTrial:
     """A trainable over the files of a split; small to send to a worker, which reads the rows itself, once.
 
     rows: the stage's folder of encoded rows. store: the folder of this study's checkpoints. former: folders of the
-    best checkpoints of former studies.
+    best checkpoints of former studies. start_from: the file in the project at `root` that holds weights to start from.
     """
 
     split: Path
@@ -40,6 +40,8 @@ class TrainTrial:
     seed: int
     store: Path
     former: tuple[Path, ...] = ()
+    root: Path = Path()
+    start_from: str | None = None
 
     def __call__(self, trial: Trial) -> Result:
         """Return the trial's result, after its checkpoint is safely in the store."""
@@ -58,6 +60,7 @@ class TrainTrial:
             seed=self._seed(trial),
             rows=trial.rows,
             checkpoint=parent,
+            former=start_from.former(self.root, self.start_from),
         )
         if checkpoint is not None and trial.origin != "replay":
             checkpoints.write(self.store, trial.key, checkpoint)
@@ -91,6 +94,8 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
         seed=params.seed,
         store=store,
         former=tuple(stage.path("artifacts", name, "checkpoints") for name in former),
+        root=stage.root,
+        start_from=params.model.start_from,
     )
 
 
@@ -146,7 +151,20 @@ def full_space(stage: Stage) -> SearchSpace:
     """Return the space as params state it, fitted to the table: see `models.fitted`."""
     params = stage.params
     data = load(stage.path("data", "split"), stage.rows, params.data.scaling, None)
-    return models.fitted(search_space(params), data.inputs, len(data.train))
+    former = start_from.former(stage.root, params.model.start_from)
+    return models.fitted(search_space(params, former), data.inputs, len(data.train))
+
+
+def say_start(stage: Stage, data: TrainingData, config: Config) -> None:
+    """Say which weights networks of a config start from, and which not; UserError if params name some and none fits."""
+    model = stage.params.model
+    if (former := start_from.former(stage.root, model.start_from)) is None:
+        return
+    columns = read_schema(stage.path("data", "split")).used
+    said, doubt = start_from.look(former, str(model.start_from), model.family, config, data, columns)
+    stage.reporter.message(said)
+    if doubt is not None:
+        stage.reporter.warning(doubt)
 
 
 def settings(params: Params, problem: Problem) -> Settings:

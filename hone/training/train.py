@@ -16,13 +16,16 @@ from hone.data.preprocessing import Arrays
 from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.models import InputSpec
+from hone.models.trainable import Fitted
 from hone.seeds import torch_generator
+from hone.training import own
 from hone.training.checkpoint import Checkpoint, capture, restore, snapshot
 from hone.training.determinism import deterministic, device_of
-from hone.training.loop import Batches, Loss, fit
+from hone.training.loop import Batches, EpochMetrics, Loss, fit
 from hone.training.optimizers import optimizer_for
 from hone.training.predict import Prediction, in_units, on_device, outputs
 from hone.training.schedules import SCHEDULES
+from hone.training.start import FROZEN, PRETRAINED, RATE, START, Former, Loaded, load
 from hone.trial import Config, State
 
 
@@ -88,6 +91,7 @@ def train(
     seed: int,
     rows: float = 1.0,
     checkpoint: Checkpoint | None = None,
+    former: Former | None = None,
 ) -> tuple[Outcome, Checkpoint | None]:
     """Return the outcome of training up to `resource` epochs, and a checkpoint to continue it from.
 
@@ -95,7 +99,8 @@ def train(
     checkpoint brings its own seed and replaces the one given; one that had stopped early, or has got its
     `resource`, is returned as it is, at no cost. One that was trained on another share of the rows is not continued:
     its scores, and its having stopped, say nothing about these rows. rows: share of the training rows; a smaller
-    share is part of a larger one, and equal shares are the same rows in every training.
+    share is part of a larger one, and equal shares are the same rows in every training. former: weights to start from,
+    where the config says `start: pretrained`.
 
     A training that diverges is an outcome and leaves no checkpoint. What a network raises, running out of memory
     included, goes to the caller.
@@ -111,7 +116,17 @@ def train(
     seed = seed if checkpoint is None else int(checkpoint.info["seed"])
     with deterministic(device):
         model = models.build(family, config, data.inputs, seed).to(device)
-        optimizer = optimizer_for(model, models.resolved(family, config)[1])
+        loaded = Loaded()
+        if former is not None and config[START] == PRETRAINED:
+            loaded = load(model, former, data.problem)
+        optimizer = None
+        if not isinstance(model, Fitted):
+            optimizer = optimizer_for(
+                model,
+                models.resolved(family, config)[1],
+                loaded.backbone,
+                float(config[RATE]) if loaded.backbone else 1.0,
+            )
         start, curve, best_epoch, measured, best = 0, list[float](), 0, dict[str, float](), dict[str, Tensor]()
         if checkpoint is not None:
             restore(checkpoint.tensors, model, optimizer)
@@ -120,18 +135,26 @@ def train(
             best = checkpoint.weights()
         validation = None if data.validation is None else _Validation(data, data.validation, settings.metric, device)
         epoch, stopped, found = start, False, None
-        for trained in fit(
-            model,
-            optimizer,
-            _loss(data.problem, config),
-            _batches(data.train, rows, int(config["batch_size"]), device),
-            epochs=range(start + 1, resource + 1),
-            horizon=settings.epochs,
-            learning_rate=float(config["learning_rate"]),
-            schedule=SCHEDULES[str(config["schedule"])],
-            gradient_clip=settings.gradient_clip,
-            seed=seed,
-        ):
+        epochs, arrays = range(start + 1, resource + 1), _share(data.train, rows)
+        if isinstance(model, Fitted):
+            steps = own.fit(model, arrays, epochs=epochs, horizon=settings.epochs, seed=seed)
+        else:
+            assert optimizer is not None
+            steps = fit(
+                model,
+                optimizer,
+                _loss(data.problem, config),
+                _batches(arrays, int(config["batch_size"]), device),
+                epochs=epochs,
+                horizon=settings.epochs,
+                learning_rate=float(config["learning_rate"]),
+                schedule=SCHEDULES[str(config["schedule"])],
+                gradient_clip=settings.gradient_clip,
+                seed=seed,
+                frozen=loaded.backbone,
+                frozen_epochs=int(config[FROZEN]) if loaded.backbone else 0,
+            )
+        for trained in steps:
             epoch = trained.epoch
             prediction, loss = validation.predict(model) if trained.finite and validation else (None, math.inf)
             if not trained.finite or (prediction is not None and not np.isfinite(prediction).all()):
@@ -139,13 +162,13 @@ def train(
                 error = f"diverged: {what} was not finite after epoch {epoch}"
                 return Outcome(state=State.DIVERGED, curve=tuple(curve), epochs_run=epoch - start, error=error), None
             if validation is None or prediction is None:
-                best_epoch, measured = epoch, {"train_loss": trained.loss}
+                best_epoch, measured = epoch, _loss_of(trained)
                 continue
             curve.append(validation.objective(prediction))
             # By loss where scores tie: accuracy on few rows is soon at its best, long before the network is.
             if best_epoch == 0 or (curve[-1], loss) < (curve[best_epoch - 1], measured["validation_loss"]):
                 best_epoch, best, found = epoch, snapshot(model), prediction
-                measured = {"validation_loss": loss, "train_loss": trained.loss}
+                measured = {"validation_loss": loss, **_loss_of(trained)}
             if 0 < settings.patience <= epoch - best_epoch:
                 stopped = True
                 break
@@ -204,18 +227,25 @@ def _targets(arrays: Arrays, data: TrainingData) -> NDArray[Any]:
     return arrays.y
 
 
-def _batches(arrays: Arrays, rows: float, size: int, device: torch.device) -> Batches:
-    """Return batches over a share of the rows: the first so many of an order that is the same for all trainings.
+def _share(arrays: Arrays, rows: float) -> Arrays:
+    """Return a share of the rows: the first so many of an order that is the same for all trainings.
 
     The same for all, because trials that saw the same rows compare better than trials that saw different ones.
     """
-    x_num, x_cat, y = (on_device(array, device) for array in (arrays.x_num, arrays.x_cat, arrays.y))
     n = len(arrays)
     n_kept = max(1, round(rows * n))
-    if n_kept < n:
-        kept = torch.randperm(n, generator=torch_generator(0, "rows", n))[:n_kept].to(device)
-        x_num, x_cat, y = (tensor.index_select(0, kept) for tensor in (x_num, x_cat, y))
+    if n_kept == n:
+        return arrays
+    return arrays.take(torch.randperm(n, generator=torch_generator(0, "rows", n))[:n_kept].numpy())
+
+
+def _batches(arrays: Arrays, size: int, device: torch.device) -> Batches:
+    x_num, x_cat, y = (on_device(array, device) for array in (arrays.x_num, arrays.x_cat, arrays.y))
     return Batches(x_num, x_cat, y, size)
+
+
+def _loss_of(trained: EpochMetrics) -> dict[str, float]:
+    return {} if trained.loss is None else {"train_loss": trained.loss}
 
 
 def _loss(problem: Problem, config: Config) -> Loss:
