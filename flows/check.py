@@ -3,9 +3,13 @@
 import sys
 from pathlib import Path
 
-from tasks import split, versioning
-from tasks.params import load_params
+from hone import models
+from hone.training import own
+from hone.training.train import TrainingData
+from tasks import split, start_from, trainables, versioning
+from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
+from tasks.split import Checked
 
 
 def check(root: Path, reporter: Reporter) -> None:
@@ -27,7 +31,37 @@ def check(root: Path, reporter: Reporter) -> None:
     for kind, names in kinds.items():
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         reporter.message(f"{kind}: {shown}")
+    _try_out(params, checked)
+    _say_start(root, params, checked, reporter)
     reporter.message("\nparams and data are fine; `hone plan` says what a run would cost")
+
+
+def _try_out(params: Params, checked: Checked) -> None:
+    """Raise UserError if the family brings its own training, and that does not work on a few rows of the table."""
+    family = params.model.family
+    if models.is_trainable(family):
+        data = encoded(checked, params)
+        config = models.fitted(search_space(params), data.inputs, len(data.train)).default
+        own.try_out(family, config, data.inputs, data.train, params.train.epochs)
+
+
+def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter) -> None:
+    """Report what networks take over of the weights that params name, if any; UserError if nothing fits."""
+    if (former := start_from.former(root, params.model.start_from)) is None:
+        return
+    data = encoded(checked, params)
+    config = models.fitted(search_space(params, former), data.inputs, len(data.train)).default
+    columns = checked.schema.used
+    said, doubt = start_from.look(former, str(params.model.start_from), params.model.family, config, data, columns)
+    reporter.message(said)
+    if doubt is not None:
+        reporter.warning(doubt)
+
+
+def encoded(checked: Checked, params: Params) -> TrainingData:
+    """Return the training and validation rows of a checked table, as a stage would read them."""
+    parts = (checked.frame.iloc[rows] for rows in (checked.split.train, checked.split.validation))
+    return trainables.encoded(*parts, checked.schema, checked.problem, params.data.scaling)
 
 
 def refuse_bad_input(root: Path) -> None:

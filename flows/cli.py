@@ -208,6 +208,36 @@ def warm_start(
     return work
 
 
+@app.command("start-from")
+def start_from(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A model's folder, an earlier project, models:/NAME@ALIAS, or a state dict in safetensors.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Of the file. Left out: one that the source suggests.")] = None,
+) -> Work:
+    """Let networks start from former weights.
+
+    They are copied into data/start_from/ and named in params.yaml. Each network takes over what fits by name and
+    shape; `hone check` says what does. Whether to start from them, how fast what was taken over learns, and for how
+    many epochs it rests, are hyperparameters like any other.
+    """
+    source = source if source.startswith("models:/") else str(Path(source).absolute())
+
+    def work(root: Path) -> None:
+        from flows.start_from import copy as run
+
+        with open_reporter() as reporter:
+            place = run(root, source, name, reporter).relative_to(root)
+            reporter.message(f"networks start from {place} now; commit it and params.yaml to git")
+
+    return work
+
+
 @app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> Work:
     """Open MLflow's pages on this project's runs, until Ctrl-C."""

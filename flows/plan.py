@@ -25,6 +25,7 @@ from tasks import (
     search_hyperband,
     search_random,
     split,
+    start_from,
     trials,
     warm_start,
     wording,
@@ -121,8 +122,9 @@ def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
         for path in (root / "data" / "raw").iterdir() if (root / "data" / "raw").exists() else ():
             if path.name != "ingested":
                 (place / "data" / "raw" / path.name).symlink_to(path.resolve())
-        if (root / warm_start.FOLDER).exists():
-            (place / warm_start.FOLDER).symlink_to((root / warm_start.FOLDER).resolve())
+        for folder in (warm_start.FOLDER, start_from.FOLDER):
+            if (root / folder).exists():
+                (place / folder).symlink_to((root / folder).resolve())
         for name, run in (("ingest", ingest.run), ("split", split.run)):
             run(_stage(place, params, name, _Untrained()))
         yield place

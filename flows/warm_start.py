@@ -29,10 +29,7 @@ def copy(root: Path, source: str, name: str | None, reporter: Reporter = SILENT)
     which stage there were, and what is missing. Raises UserError, leaving everything as it was, if there are no
     trials, none lies in today's space, or the name is taken by other trials.
     """
-    if name is not None and not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}", name):
-        raise UserError(
-            f"--name: {name!r} is no name for a table; use letters, digits, -, _ and ., at most {LONGEST}, no . first"
-        )
+    named_well(name, "a table")
     place = root / warm_start.FOLDER / f"{name if name is not None else derived(source)}.parquet"
     named = place.relative_to(root).as_posix()
     with project.lock(root, "hone warm-start"):
@@ -41,7 +38,7 @@ def copy(root: Path, source: str, name: str | None, reporter: Reporter = SILENT)
         content, counts, doubts = _trials(root, source, params.tracking.uri)
         if place.exists() or place.is_symlink():
             _check_same(place, named, content)
-        with _undone_if_refused(place, root / "params.yaml"):
+        with undone_if_refused(place, root / "params.yaml"):
             files.write_bytes(place, content)
             if named not in params.search.warm_start:
                 set_params(root / "params.yaml", {"warm_start": [*params.search.warm_start, named]}, section="search")
@@ -50,6 +47,14 @@ def copy(root: Path, source: str, name: str | None, reporter: Reporter = SILENT)
     for doubt in doubts:
         reporter.warning(f"{source}: {doubt}")
     return place
+
+
+def named_well(name: str | None, what: str) -> None:
+    """Raise UserError unless a name that a person gives is one for a file, or None."""
+    if name is not None and not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}", name):
+        raise UserError(
+            f"--name: {name!r} is no name for {what}; use letters, digits, -, _ and ., at most {LONGEST}, no . first"
+        )
 
 
 def derived(source: str) -> str:
@@ -106,7 +111,7 @@ def _check_same(place: Path, named: str, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _undone_if_refused(*paths: Path) -> Iterator[None]:
+def undone_if_refused(*paths: Path) -> Iterator[None]:
     """Put files back as they were if the body fails."""
     before = {path: path.read_bytes() if path.is_file() else None for path in paths}
     try:

@@ -15,7 +15,7 @@ from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, State
-from tasks import files, trainables, wording
+from tasks import files, start_from, trainables, wording
 from tasks.reporting import duration
 from tasks.stage import Stage
 from tasks.tracking.entry import Entry
@@ -42,6 +42,7 @@ class Baseline:
 
     name: one of `baselines.NAMES`, `baselines.TUNED`, or "network": the default config, trained with the seed of that
     `number`.
+    start_from: the file in the project at `root` that holds the weights to start from.
     """
 
     split: Path
@@ -54,6 +55,8 @@ class Baseline:
     name: str
     number: int = 0
     stopping: trainables.Stopping | None = None
+    root: Path = Path()
+    start_from: str | None = None
 
     def __call__(self) -> Score:
         """Return the model's score."""
@@ -74,7 +77,15 @@ class Baseline:
         return metrics.score_all(data.problem, baselines.truth(data), baselines.predict(name, data, seed, tuned))
 
     def _network(self, data: TrainingData, seed: int) -> tuple[dict[str, float], str | None]:
-        outcome, _ = train(self.default, self.family, data, self.settings, resource=self.settings.epochs, seed=seed)
+        outcome, _ = train(
+            self.default,
+            self.family,
+            data,
+            self.settings,
+            resource=self.settings.epochs,
+            seed=seed,
+            former=start_from.former(self.root, self.start_from),
+        )
         if outcome.state is not State.COMPLETE:
             return {}, outcome.error
         return {name: value for name, value in outcome.metrics.items() if name in metrics.METRICS}, None
@@ -85,16 +96,21 @@ def run(stage: Stage) -> None:
     params = stage.params
     split = stage.path("data", "split")
     problem = trainables.read_problem(split)
+    default = trainables.full_space(stage).default
+    data = trainables.load(split, stage.rows, params.data.scaling, None)
+    trainables.say_start(stage, data, default)
     network = Baseline(
         split=split,
         rows=stage.rows,
         family=params.model.family,
         scaling=params.data.scaling,
         settings=trainables.settings(params, problem),
-        default=trainables.full_space(stage).default,
+        default=default,
         seed=params.seed,
         name="network",
         stopping=trainables.stopping(params),
+        root=stage.root,
+        start_from=params.model.start_from,
     )
     networks = [replace(network, number=number) for number in range(params.baseline.networks)]
     names = [*baselines.NAMES, *([baselines.TUNED] if params.baseline.tuned else [])]

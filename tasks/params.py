@@ -16,13 +16,15 @@ from hone import metrics, models
 from hone.data.splitting import Gap, Scheme
 from hone.errors import UserError
 from hone.space import SearchSpace
-from tasks import pipeline, warm_start
+from hone.training.start import Former, shaped_as, with_start
+from tasks import pipeline, start_from, warm_start
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 
 Table = Annotated[str, AfterValidator(warm_start.check_place)]
+Weights = Annotated[str, AfterValidator(start_from.check_place)]
 Tables = Annotated[list[Table], AfterValidator(warm_start.check_different)]
 
 HANDED_ON = 32
@@ -77,6 +79,7 @@ class Split(Section):
 
 class Model(Section):
     family: str = "mlp"
+    start_from: Weights | None = None
 
 
 class Train(Section):
@@ -221,17 +224,18 @@ _Loader.add_implicit_resolver(
 
 
 def load_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated as a whole, and with the earlier studies that it names.
+    """Return the project's params.yaml, validated as a whole, with the earlier studies and weights that it names.
 
     Raises UserError naming the key, the value and the remedy.
     """
     params = read_params(root)
-    warm_start.studies(root, params.search.warm_start, search_space(params))
+    space = search_space(params, start_from.former(root, params.model.start_from))
+    warm_start.studies(root, params.search.warm_start, space)
     return params
 
 
 def read_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated by itself: the earlier studies that it names may not be there yet.
+    """Return the project's params.yaml, validated by itself: earlier studies and weights may not be there yet.
 
     Raises UserError naming the key, the value and the remedy.
     """
@@ -274,13 +278,18 @@ def seconds(text: str) -> float:
     return sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
 
 
-def search_space(params: Params) -> SearchSpace:
+def search_space(params: Params, former: Former | None = None) -> SearchSpace:
     """Return the space to search: the model family's own, with what params.yaml lays over it.
 
-    A factory of the user's own may be given hyperparameters of any name.
+    A factory of the user's own may be given hyperparameters of any name. former: the weights to start from, if params
+    name any: the network's shape is that of a former model of the same family, unless params.yaml says otherwise.
     """
-    family = params.model.family
-    return models.default_space(family).merged(params.search.space, extend=family not in models.FAMILIES)
+    family, over = params.model.family, params.search.space
+    space = models.default_space(family)
+    if params.model.start_from is not None:
+        space = with_start(space, params.train.epochs)
+    space = space.merged(over, extend=family not in models.FAMILIES)
+    return space if former is None else shaped_as(space, former, family, free=over)
 
 
 def _check_complete(root: Path, content: dict[str, Any]) -> None:
@@ -317,6 +326,11 @@ def _check_together(params: Params) -> None:
     """Raise UserError for values that are fine alone and impossible together."""
     data, split, search, budget = params.data, params.split, params.search, params.budget
     models.check_family(params.model.family)
+    if params.model.start_from is not None and models.is_trainable(params.model.family):
+        raise UserError(
+            f"model.start_from: {params.model.start_from}, but {params.model.family} brings its own training;"
+            " set start_from to null, and let it load what it starts from"
+        )
     if data.metric != "auto":
         metrics.check(data.metric, None if data.task == "auto" else data.task)
     space = search_space(params)

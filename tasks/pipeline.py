@@ -11,8 +11,8 @@ import yaml
 
 from hone.errors import UserError
 
-TABLES_ONLY = ("data/warm_start",)
-"""Folders of which only the tables are a dependency: words for people and what a kill left change nothing there."""
+ONLY = {"data/warm_start": "*.parquet", "data/start_from": "*.safetensors"}
+"""Folders of which only such files are a dependency: words for people and what a kill left change nothing there."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ def hash_path(path: Path) -> str:
 
 
 def _hash_dep(root: Path, dep: str) -> str:
-    """Return the hash of a dependency, less what .dvcignore keeps from DVC in a folder of tables."""
+    """Return the hash of a dependency, less what .dvcignore keeps from DVC in folders that hold words, too."""
     path = root / dep
-    if dep not in TABLES_ONLY or not path.is_dir():
+    if dep not in ONLY or not path.is_dir():
         return hash_path(path)
-    return hash_json({p.name: hash_path(p) for p in sorted(path.glob("*.parquet")) if p.is_file()})
+    return hash_json({p.name: hash_path(p) for p in sorted(path.glob(ONLY[dep])) if p.is_file()})
 
 
 @cache

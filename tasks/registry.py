@@ -231,7 +231,14 @@ class _Registry:
 
 
 def load(root: Path, tracking: Tracking, name: str) -> Predictor:
-    """Return a registered model, such as ``models:/hone@champion`` or ``models:/hone/3``.
+    """Return a registered model, such as ``models:/hone@champion`` or ``models:/hone/3``; UserError as `opened`."""
+    with opened(root, tracking, name) as model:
+        return model_store.load(model)
+
+
+@contextlib.contextmanager
+def opened(root: Path, tracking: Tracking, name: str) -> Iterator[Path]:
+    """Yield the folder of a registered model, for as long as the block lasts.
 
     Raises UserError if tracking is off, there is no such model, or it is not one of Hone's.
     """
@@ -248,7 +255,7 @@ def load(root: Path, tracking: Tracking, name: str) -> Predictor:
         client = connect(store)
         number = version or client.get_model_version_by_alias(registered, alias).version
         with _downloaded(client.get_model_version_download_uri(registered, number), store) as model:
-            return model_store.load(model)
+            yield model
     except (MlflowException, OSError, KeyError) as error:
         raise UserError(f"{name}: cannot be loaded ({one_line(error)}); `hone ui` lists the models") from error
 

@@ -17,7 +17,7 @@ from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config
-from tasks import composition, encoded, files, held_out, model_store, trials, wording
+from tasks import composition, encoded, files, held_out, model_store, start_from, trials, wording
 from tasks.composition import Composition, Member
 from tasks.stage import Stage
 from tasks.trainables import read_problem, read_schema, settings
@@ -37,11 +37,21 @@ class Network:
     config: Config
     epochs: int
     seed: int
+    root: Path
+    start_from: str | None
 
     def __call__(self) -> tuple[bytes | None, str | None]:
         """Return the network's weights as safetensors, or None and why there are none."""
         data = encoded.shared(self.rows, lambda: prepare(self.split, self.scaling)[1])
-        outcome, checkpoint = train(self.config, self.family, data, self.settings, resource=self.epochs, seed=self.seed)
+        outcome, checkpoint = train(
+            self.config,
+            self.family,
+            data,
+            self.settings,
+            resource=self.epochs,
+            seed=self.seed,
+            former=start_from.former(self.root, self.start_from),
+        )
         return (None, outcome.error) if checkpoint is None else (save(checkpoint.weights()), None)
 
 
@@ -76,6 +86,8 @@ def run(stage: Stage) -> None:
             # Defaults that failed in every replay carry no epochs over; they get the most there are.
             epochs=member.epochs or params.train.epochs,
             seed=derive(params.seed, "retrain", number),  # the same seeds for all: a paired comparison
+            root=stage.root,
+            start_from=params.model.start_from,
         )
         for name, made_of in models.items()
         for place, member in enumerate(made_of.members)

@@ -21,8 +21,8 @@ from hone.training.checkpoint import Checkpoint
 from hone.training.cross_validation import FoldsOutcome, train_folds
 from hone.training.predict import load_network, predict
 from hone.training.train import Outcome, Settings, TrainingData, train
-from hone.trial import Result, Trial
-from tasks import checkpoints, held_out
+from hone.trial import Config, Result, Trial
+from tasks import checkpoints, held_out, start_from
 from tasks import encoded as encoded_rows
 from tasks.params import Params, search_space
 from tasks.stage import Stage
@@ -48,6 +48,7 @@ class TrainTrial:
     predict for held-out rows. former: folders of the best checkpoints of former studies.
     objective: what trials of the search are scored on: `holdout`, the validation rows; `folds`, of which there are
     n_folds; `reshuffled`, rows that each trial draws for itself by the scheme. Replays are scored on what they name.
+    start_from: the file in the project at `root` that holds weights to start from.
     """
 
     split: Path
@@ -62,6 +63,8 @@ class TrainTrial:
     n_folds: int = 1
     scheme: Scheme = field(default_factory=Scheme)
     stopping: Stopping | None = None
+    root: Path = Path()
+    start_from: str | None = None
 
     def __call__(self, trial: Trial) -> Result:
         """Return the trial's result, after its checkpoint is safely in the store."""
@@ -120,6 +123,7 @@ class TrainTrial:
             seed=seed,
             rows=trial.rows,
             checkpoint=before,
+            former=start_from.former(self.root, self.start_from),
         )
 
     def _load(self, fold: int | None, folds: str) -> TrainingData:
@@ -154,6 +158,8 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
         n_folds=params.split.n_folds,
         scheme=params.split.scheme,
         stopping=stopping(params),
+        root=stage.root,
+        start_from=params.model.start_from,
     )
 
 
@@ -260,8 +266,21 @@ def full_space(stage: Stage) -> SearchSpace:
     """Return the space as params state it, fitted to the table: see `models.fitted`."""
     params = stage.params
     data = load(stage.path("data", "split"), stage.rows, params.data.scaling, None)
+    former = start_from.former(stage.root, params.model.start_from)
     skewed = data.problem.task == "regression" and targets.skewed(data.train.y)
-    return models.fitted(search_space(params), data.inputs, len(data.train), skewed)
+    return models.fitted(search_space(params, former), data.inputs, len(data.train), skewed)
+
+
+def say_start(stage: Stage, data: TrainingData, config: Config) -> None:
+    """Say which weights networks of a config start from, and which not; UserError if params name some and none fits."""
+    model = stage.params.model
+    if (former := start_from.former(stage.root, model.start_from)) is None:
+        return
+    columns = read_schema(stage.path("data", "split")).used
+    said, doubt = start_from.look(former, str(model.start_from), model.family, config, data, columns)
+    stage.reporter.message(said)
+    if doubt is not None:
+        stage.reporter.warning(doubt)
 
 
 def settings(params: Params, problem: Problem) -> Settings:

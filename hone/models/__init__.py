@@ -14,6 +14,7 @@ from hone.models import auto, custom, ft_transformer, mlp, realmlp, resnet, tabm
 from hone.models.inputs import InputSpec, inputs_of
 from hone.models.optimisation import TRAINING
 from hone.models.portfolios import PORTFOLIOS
+from hone.models.trainable import Trainable
 from hone.seeds import derive
 from hone.space import Int, SearchSpace
 from hone.trial import Config
@@ -22,12 +23,14 @@ __all__ = [
     "FAMILIES",
     "Family",
     "InputSpec",
+    "Trainable",
     "build",
     "check_family",
     "check_limits",
     "default_space",
     "fitted",
     "inputs_of",
+    "is_trainable",
     "portfolio",
     "price",
     "priced",
@@ -89,7 +92,7 @@ def check_limits(space: SearchSpace) -> None:
 
 
 def check_family(family: str) -> None:
-    """Raise UserError unless `family` is one of FAMILIES, or a ``package.module:factory`` that makes networks."""
+    """Raise UserError unless `family` is one of FAMILIES, or a ``package.module:factory`` (see custom.py)."""
     if family in FAMILIES:
         return
     if ":" in family:
@@ -105,6 +108,11 @@ def default_space(family: str) -> SearchSpace:
         return FAMILIES[family].space
     check_family(family)
     return custom.space(family)
+
+
+def is_trainable(family: str) -> bool:
+    """Return whether a family brings its own training (see hone.models.trainable); UserError as `check_family`."""
+    return family not in FAMILIES and custom.is_trainable(family)
 
 
 def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:

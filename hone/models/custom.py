@@ -1,4 +1,7 @@
-"""Networks from elsewhere: ``package.module:factory``, where ``factory(inputs, config)`` returns an nn.Module.
+"""Models from elsewhere: ``package.module:name``, the name of a factory of networks, or of a trainable.
+
+A factory is a function ``factory(inputs, config)`` that returns an nn.Module. A trainable is what derives from
+`hone.models.trainable.Trainable`, and brings its own training; nothing else makes it one.
 
 The module's ``forward(x_num [b, n_num], x_cat [b, n_cat])`` returns ``[b, inputs.n_outputs]``. The factory may
 carry ``factory.space``, a dict of name to spec as in params.yaml's `search.space`; a spec may have a `default`.
@@ -6,7 +9,7 @@ carry ``factory.space``, a dict of name to spec as in params.yaml's `search.spac
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -14,6 +17,7 @@ from torch import nn
 from hone.errors import UserError
 from hone.models.inputs import InputSpec
 from hone.models.optimisation import TRAINING
+from hone.models.trainable import Fitted, Trainable, one_line
 from hone.space import SearchSpace
 from hone.trial import Config
 
@@ -21,39 +25,61 @@ Factory = Callable[[InputSpec, Config], nn.Module]
 EXAMPLE = InputSpec(n_num=3, cardinalities=(4, 20), n_outputs=3, bins=((-1.0, 0.0, 1.0),) * 3)
 
 
-def load(family: str) -> Factory:
-    """Return the factory that a family ``package.module:factory`` names; UserError if there is none."""
+def load(family: str) -> Factory | Trainable:
+    """Return the factory or the trainable that a family ``package.module:name`` names; UserError if there is none."""
     path, _, name = family.partition(":")
     try:
         module = importlib.import_module(path)
     except Exception as error:  # the module is a person's own and may raise anything
         raise UserError(
-            f"model.family: {family!r}: cannot import {path!r} ({_one_line(error)}); "
+            f"model.family: {family!r}: cannot import {path!r} ({one_line(error)}); "
             "write package.module:factory, importable from the project's root"
         ) from error
-    factory = getattr(module, name, None) if name else None
-    if not callable(factory):
+    found: Any = getattr(module, name, None) if name else None
+    if isinstance(found, type) and issubclass(found, Trainable):
+        try:
+            return found()
+        except Exception as error:
+            raise UserError(
+                f"model.family: {family!r}: cannot be made without arguments ({one_line(error)}); mend the class"
+            ) from error
+    if not callable(found) and not isinstance(found, Trainable):
         raise UserError(
-            f"model.family: {family!r}: {path!r} has no function {name!r}; "
-            "name a function (inputs, config) that returns a torch.nn.Module"
+            f"model.family: {family!r}: {path!r} has no function {name!r}; name a function (inputs, config) that"
+            " returns a torch.nn.Module, or a class that derives from hone.models.Trainable"
         )
-    return factory  # type: ignore[no-any-return]
+    return cast("Factory | Trainable", found)
+
+
+def is_trainable(family: str) -> bool:
+    """Return whether a family names a trainable; UserError as `load`."""
+    return isinstance(load(family), Trainable)
 
 
 def space(family: str) -> SearchSpace:
-    """Return the hyperparameters of training, followed by the factory's own if it has a `space`."""
-    specs = getattr(load(family), "space", {})
+    """Return the hyperparameters of training, then the factory's own if it has a `space`; of a trainable its own.
+
+    UserError for a space that cannot be read, or a trainable's that is empty.
+    """
+    found = load(family)
+    specs = getattr(found, "space", {})
     if not isinstance(specs, Mapping):
         raise UserError(f"model.family: {family!r}: its space must be a dict of name to spec, got {specs!r}")
+    if isinstance(found, Trainable) and not specs:
+        raise UserError(f"model.family: {family!r}: its space is empty; give it a hyperparameter to tune")
+    base = SearchSpace({}) if isinstance(found, Trainable) else TRAINING
     try:
-        return TRAINING.merged(specs, extend=True)
+        return base.merged(specs, extend=True)
     except UserError as error:
         raise UserError(f"model.family: {family!r}: its space: {error}") from None
 
 
 def build(family: str, config: Config, inputs: InputSpec) -> nn.Module:
-    """Return the factory's module; UserError if what it returns is none."""
-    module: Any = load(family)(inputs, config)
+    """Return the factory's module, or the trainable as one; UserError if what the factory returns is none."""
+    found = load(family)
+    if isinstance(found, Trainable):
+        return Fitted(f"model.family: {family!r}", found, inputs, config)
+    module: Any = found(inputs, config)
     if not isinstance(module, nn.Module):
         raise UserError(
             f"model.family: {family!r} returned {type(module).__name__}, not a torch.nn.Module; "
@@ -63,8 +89,13 @@ def build(family: str, config: Config, inputs: InputSpec) -> nn.Module:
 
 
 def check(family: str) -> None:
-    """Raise UserError unless the factory builds, for an example table, a module with outputs of the right shape."""
+    """Raise UserError unless the factory builds, for an example table, a module with outputs of the right shape.
+
+    Of a trainable only the space is looked at: training takes its time (see hone.training.own.try_out).
+    """
     config = space(family).default
+    if is_trainable(family):
+        return
     try:
         module = build(family, config, EXAMPLE).eval()
         x_cat = torch.zeros(4, len(EXAMPLE.cardinalities), dtype=torch.int64)
@@ -75,14 +106,10 @@ def check(family: str) -> None:
     except Exception as error:  # the factory is a person's own and may raise anything
         raise UserError(
             f"model.family: {family!r} failed on an example of {EXAMPLE.n_num} numeric and "
-            f"{len(EXAMPLE.cardinalities)} categorical columns ({_one_line(error)}); mend the factory"
+            f"{len(EXAMPLE.cardinalities)} categorical columns ({one_line(error)}); mend the factory"
         ) from error
     if shape != (4, EXAMPLE.n_outputs):
         raise UserError(
             f"model.family: {family!r} gave outputs of shape {shape} for 4 rows and n_outputs="
             f"{EXAMPLE.n_outputs}; its forward(x_num, x_cat) must return (4, {EXAMPLE.n_outputs})"
         )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -30,9 +30,9 @@ class Checkpoint:
         return _under(BEST, self.tensors)
 
 
-def capture(model: nn.Module, best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint, copied."""
-    state: Mapping[int, Mapping[str, object]] = optimizer.state_dict()["state"]
+def capture(model: nn.Module, best: Mapping[str, Tensor], optimizer: torch.optim.Optimizer | None) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, copied. optimizer: None of a training of the user's own."""
+    state: Mapping[int, Mapping[str, object]] = {} if optimizer is None else optimizer.state_dict()["state"]
     return {
         **{MODEL + name: _copy(tensor) for name, tensor in model.state_dict().items()},
         **{BEST + name: _copy(tensor) for name, tensor in best.items()},
@@ -45,9 +45,11 @@ def capture(model: nn.Module, best: Mapping[str, Tensor], optimizer: torch.optim
     }
 
 
-def restore(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def restore(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
     """Put a checkpoint's tensors into a model and its optimizer, both just made from the same config."""
     model.load_state_dict(_under(MODEL, tensors))
+    if optimizer is None:
+        return
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under(OPTIMIZER, tensors).items():
         index, _, key = name.partition(".")

@@ -1,6 +1,6 @@
 """The loop that trains a network: it knows no metric, no tracker and no files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,10 +59,10 @@ class Batches:
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch of training: its number, from 1, the mean training loss, and whether all is still finite."""
+    """One epoch of training: its number, from 1, the mean training loss (None: unknown), and whether all is finite."""
 
     epoch: int
-    loss: float
+    loss: float | None
     finite: bool
 
 
@@ -78,16 +78,21 @@ def fit(
     schedule: Callable[[float], float],
     gradient_clip: float,
     seed: int,
+    frozen: Sequence[nn.Parameter] = (),
+    frozen_epochs: int = 0,
 ) -> Iterator[EpochMetrics]:
     """Train `model` in place and yield after each of `epochs` (numbers from 1), until the caller takes no more.
 
     horizon: epochs over which the schedule runs. gradient_clip: largest norm of a gradient; 0 does not clip.
+    frozen: parameters that rest for the first `frozen_epochs`.
     Every random number is drawn from (seed, epoch), so any run of epochs may be split in two at any point.
     """
     sizes = batches.sizes()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for epoch in epochs:
         model.train()
+        for parameter in frozen:
+            parameter.requires_grad_(epoch > frozen_epochs)
         total = torch.zeros((), device=batches.y.device)
         with seeded(batches.y.device, seed, "dropout", epoch):
             dealt = batches.epoch(torch_generator(seed, "shuffle", epoch))

@@ -18,13 +18,16 @@ from hone.data.problem import Problem
 from hone.data.targets import YeoJohnson
 from hone.errors import UserError
 from hone.models import InputSpec
+from hone.models.trainable import Fitted
 from hone.seeds import torch_generator
+from hone.training import own
 from hone.training.checkpoint import Checkpoint, capture, restore, snapshot
 from hone.training.determinism import deterministic, device_of
-from hone.training.loop import Batches, Loss, fit
+from hone.training.loop import Batches, EpochMetrics, Loss, fit
 from hone.training.optimizers import optimizer_for
 from hone.training.predict import Prediction, in_units, on_device, outputs
 from hone.training.schedules import SCHEDULES
+from hone.training.start import FROZEN, PRETRAINED, RATE, START, Former, Loaded, load
 from hone.trial import Config, State
 
 
@@ -98,6 +101,7 @@ def train(
     seed: int,
     rows: float = 1.0,
     checkpoint: Checkpoint | None = None,
+    former: Former | None = None,
 ) -> tuple[Outcome, Checkpoint | None]:
     """Return the outcome of training up to `resource` epochs, and a checkpoint to continue it from.
 
@@ -105,7 +109,8 @@ def train(
     checkpoint brings its own seed and replaces the one given; one that had stopped early, or has got its
     `resource`, is returned as it is, at no cost. One that was trained on another share of the rows is not continued:
     its scores, and its having stopped, say nothing about these rows. rows: share of the training rows; a smaller
-    share is part of a larger one, and equal shares are the same rows in every training.
+    share is part of a larger one, and equal shares are the same rows in every training. former: weights to start from,
+    where the config says `start: pretrained`.
 
     A training that diverges is an outcome and leaves no checkpoint. What a network raises, running out of memory
     included, goes to the caller.
@@ -121,7 +126,17 @@ def train(
     seed = seed if checkpoint is None else int(checkpoint.info["seed"])
     with deterministic(device):
         model = models.build(family, config, data.inputs, seed).to(device)
-        optimizer = optimizer_for(model, models.resolved(family, config)[1])
+        loaded = Loaded()
+        if former is not None and config[START] == PRETRAINED:
+            loaded = load(model, former, data.problem)
+        optimizer = None
+        if not isinstance(model, Fitted):
+            optimizer = optimizer_for(
+                model,
+                models.resolved(family, config)[1],
+                loaded.backbone,
+                float(config[RATE]) if loaded.backbone else 1.0,
+            )
         start, curve, best_epoch, measured, best = 0, list[float](), 0, dict[str, float](), dict[str, Tensor]()
         if checkpoint is not None:
             restore(checkpoint.tensors, model, optimizer)
@@ -138,18 +153,26 @@ def train(
             judge = _Validation(data, data.stopping, settings.metric, device, transform)
         chosen_by = () if checkpoint is None else tuple(checkpoint.info["chosen_by"])
         epoch, stopped, found = start, False, None
-        for trained in fit(
-            model,
-            optimizer,
-            _loss(data.problem, config, _class_weights(data, device) if settings.balanced else None),
-            _batches(learnt, rows, int(config["batch_size"]), device),
-            epochs=range(start + 1, resource + 1),
-            horizon=settings.epochs,
-            learning_rate=float(config["learning_rate"]),
-            schedule=SCHEDULES[str(config["schedule"])],
-            gradient_clip=settings.gradient_clip,
-            seed=seed,
-        ):
+        epochs, arrays = range(start + 1, resource + 1), _share(learnt, rows)
+        if isinstance(model, Fitted):
+            steps = own.fit(model, arrays, epochs=epochs, horizon=settings.epochs, seed=seed)
+        else:
+            assert optimizer is not None
+            steps = fit(
+                model,
+                optimizer,
+                _loss(data.problem, config, _class_weights(data, device) if settings.balanced else None),
+                _batches(arrays, int(config["batch_size"]), device),
+                epochs=epochs,
+                horizon=settings.epochs,
+                learning_rate=float(config["learning_rate"]),
+                schedule=SCHEDULES[str(config["schedule"])],
+                gradient_clip=settings.gradient_clip,
+                seed=seed,
+                frozen=loaded.backbone,
+                frozen_epochs=int(config[FROZEN]) if loaded.backbone else 0,
+            )
+        for trained in steps:
             epoch = trained.epoch
             prediction, loss = validation.predict(model) if trained.finite and validation else (None, math.inf)
             watched, watched_loss = judge.predict(model) if trained.finite and judge else (prediction, loss)
@@ -160,14 +183,14 @@ def train(
                 error = f"diverged: {what} was not finite after epoch {epoch}"
                 return Outcome(state=State.DIVERGED, curve=tuple(curve), epochs_run=epoch - start, error=error), None
             if validation is None or prediction is None:
-                best_epoch, measured = epoch, {"train_loss": trained.loss}
+                best_epoch, measured = epoch, _loss_of(trained)
                 continue
             curve.append(validation.objective(prediction))
             score = (curve[-1] if judge is None or watched is None else judge.objective(watched)), watched_loss
             # By loss where scores tie: accuracy on few rows is soon at its best, long before the network is.
             if best_epoch == 0 or score < chosen_by:
                 best_epoch, best, found, chosen_by = epoch, snapshot(model), prediction, score
-                measured = {"validation_loss": loss, "train_loss": trained.loss}
+                measured = {"validation_loss": loss, **_loss_of(trained)}
             if 0 < settings.patience <= epoch - best_epoch:
                 stopped = True
                 break
@@ -234,18 +257,25 @@ def _transformed(arrays: Arrays, transform: YeoJohnson | None) -> Arrays:
     return arrays if transform is None else replace(arrays, y=transform.forward(arrays.y))
 
 
-def _batches(arrays: Arrays, rows: float, size: int, device: torch.device) -> Batches:
-    """Return batches over a share of the rows: the first so many of an order that is the same for all trainings.
+def _share(arrays: Arrays, rows: float) -> Arrays:
+    """Return a share of the rows: the first so many of an order that is the same for all trainings.
 
     The same for all, because trials that saw the same rows compare better than trials that saw different ones.
     """
-    x_num, x_cat, y = (on_device(array, device) for array in (arrays.x_num, arrays.x_cat, arrays.y))
     n = len(arrays)
     n_kept = max(1, round(rows * n))
-    if n_kept < n:
-        kept = torch.randperm(n, generator=torch_generator(0, "rows", n))[:n_kept].to(device)
-        x_num, x_cat, y = (tensor.index_select(0, kept) for tensor in (x_num, x_cat, y))
+    if n_kept == n:
+        return arrays
+    return arrays.take(torch.randperm(n, generator=torch_generator(0, "rows", n))[:n_kept].numpy())
+
+
+def _batches(arrays: Arrays, size: int, device: torch.device) -> Batches:
+    x_num, x_cat, y = (on_device(array, device) for array in (arrays.x_num, arrays.x_cat, arrays.y))
     return Batches(x_num, x_cat, y, size)
+
+
+def _loss_of(trained: EpochMetrics) -> dict[str, float]:
+    return {} if trained.loss is None else {"train_loss": trained.loss}
 
 
 def _class_weights(data: TrainingData, device: torch.device) -> Tensor | None:

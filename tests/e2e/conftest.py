@@ -173,7 +173,8 @@ def make_project(tmp_path_factory, environment):
                 shutil.copyfile(source, root / item)
         (root / "data" / "raw").mkdir(parents=True)
         shutil.copyfile(ROOT / "data" / "raw" / "README.md", root / "data" / "raw" / "README.md")
-        shutil.copytree(ROOT / "data" / "warm_start", root / "data" / "warm_start")
+        for item in ("warm_start", "start_from"):
+            shutil.copytree(ROOT / "data" / item, root / "data" / item)
         (root / ".dvc").mkdir()
         for item in ("config", ".gitignore"):
             shutil.copyfile(ROOT / ".dvc" / item, root / ".dvc" / item)

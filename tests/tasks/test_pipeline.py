@@ -69,19 +69,21 @@ def test_a_fingerprint_changes_with_what_it_depends_on(root, change, changed):
 
 
 @pytest.mark.parametrize(
-    ("name", "counts"),
+    ("folder", "name", "counts"),
     [
-        ("new.parquet", True),
-        ("README.md", False),
-        (".gitignore", False),
-        (".old.parquet.x3_k2abc", False),
-        ("sub/new.parquet", False),
+        ("warm_start", "new.parquet", True),
+        ("warm_start", "README.md", False),
+        ("warm_start", ".gitignore", False),
+        ("warm_start", ".old.parquet.x3_k2abc", False),
+        ("warm_start", "sub/new.parquet", False),
+        ("start_from", "new.safetensors", True),
+        ("start_from", "README.md", False),
     ],
 )
-def test_of_earlier_studies_only_tables_count_for_hone_and_dvc(root, name, counts):
-    (root / "dvc.yaml").write_text(DVC.replace("raw]", "data/warm_start]"))
-    (root / "data" / "warm_start").mkdir(parents=True)
-    (root / "data" / "warm_start" / "old.parquet").write_text("old")
+def test_of_earlier_studies_and_weights_only_the_files_count_for_hone_and_dvc(root, folder, name, counts):
+    (root / "dvc.yaml").write_text(DVC.replace("raw]", f"data/{folder}]"))
+    (root / "data" / folder).mkdir(parents=True)
+    (root / "data" / folder / f"old.{'parquet' if folder == 'warm_start' else 'safetensors'}").write_text("old")
     shutil.copy(Path(__file__).parents[2] / ".dvcignore", root)
     Repo.init(root, no_scm=True).close()
 
@@ -90,7 +92,7 @@ def test_of_earlier_studies_only_tables_count_for_hone_and_dvc(root, name, count
             return sorted(repo.dvcignore.find(repo.fs, str(root / "data")))
 
     before, seen_before = prints(root, PARAMS), seen()
-    path = root / "data" / "warm_start" / name
+    path = root / "data" / folder / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("new")
     assert tuple(a != b for a, b in zip(before, prints(root, PARAMS), strict=True)) == (counts, False, counts)

@@ -1,0 +1,179 @@
+"""Weights to start from: the file, what is refused, and the stages that train from it."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from hone.errors import UserError
+from tasks import baseline, budget, files, ingest, retrain, search_random, split, start_from, trainables, trials
+from tasks.params import load_params, parse_params, search_space
+from tasks.stage import Stage
+from tasks.tracking import NullTracker
+from tests.tasks import small_model
+from tests.tasks.test_final_stages import Listener
+
+SOURCE = "data/start_from/old.safetensors"
+
+
+def saved(tensors: dict[str, torch.Tensor], **about: Any) -> bytes:
+    return safetensors.torch.save(tensors, metadata={"hone": json.dumps(about)} if about else None)
+
+
+def test_a_models_folder_gives_its_first_network_and_what_it_is_of(tmp_path: Path) -> None:
+    folder = small_model.write(tmp_path / "project" / "artifacts" / "retrain" / "model", "binary")
+    content = start_from.content(folder)
+    assert content == start_from.content(tmp_path / "project") == start_from.content(folder / "model.safetensors")
+    (tmp_path / "old.safetensors").write_bytes(content)
+    former = start_from.parse(tmp_path / "old.safetensors", "old")
+    stored = safetensors.torch.load_file(folder / "model.safetensors")
+    assert {f"0.{name}" for name in former.weights} == {name for name in stored if name.startswith("0.")}
+    assert all(torch.equal(tensor, stored[f"0.{name}"]) for name, tensor in former.weights.items())
+    assert former.family == "mlp"
+    assert former.config["units_1"] == 128
+    assert former.problem is not None
+    assert former.problem.target == "left"
+    assert "town" in former.columns
+    assert start_from.content(tmp_path / "old.safetensors") == saved(dict(former.weights))  # as of anybody's
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", r"^old: not a file of safetensors \(SafetensorError"),
+        (b"\x80\x04K\x01.", r"^old: not a file of safetensors"),
+        (b"\xff" * 64, r"^old: not a file of safetensors"),
+        (saved({}), r"^old: holds no weights"),
+        (saved({"a": torch.tensor([1.0, np.nan])}), r"^old: a holds numbers that are not finite"),
+        (saved({"a": torch.ones(1, dtype=torch.complex64)}), r"^old: a is of type torch.complex64"),
+        (saved({"a": torch.ones(1)}, family="mlp"), r"^old: what it says of its model cannot be read \(KeyError"),
+        (saved({"a": torch.ones(1)}, family="mlp", config=3, problem=[], columns=1), r"^old: what it says of its"),
+    ],
+)
+def test_what_holds_no_weights_is_refused_in_a_line(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "old.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=said) as refusal:
+        start_from.parse(tmp_path / "old.safetensors", "old")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("data/start_from/gone.safetensors", r"^model\.start_from: .*gone\.safetensors: there is no such file; `hone"),
+        (
+            "models:/hone@champion",
+            r"'models:/hone@champion' must be a file in data/start_from/.*`hone start-from models",
+        ),
+        ("data/start_from/../x.safetensors", r"must be a file in data/start_from/"),
+    ],
+)
+def test_params_that_name_what_is_not_there_are_refused(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(f"model: {{start_from: '{name}'}}\n")
+    with pytest.raises(UserError, match=said) as refusal:
+        load_params(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_only_with_weights_is_there_anything_to_choose() -> None:
+    names = {"start", "backbone_rate", "frozen_epochs"}
+    assert not names & set(search_space(parse_params({})).names)
+    space = search_space(parse_params({"model": {"start_from": SOURCE}, "search": {"space": {"start": "pretrained"}}}))
+    assert names <= set(space.names)
+    assert space.default["start"] == "pretrained"
+    assert space.active({**space.default, "start": "pretrained"})[-2:] == ("backbone_rate", "frozen_epochs")
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Stage:
+    """A project on wine, whose networks start from one that somebody has trained on it."""
+    params = parse_params(
+        {
+            "data": {"source": "sklearn:wine"},
+            "model": {"start_from": SOURCE},
+            "train": {"epochs": 9},
+            "baseline": {"networks": 1},
+            "budget": {"epochs": 200},
+            "search": {"random": {"trials": 8, "epochs": 2}, "hyperband": {"min_epochs": 2}},
+            "retrain": {"seeds": 1},
+        }
+    )
+    stage = Stage(
+        name="split",
+        root=tmp_path,
+        params=params,
+        fingerprint="f",
+        pipeline="p",
+        executor=ThreadPoolExecutor(1),
+        tracker=NullTracker(),
+        reporter=Listener(),
+    )
+    ingest.run(replace(stage, name="ingest"))
+    split.run(stage)
+    config = {**search_space(parse_params({})).default, "units_1": 24, "units_2": 24, "embedding": "none"}
+    winner = {"config": config, "epochs": 4, "default": {"config": config, "epochs": 4}}
+    files.write_json(tmp_path / "artifacts" / "search_hyperband" / "winner.json", winner)
+    bare = stage.params.model_copy(update={"model": parse_params({}).model, "seed": 1})
+    retrain.run(replace(stage, name="retrain", params=bare, fingerprint="g"))
+    (tmp_path / SOURCE).parent.mkdir(parents=True)
+    (tmp_path / SOURCE).write_bytes(start_from.content(tmp_path))
+    return stage
+
+
+def test_the_stages_start_from_the_weights_and_say_so(given: Stage) -> None:
+    said = given.reporter
+    assert isinstance(said, Listener)
+    said.messages.clear()
+    budget.run(replace(given, name="budget"))
+    baseline.run(replace(given, name="baseline"))
+    assert said.messages == [
+        f"{SOURCE}: networks start from layers.0.weight, layers.0.bias, layers.3.weight, layers.3.bias, head.weight,"
+        " head.bias"
+    ]
+    measured = given.path("artifacts", "baseline", "metrics.json")
+    pretrained = files.read_json(measured)["network"]
+    scratch = given.params.search.model_copy(update={"space": {"start": "scratch"}})
+    baseline.run(replace(given, name="baseline", params=given.params.model_copy(update={"search": scratch})))
+    assert files.read_json(measured)["network"] != pretrained
+    search_random.run(replace(given, name="search_random"))
+    results = trials.read(given.path("artifacts", "search_random", "trials.parquet"))
+    assert {result.trial.config["units_1"] for result in results} == {24}  # another shape could take nothing over
+    assert {result.trial.config["start"] for result in results} == {"pretrained", "scratch"}
+    default = results[0]
+    assert default.trial.origin == "default"
+    former = start_from.former(given.root, SOURCE)
+    assert former is not None
+    place = given.path("artifacts", "search_random", "checkpoints", f"{default.trial.key}.safetensors")
+    near = safetensors.torch.load_file(place)["model.layers.0.weight"] - former.weights["layers.0.weight"]
+    assert 0 < near.abs().max() < 0.05
+
+    winner = {"config": dict(default.trial.config), "epochs": 1}
+    files.write_json(
+        given.path("artifacts", "search_hyperband", "winner.json"), {**winner, "default": winner, "family": "mlp"}
+    )
+    retrain.run(replace(given, name="retrain"))
+    trained = safetensors.torch.load_file(given.path("artifacts", "retrain", "model", "model.safetensors"))
+    moved = (trained["0.layers.0.weight"] - former.weights["layers.0.weight"]).abs().max()
+    assert 0 < moved < 0.05
+
+
+def test_weights_that_fit_nowhere_end_the_stage_and_other_columns_are_named(given: Stage) -> None:
+    data = trainables.load(given.path("data", "split"), given.rows, "standard", None)
+    (given.root / SOURCE).write_bytes(saved({"conv.weight": torch.ones(3, 3)}))
+    with pytest.raises(
+        UserError, match=r"^model\.start_from: .*: nothing in it fits a network of mlp.*\(not in the file\)"
+    ):
+        trainables.say_start(given, data, trainables.full_space(given).default)
+    folder = small_model.write(given.root / "other", "multiclass")
+    (given.root / SOURCE).write_bytes(start_from.content(folder))
+    said = given.reporter
+    assert isinstance(said, Listener)
+    trainables.say_start(given, data, trainables.full_space(given).default)
+    assert "layers.3.weight" in said.messages[-1].partition("; they start afresh in ")[0]
+    assert "it was trained on other columns (new: alcohol, " in said.warnings[-1]
