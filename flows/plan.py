@@ -18,6 +18,7 @@ from tasks import (
     checkpoints,
     files,
     ingest,
+    pictures,
     search_bayes,
     search_hyperband,
     search_random,
@@ -118,6 +119,9 @@ def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
         for path in (root / "data" / "raw").iterdir() if (root / "data" / "raw").exists() else ():
             if path.name != "ingested":
                 (place / "data" / "raw" / path.name).symlink_to(path.resolve())
+        if root.joinpath(*pictures.FOLDER).exists():  # decoded already
+            (place / pictures.FOLDER[0]).mkdir()
+            place.joinpath(*pictures.FOLDER).symlink_to(root.joinpath(*pictures.FOLDER).resolve())
         if (root / warm_start.FOLDER).exists():
             (place / warm_start.FOLDER).symlink_to((root / warm_start.FOLDER).resolve())
         for name, run in (("ingest", ingest.run), ("split", split.run)):

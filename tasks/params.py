@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from hone import metrics, models
 from hone.errors import UserError
 from hone.space import SearchSpace
-from tasks import pipeline, warm_start
+from tasks import pictures, pipeline, warm_start
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -33,6 +33,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Images(Section):
+    size: Annotated[int, Field(ge=8, le=512)] = 64
+    channels: Literal["auto", "grey", "colour"] = "auto"
+    corrupt: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
 class Data(Section):
     source: str = "sklearn:digits"
     target: str | None = None
@@ -42,6 +48,7 @@ class Data(Section):
     drop: list[str] = []
     kinds: dict[str, Literal["numeric", "categorical", "boolean", "date"]] = {}
     scaling: Literal["standard", "quantile", "robust"] = "standard"
+    images: Images = Images()
 
 
 class Split(Section):
@@ -192,17 +199,18 @@ _Loader.add_implicit_resolver(
 
 
 def load_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated as a whole, and with the earlier studies that it names.
+    """Return the project's params.yaml, validated as a whole, and with the data and earlier studies that it names.
 
     Raises UserError naming the key, the value and the remedy.
     """
     params = read_params(root)
+    models.check_fits(params.model.family, "pictures" if pictures.are_at(root / params.data.source) else "table")
     warm_start.studies(root, params.search.warm_start, search_space(params))
     return params
 
 
 def read_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated by itself: the earlier studies that it names may not be there yet.
+    """Return the project's params.yaml, validated by itself: the data and studies that it names may not be there yet.
 
     Raises UserError naming the key, the value and the remedy.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hone.data import cells
+from hone.data import cells, images
 
 N_BYTES = 8
 
@@ -27,7 +27,12 @@ def fingerprints(frame: pd.DataFrame) -> NDArray[np.uint64]:
 
 
 def _canonical(column: "pd.Series[Any]") -> list[str | None]:
-    """Return a column's cells as text, each number as float64 shows it: a gap makes whole numbers floats."""
+    """Return a column's cells as text, each number as float64 shows it: a gap makes whole numbers floats.
+
+    Bytes (of pictures) are represented by their hash.
+    """
+    if len(column) and all(isinstance(cell, bytes) for cell in column):
+        return list(images.digests(column.tolist()))
     texts = cells.texts(column)
     numbers = cells.texts(cells.numbers(texts))
     return [text if number is None else number for text, number in zip(texts, numbers, strict=True)]

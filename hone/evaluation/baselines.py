@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -11,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
+from torch.nn import functional
 
 from hone.data.preprocessing import Arrays
 from hone.training.train import TrainingData
@@ -18,6 +20,8 @@ from hone.training.train import TrainingData
 Floats = NDArray[np.float64]
 NAMES = ("dummy", "linear", "boosting")
 MOST_LEVELS = 255  # of a column that HistGradientBoosting takes as a category
+PIXELS = {"dummy": 1, "linear": 16, "boosting": 8}
+"""The side to which pictures are shrunk: a column a pixel, and boosting's time grows with columns times classes."""
 
 
 def predict(name: str, data: TrainingData, seed: int) -> Floats:
@@ -34,6 +38,8 @@ def predict(name: str, data: TrainingData, seed: int) -> Floats:
         warnings.simplefilter("ignore", ConvergenceWarning)
         train, validation = (
             _table(arrays, data.inputs.cardinalities, one_hot=name == "linear")
+            if data.inputs.picture is None
+            else _pixels(arrays, PIXELS[name])
             for arrays in (data.train, data.validation)
         )
         model.fit(train, data.train.y)
@@ -63,6 +69,14 @@ def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Flo
     return np.hstack([arrays.x_num.astype(np.float64), categories])
 
 
+def _pixels(arrays: Arrays, side: int) -> Floats:
+    """Return [n, channels × height × width] of pictures shrunk to at most that side, at about unit scale."""
+    pixels = torch.from_numpy(arrays.x_num).float()
+    height, width = (min(size, side) for size in pixels.shape[2:])
+    small: Floats = functional.adaptive_avg_pool2d(pixels, (height, width)).flatten(1).double().numpy()
+    return (small - 127.5) / 64
+
+
 def _model(name: str, data: TrainingData, seed: int) -> BaseEstimator:
     classes = data.problem.classes is not None
     if name == "dummy":
@@ -71,6 +85,7 @@ def _model(name: str, data: TrainingData, seed: int) -> BaseEstimator:
         return LogisticRegression(max_iter=1000) if classes else Ridge()
     assert name == "boosting"
     # Columns of more levels than it can bin are ordered by their codes.
-    categorical = [False] * data.inputs.n_num + [count <= MOST_LEVELS for count in data.inputs.cardinalities]
+    inputs = data.inputs
+    categorical = [False] * inputs.n_num + [count <= MOST_LEVELS for count in inputs.cardinalities]
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    return kind(categorical_features=categorical, random_state=seed)
+    return kind(categorical_features=categorical or None, random_state=seed)

@@ -12,13 +12,15 @@ from hone.training.determinism import seeded
 from hone.training.optimizers import RATE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Batches:
     """Training rows resident on the network's device, dealt in an order drawn anew for each epoch.
 
-    x_num: float32 ``[n, n_num]``. x_cat: int64 ``[n, n_cat]``. y: ``[n]``, int64 classes or float32 values.
+    x_num: float32 ``[n, n_num]``, of pictures uint8 ``[n, c, h, w]``. x_cat: int64 ``[n, n_cat]``. y: ``[n]``, int64
+    classes or float32 values.
     """
 
     x_num: Tensor
@@ -68,10 +70,12 @@ def fit(
     schedule: Callable[[float], float],
     gradient_clip: float,
     seed: int,
+    augment: Augment | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train `model` in place and yield after each of `epochs` (numbers from 1), until the caller takes no more.
 
     horizon: epochs over which the schedule runs. gradient_clip: largest norm of a gradient; 0 does not clip.
+    augment: what a batch's x_num and y are replaced by, in each epoch anew.
     Every random number is drawn from (seed, epoch), so any run of epochs may be split in two at any point.
     """
     sizes = batches.sizes()
@@ -86,6 +90,8 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate * group[RATE] * schedule(progress)
                 optimizer.zero_grad()
+                if augment is not None:
+                    x_num, y = augment(x_num, y)
                 batch_loss = loss(model(x_num, x_cat), y)
                 batch_loss.backward()  # type: ignore[no-untyped-call]
                 if gradient_clip > 0:
