@@ -9,7 +9,7 @@ from tasks.reporting import Reporter
 
 
 def check(root: Path, reporter: Reporter) -> None:
-    """Report what Hone makes of the project's params and table; write nothing.
+    """Report what Hone makes of the project's params and table; write nothing but a copy of decoded pictures.
 
     Raises UserError for the first thing that a run would refuse.
     """
@@ -23,7 +23,7 @@ def check(root: Path, reporter: Reporter) -> None:
     reporter.table("", *split.summary(checked))
     kinds: dict[str, list[str]] = {}
     for column in checked.schema.columns:
-        kinds.setdefault(str(column.kind), []).append(column.name)
+        kinds.setdefault(column.kind, []).append(column.reason if column.kind == "image" else column.name)
     for kind, names in kinds.items():
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         reporter.message(f"{kind}: {shown}")

@@ -239,7 +239,7 @@ def _is_hidden(place: str) -> bool:
 def _labels(places: Sequence[str], name: str) -> dict[str, str | None]:
     """Return a label for each picture that is to be learnt from or predicted, by its path."""
     parts = {place: place.split("/") for place in places}
-    while len({found[0] for found in parts.values()}) == 1 and all(len(found) > 2 for found in parts.values()):
+    while len({found[0] for found in parts.values()}) == 1 and any(len(found) > 2 for found in parts.values()):
         parts = {place: found[1:] for place, found in parts.items()}
     inside = {place: found[0] for place, found in parts.items() if len(found) > 1}
     if not inside:  # all side by side: to be predicted

@@ -10,14 +10,14 @@ from hone.models.pixels import Pixels
 from hone.space import Float, Int
 from hone.trial import Config
 
-WIDEST = 8  # times the first stage's channels: further doublings would cost more than they give
+WIDEST = 4  # times the first stage's channels: further doublings would cost more than they give
 
 SPACE = with_training(
     {
         "batch_size": Int(8, 128, log=True),
         "n_stages": Int(2, 5),
         "n_convolutions": Int(1, 2),
-        "width": Int(8, 64, log=True),
+        "width": Int(8, 32, log=True),
         "dropout": Float(0.0, 0.5),
         **augmentation.DOMAINS,
     },

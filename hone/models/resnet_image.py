@@ -17,12 +17,12 @@ SPACE = with_training(
     {
         "batch_size": Int(8, 128, log=True),
         "n_blocks": Int(1, 3),
-        "width": Int(8, 64, log=True),
+        "width": Int(8, 32, log=True),
         "dropout": Float(0.0, 0.5),
         **augmentation.DOMAINS,
     },
     augmentation.CONDITIONS,
-    {"batch_size": 16, "n_blocks": 1, "width": 24, "dropout": 0.1, **augmentation.DEFAULT},
+    {"batch_size": 16, "n_blocks": 1, "width": 16, "dropout": 0.1, **augmentation.DEFAULT},
 )
 
 

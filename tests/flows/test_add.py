@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from flows.add import add, set_params
 from hone.errors import UserError
@@ -103,3 +104,46 @@ def test_what_dvc_refuses_is_undone(project: Path, table: Path) -> None:
     assert {name: text for name, text in everything(project).items() if not name.startswith(".dvc/")} == {
         name: text for name, text in before.items() if not name.startswith(".dvc/")
     }
+
+
+def pictures(folder: Path, names: tuple[str, ...] = ("cat", "dog")) -> Path:
+    for number in range(20):
+        path = folder / names[number % len(names)] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(path)
+    return folder
+
+
+def test_a_folder_of_pictures_is_copied_tracked_and_named_with_a_family_for_it(project: Path, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pets")
+    place = add(project, folder, None)
+    assert place == project / "data" / "raw" / "pets"
+    assert len(list(place.rglob("*.png"))) == 20
+    assert (project / "data" / "raw" / "pets.dvc").exists()
+    params = load_params(project)
+    assert (params.data.source, params.data.target, params.model.family) == ("data/raw/pets", None, "cnn")
+    assert split.check(project, params).problem.classes == ("cat", "dog")
+    before = everything(project)
+    add(project, folder, None)
+    assert everything(project) == before
+    (folder / "cat" / "new.png").write_bytes(b"new")
+    with pytest.raises(UserError, match="another file of this name"):
+        add(project, folder, None)
+
+
+def test_a_table_after_pictures_gets_a_family_for_tables_again(project: Path, table: Path, tmp_path: Path) -> None:
+    add(project, pictures(tmp_path / "pets"), None)
+    add(project, table, "price")
+    assert load_params(project).model.family == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "words"), [(("cat", "dog"), "kind", "--target: 'kind'"), (("cat",), None, "one class only")]
+)
+def test_pictures_that_do_not_fit_leave_everything_as_it_was(
+    project: Path, tmp_path: Path, names: tuple[str, ...], target: str | None, words: str
+) -> None:
+    before = everything(project)
+    with pytest.raises(UserError, match=words):
+        add(project, pictures(tmp_path / "pets", names), target)
+    assert everything(project) == before
