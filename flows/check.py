@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tasks import split, versioning
+from tasks import pictures, split, versioning
 from tasks.params import load_params
 from tasks.reporting import Reporter
 
@@ -27,6 +27,9 @@ def check(root: Path, reporter: Reporter) -> None:
     for kind, names in kinds.items():
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         reporter.message(f"{kind}: {shown}")
+    if checked.left_out is not None and (corrupt := checked.left_out.corrupt):
+        total = len(checked.frame) + len(corrupt)
+        reporter.warning(f"{pictures.corrupt_sentence(corrupt, total)}; set aside, as data.images.corrupt allows")
     reporter.message("\nparams and data are fine; `hone plan` says what a run would cost")
 
 

@@ -15,7 +15,7 @@ WIDEST = 4  # times the first stage's channels: further doublings would cost mor
 SPACE = with_training(
     {
         "batch_size": Int(8, 128, log=True),
-        "n_stages": Int(2, 5),
+        "n_stages": Int(3, 5),
         "n_convolutions": Int(1, 2),
         "width": Int(8, 32, log=True),
         "dropout": Float(0.0, 0.5),

@@ -26,7 +26,7 @@ SMALLER = {
     "model.family": "cnn",
     "train.epochs": 6,
     "budget.epochs": 60,
-    "search.space": {"width": 8, "n_stages": 2, "batch_size": 16},
+    "search.space": {"width": 8, "n_stages": 3, "batch_size": 16},
     "execution.workers": 2,
 }
 

@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 from flows.add import add, set_params
+from flows.check import check
 from hone.errors import UserError
 from tasks import split
 from tasks.params import load_params
+from tasks.reporting import PlainReporter
 from tests.flows.editing import HERE
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
@@ -129,6 +131,18 @@ def test_a_folder_of_pictures_is_copied_tracked_and_named_with_a_family_for_it(p
     (folder / "cat" / "new.png").write_bytes(b"new")
     with pytest.raises(UserError, match="another file of this name"):
         add(project, folder, None)
+
+
+def test_check_shows_what_pictures_there_are_and_names_corrupt_ones(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "pets")
+    (folder / "cat" / "broken.png").write_bytes(b"broken")
+    add(project, folder, None)
+    check(project, PlainReporter())
+    shown = capsys.readouterr()
+    assert "image: pictures, colour, 64 × 64 pixels" in shown.out
+    assert "1 of 21 pictures cannot be read: cat/broken.png (it is of no known format)" in shown.out + shown.err
 
 
 def test_a_table_after_pictures_gets_a_family_for_tables_again(project: Path, table: Path, tmp_path: Path) -> None:
