@@ -1,7 +1,6 @@
-"""Makes a table the project's data: a copy in data/raw/, tracked by DVC, and named in params.yaml."""
+"""Makes a table, or pictures, the project's data: a copy in data/raw/, tracked by DVC, and named in params.yaml."""
 
 import contextlib
-import filecmp
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,10 +11,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from hone import models
 from hone.data import schema
 from hone.errors import UserError
-from tasks import files, project, tables, versioning
-from tasks.params import load_params
+from tasks import files, pictures, pipeline, project, tables, versioning
+from tasks.params import Params, read_params
 
 RAW = Path("data") / "raw"
 
@@ -23,11 +23,28 @@ RAW = Path("data") / "raw"
 def add(root: Path, table: Path, target: str | None) -> Path:
     """Return the table's place in the project, after copying it there, tracking it, and naming it in params.yaml.
 
-    table: a file anywhere; one that is in data/raw/ stays where it is. target: the column to predict; None keeps
-    the one in params.yaml. Raises UserError, leaving everything as it was, if the table cannot be read, has no such
-    column, or would take the place of another file.
+    table: a file anywhere, or pictures; what is in data/raw/ stays where it is. target: the column to predict; None
+    keeps the one in params.yaml; pictures have none. A model.family that is not for such rows becomes the first that
+    is. Raises UserError, leaving everything as it was, if the table cannot be read, has no such column, or would take
+    the place of another file.
     """
-    params = load_params(root)
+    params = read_params(root)
+    of_pictures = pictures.are_at(table)
+    if of_pictures:
+        _check_pictures(table, target)
+    column = None if of_pictures else _target(table, target, params)
+    place = root / RAW / table.name
+    with project.lock(root, "hone add"), _copied(table, place):
+        versioning.track(root, place)
+        set_params(root / "params.yaml", {"source": place.relative_to(root).as_posix(), "target": column})
+        family = models.family_for(params.model.family, "pictures" if of_pictures else "table")
+        if family != params.model.family:
+            set_params(root / "params.yaml", {"family": family}, "model")
+    return place
+
+
+def _target(table: Path, target: str | None, params: Params) -> str:
+    """Return the column of a table that is to be predicted; UserError if it has no such column."""
     frame = tables.read_table(table)
     column = target if target is not None else params.data.target
     if column is None:
@@ -35,11 +52,15 @@ def add(root: Path, table: Path, target: str | None) -> Path:
             f"--target: not given; name the column to predict, one of {', '.join(map(str, frame.columns[:12]))}"
         )
     schema.check_column("--target" if target is not None else "data.target", column, frame.columns)
-    place = root / RAW / table.name
-    with project.lock(root, "hone add"), _copied(table, place):
-        versioning.track(root, place)
-        set_params(root / "params.yaml", {"source": place.relative_to(root).as_posix(), "target": column})
-    return place
+    return column
+
+
+def _check_pictures(place: Path, target: str | None) -> None:
+    """Raise UserError if there are no pictures of at least two classes, or a target is named."""
+    if target is not None:
+        raise UserError(f"--target: {target!r}, but a picture's target is the class that it is of; leave it out")
+    with pictures.listing(place, str(place)) as found:
+        pictures.check_classes([entry.label for entry in found.entries], str(place))
 
 
 def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
@@ -75,7 +96,7 @@ _Representer.add_representer(type(None), _null)
 def _copied(table: Path, place: Path) -> Iterator[None]:
     """Copy the table to its place for good, unless the body fails; refuse to touch another file of that name."""
     if place.exists() or place.with_name(f"{place.name}.dvc").exists():
-        same = place.exists() and (place.samefile(table) or filecmp.cmp(table, place, shallow=False))
+        same = place.exists() and (place.samefile(table) or pipeline.hash_path(table) == pipeline.hash_path(place))
         if not same:
             raise UserError(
                 f"{RAW / place.name}: there is another file of this name; "
@@ -85,10 +106,16 @@ def _copied(table: Path, place: Path) -> Iterator[None]:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(table, place)
+        if table.is_dir():
+            shutil.copytree(table, place)
+        else:
+            shutil.copyfile(table, place)
         yield
     except BaseException:
-        place.unlink(missing_ok=True)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
         place.with_name(f"{place.name}.dvc").unlink(missing_ok=True)
         raise
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from hone import models
 from hone.training import own
 from hone.training.train import TrainingData
-from tasks import split, start_from, trainables, versioning
+from tasks import pictures, split, start_from, trainables, versioning
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
 
 
 def check(root: Path, reporter: Reporter) -> None:
-    """Report what Hone makes of the project's params and table; write nothing.
+    """Report what Hone makes of the project's params and table; write nothing but a copy of decoded pictures.
 
     Raises UserError for the first thing that a run would refuse.
     """
@@ -27,12 +27,15 @@ def check(root: Path, reporter: Reporter) -> None:
     reporter.table("", *split.summary(checked))
     kinds: dict[str, list[str]] = {}
     for column in checked.schema.columns:
-        kinds.setdefault(str(column.kind), []).append(column.name)
+        kinds.setdefault(column.kind, []).append(column.reason if column.kind == "image" else column.name)
     for kind, names in kinds.items():
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         reporter.message(f"{kind}: {shown}")
     _try_out(params, checked)
     _say_start(root, params, checked, reporter)
+    if checked.left_out is not None and (corrupt := checked.left_out.corrupt):
+        total = len(checked.frame) + len(corrupt)
+        reporter.warning(f"{pictures.corrupt_sentence(corrupt, total)}; set aside, as data.images.corrupt allows")
     reporter.message("\nparams and data are fine; `hone plan` says what a run would cost")
 
 

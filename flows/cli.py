@@ -122,14 +122,20 @@ def plan() -> Work:
 @app.command()
 def add(
     table: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz or .parquet.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A table: .csv, .csv.gz or .parquet; or pictures: a folder, .zip or .npz.",
+            show_default=False,
+        ),
     ],
     target: Annotated[str | None, typer.Option(help="The column to predict. Left out: the one in params.yaml.")] = None,
 ) -> Work:
-    """Make a table this project's data.
+    """Make a table, or pictures, this project's data.
 
     It is copied into data/raw/, put under DVC, and named in params.yaml. To follow a table that grows, copy the newer
-    version over the old one: the next run notices.
+    version over the old one: the next run notices. Pictures lie in a folder for each class, or stand in an .npz as
+    `x` and their classes as `y`.
     """
     table = table.absolute()
 
@@ -148,7 +154,12 @@ def add(
 @app.command()
 def predict(
     table: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A table: .csv, .csv.gz or .parquet.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A table: .csv, .csv.gz or .parquet; or pictures: a folder, .zip or .npz.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="A .csv or .parquet. Left out: NAME.predictions.csv beside the table.")
@@ -163,7 +174,7 @@ def predict(
     """Predict a table with the tuned model.
 
     For each row, in order: the prediction, and for classes the probability of each. Rows need no target. The table is
-    read piece by piece: it may be larger than the memory.
+    read piece by piece: it may be larger than the memory. Of pictures, the path stands beside each prediction.
     """
     table, out = table.absolute(), out.absolute() if out is not None else None
     if model is not None and not model.startswith("models:/"):

@@ -21,6 +21,7 @@ from tasks import (
     files,
     held_out,
     ingest,
+    pictures,
     search_bayes,
     search_hyperband,
     search_random,
@@ -125,6 +126,9 @@ def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
         for folder in (warm_start.FOLDER, start_from.FOLDER):
             if (root / folder).exists():
                 (place / folder).symlink_to((root / folder).resolve())
+        if root.joinpath(*pictures.FOLDER).exists():  # decoded already
+            (place / pictures.FOLDER[0]).mkdir()
+            place.joinpath(*pictures.FOLDER).symlink_to(root.joinpath(*pictures.FOLDER).resolve())
         for name, run in (("ingest", ingest.run), ("split", split.run)):
             run(_stage(place, params, name, _Untrained()))
         yield place

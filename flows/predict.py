@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hone.errors import UserError
-from tasks import model_store, tables
+from tasks import model_store, pictures, tables
 from tasks import predict as pieces
 from tasks.model_store import Predictor
 from tasks.params import load_params
@@ -27,8 +27,9 @@ def predict(
 ) -> Path:
     """Return where the predictions for a table are, after writing them.
 
-    out: a .csv or .parquet; None: beside the table, as NAME.predictions.csv. model: a model's folder, or a name in
-    MLflow's registry (models:/...); None: the project's tuned model. keep: the table's columns to write along.
+    table: a file, or pictures. out: a .csv or .parquet; None: beside the table, as NAME.predictions.csv. model: a
+    model's folder, or a name in MLflow's registry (models:/...); None: the project's tuned model. keep: the table's
+    columns to write along.
     overwrite: whether a file that is there may be replaced. Raises UserError, and writes nothing, if the model or
     the table cannot be read or do not fit.
     """
@@ -38,7 +39,7 @@ def predict(
     if place.exists() and not overwrite:
         raise UserError(f"--out: {place} is there already; name another file, or say --overwrite")
     predictor = load(root, model)
-    n_rows = pieces.predict(predictor, table, place, keep)
+    n_rows = pieces.predict(predictor, table, place, keep, reporter.warning)
     reporter.message(f"{place}: predictions of {predictor.problem.target!r} for {n_rows:,} rows")
     return place
 
@@ -53,7 +54,8 @@ def load(root: Path, model: str | None) -> Predictor:
 
 
 def _stem(table: Path) -> str:
-    ending = next((each for each in tables.ENDINGS if table.name.lower().endswith(each)), "")
+    endings = (*tables.ENDINGS, *pictures.ARCHIVES) if table.is_file() else ()
+    ending = next((each for each in endings if table.name.lower().endswith(each)), "")
     return table.name[: len(table.name) - len(ending)]
 
 

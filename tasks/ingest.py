@@ -1,6 +1,7 @@
-"""Writes one of scikit-learn's sets as a table; a person's own file passes through as it is."""
+"""Writes one of scikit-learn's sets as a table; a person's own file, or pictures, pass through as they are."""
 
-from tasks import files, tables
+from hone.data.images import LABEL
+from tasks import files, pictures, tables
 from tasks.stage import Stage
 
 FOLDER = ("data", "raw", "ingested")
@@ -22,6 +23,12 @@ def run(stage: Stage) -> None:
             "table": table.relative_to(stage.root).as_posix(),
             "target": target,
         }
+    elif pictures.are_at(place := tables.locate(stage.root, source)):
+        with pictures.listing(place, f"data.source: {source}") as found:
+            n_classes = pictures.check_classes([entry.label for entry in found.entries], f"data.source: {source}")
+            stage.reporter.message(f"{source}: {len(found.entries)} pictures of {n_classes} classes")
+        table.unlink(missing_ok=True)
+        content = {"source": source, "table": source, "target": LABEL}
     else:
         frame = tables.read_table(tables.locate(stage.root, source), source)
         table.unlink(missing_ok=True)  # left over from a former source

@@ -17,7 +17,7 @@ from hone.data.splitting import Gap, Scheme
 from hone.errors import UserError
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
-from tasks import pipeline, start_from, warm_start
+from tasks import pictures, pipeline, start_from, warm_start
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -37,6 +37,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Images(Section):
+    size: Annotated[int, Field(ge=8, le=512)] = 64
+    channels: Literal["auto", "grey", "colour"] = "auto"
+    corrupt: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
 class Data(Section):
     source: str = "sklearn:digits"
     target: str | None = None
@@ -46,6 +52,7 @@ class Data(Section):
     drop: list[str] = []
     kinds: dict[str, Literal["numeric", "categorical", "boolean", "date"]] = {}
     scaling: Literal["standard", "quantile", "robust"] = "standard"
+    images: Images = Images()
 
 
 class Split(Section):
@@ -224,18 +231,19 @@ _Loader.add_implicit_resolver(
 
 
 def load_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated as a whole, with the earlier studies and weights that it names.
+    """Return the project's params.yaml, validated as a whole, with the data, studies and weights that it names.
 
     Raises UserError naming the key, the value and the remedy.
     """
     params = read_params(root)
+    models.check_fits(params.model.family, "pictures" if pictures.are_at(root / params.data.source) else "table")
     space = search_space(params, start_from.former(root, params.model.start_from))
     warm_start.studies(root, params.search.warm_start, space)
     return params
 
 
 def read_params(root: Path) -> Params:
-    """Return the project's params.yaml, validated by itself: earlier studies and weights may not be there yet.
+    """Return the project's params.yaml, validated by itself: data, studies and weights may not be there yet.
 
     Raises UserError naming the key, the value and the remedy.
     """

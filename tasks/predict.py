@@ -1,6 +1,6 @@
 """Predictions for a table of any size: read, predicted and written piece by piece."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -9,30 +9,42 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hone.data import cells
+from hone.data.images import IMAGE
 from hone.data.schema import check_column
 from hone.errors import UserError
-from hone.training.predict import BATCH
-from tasks import files, tables
+from hone.training.predict import BATCH, PICTURES
+from tasks import files, pictures, tables
 from tasks.model_store import Predictor
+from tasks.tracking.spool import ignore
 
 ENDINGS = (".csv", ".parquet")
+N_BATCHES = 8  # of pictures in a piece
 CELLS = 1 << 21  # of a piece, about: some 50 MB with all that is made of them
 
 
-def predict(model: Predictor, table: Path, out: Path, keep: Sequence[str] = ()) -> int:
+def predict(
+    model: Predictor, table: Path, out: Path, keep: Sequence[str] = (), warn: Callable[[str], None] = ignore
+) -> int:
     """Return how many rows a table has, after writing a prediction for each, in their order.
 
-    out: a .csv or .parquet, with the columns `keep` of the table as text, then those of `Predictor.predict`; it
-    appears when it is complete. Predictions are those of the whole table at once, to the bit. Raises UserError if the
-    table cannot be read, or lacks a column that the model or `keep` asks for.
+    table: a file, or pictures: their paths are written too, and those that cannot be read are left out, after a
+    warning that names them. out: a .csv or .parquet, with the columns `keep` of the table as text, then those of
+    `Predictor.predict`; it appears when it is complete. Predictions are those of the whole table at once, to the bit.
+    Raises UserError if the table cannot be read, or lacks a column that the model or `keep` asks for.
     """
     if not out.name.lower().endswith(ENDINGS):
         raise UserError(f"{out}: predictions are written as {' or '.join(ENDINGS)}; name it so")
     n_rows = 0
+    corrupt: list[tuple[str, str]] = []
+    if pictures.are_at(table):
+        keep = [pictures.PATH, *(name for name in keep if name != pictures.PATH)]
+        read = _pictures(model, table, lambda path, reason: corrupt.append((path, reason)))
+    else:
+        read = tables.read_pieces(table, piece_rows(len(model.columns)))
 
     def predicted() -> Iterator[pd.DataFrame]:
         nonlocal n_rows
-        for piece in tables.read_pieces(table, piece_rows(len(model.columns))):
+        for piece in read:
             for name in keep:
                 check_column("--keep", name, piece.columns)
             found = model.predict(piece)
@@ -46,7 +58,20 @@ def predict(model: Predictor, table: Path, out: Path, keep: Sequence[str] = ()) 
     with files.atomic(out) as file:
         write = _write_parquet if out.name.lower().endswith(".parquet") else _write_csv
         write(file, predicted())
+        if corrupt and not n_rows:
+            raise UserError(f"{table}: {pictures.corrupt_sentence(corrupt, len(corrupt))}; there is nothing to predict")
+    if corrupt:
+        warn(f"{pictures.corrupt_sentence(corrupt, n_rows + len(corrupt))}; there is no prediction for them")
     return n_rows
+
+
+def _pictures(model: Predictor, place: Path, corrupt: Callable[[str, str], None]) -> Iterator[pd.DataFrame]:
+    """Return pictures in pieces of whole batches of a network; UserError for a model that takes none."""
+    column = model.preprocessor.schema.image
+    if column is None or column.shape is None:
+        raise UserError(f"{place}: holds pictures, but the model was trained on a table; name a table")
+    pieces = pictures.pieces(place, column.shape[1], PICTURES * N_BATCHES, corrupt)
+    return (piece.rename(columns={IMAGE: column.name}) for piece in pieces)
 
 
 def piece_rows(n_columns: int) -> int:

@@ -21,6 +21,7 @@ PACKAGES = (
     "mlflow",
     "numpy",
     "pandas",
+    "pillow",
     "pyarrow",
     "rtdl_num_embeddings",
     "safetensors",
@@ -49,7 +50,7 @@ def save(
 
     Every column of the signature is of MLflow's type `any`: a column of whole numbers is `long` in one table and
     `double` in the next, where a value is missing; one of text is `double` where all are; MLflow would refuse
-    both. The preprocessor reads them all.
+    both. The preprocessor reads them all. Pictures are `binary`: the bytes of their files, in JSON as base64.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of its own use of pandas, and of `any` in its own types
@@ -92,7 +93,11 @@ def _signature(predictor: Predictor) -> Any:
     kinds = {bool: "boolean", int: "long", float: "double", str: "string"}
     label = "double" if classes is None else kinds[type(classes[0])]
     whatever: Any = AnyType
-    inputs: list[Any] = [ColSpec(whatever(), name) for name in predictor.columns]
+    image = predictor.preprocessor.schema.image
+    inputs: list[Any] = [
+        ColSpec("binary" if image is not None and name == image.name else whatever(), name)
+        for name in predictor.columns
+    ]
     outputs: list[Any] = [ColSpec(label, "prediction")]
     outputs += [ColSpec("double", f"probability_{name}") for name in classes or ()]
     return ModelSignature(Schema(inputs), Schema(outputs))

@@ -1,24 +1,26 @@
 """Splits the raw table into training, validation and sealed test rows, and audits what it finds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from hone.data import audit as audits
-from hone.data import cells, schema, splitting
+from hone.data import cells, images, schema, splitting
 from hone.data import problem as problems
 from hone.data.checks import FEWEST_ROWS, check_table
+from hone.data.images import IMAGE, LABEL
 from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.data.splitting import SplitIndices
 from hone.errors import UserError
-from tasks import files, ingest, tables
+from tasks import files, ingest, pictures, tables
 from tasks.params import Params
+from tasks.pictures import Pictures
 from tasks.stage import Stage
 
 FOLDER = ("data", "split")
@@ -27,7 +29,10 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class Checked:
-    """A table that fits the params. frame: raw rows that have a target. folds: of train, then validation rows."""
+    """A table that fits the params. frame: raw rows that have a target. folds: of train, then validation rows.
+
+    left_out: of pictures, what cannot be learnt from.
+    """
 
     frame: pd.DataFrame
     problem: Problem
@@ -35,15 +40,15 @@ class Checked:
     schema: Schema
     folds: pd.DataFrame
     n_missing_target: int
+    left_out: Pictures | None = None
 
 
 def run(stage: Stage) -> None:
     """Write the parts of the table, its schema, problem, folds and audit; test rows go to sealed/ only."""
-    frame, target = _ingested(stage)
-    checked = check_frame(frame, target, stage.params)
+    checked = _ingested(stage)
     split, problem = checked.split, checked.problem
     # one conversion for all parts, so that a column that is empty in one of them keeps its type
-    table = pa.Table.from_pandas(checked.frame, preserve_index=False)
+    table = pa.Table.from_pandas(_kept(checked), preserve_index=False)
     files.write_parquet(stage.path(*FOLDER, "train.parquet"), table.take(split.train))
     files.write_parquet(stage.path(*FOLDER, "validation.parquet"), table.take(split.validation))
     files.write_parquet(stage.path(*FOLDER, "sealed", "test.parquet"), table.take(split.test))
@@ -58,6 +63,8 @@ def run(stage: Stage) -> None:
         problem,
         checked.schema,
         n_missing_target=checked.n_missing_target,
+        corrupt=checked.left_out.corrupt if checked.left_out is not None else (),
+        passed_over=checked.left_out.passed_over if checked.left_out is not None else (),
         seed=stage.params.seed,
     )
     files.write_json(stage.path(*FOLDER, "audit.json"), report)
@@ -76,13 +83,34 @@ def check(root: Path, params: Params) -> Checked:
     source = params.data.source
     if tables.is_sklearn(source):
         return check_frame(*tables.load_sklearn(source), params)
-    return check_frame(tables.read_table(tables.locate(root, source), source), None, params)
+    place = tables.locate(root, source)
+    if pictures.are_at(place):
+        return check_pictures(root, source, place, params)
+    return check_frame(tables.read_table(place, source), None, params)
 
 
-def check_frame(frame: pd.DataFrame, default_target: str | None, params: Params) -> Checked:
+def check_pictures(root: Path, source: str, place: Path, params: Params) -> Checked:
+    """Return what `check_frame` does, of pictures; UserError as there, and for what has no meaning for pictures."""
+    data = params.data
+    found = pictures.read(root, source, place, data.images.size, data.images.corrupt)
+    if data.drop or data.kinds:
+        raise UserError(f"data.{'drop' if data.drop else 'kinds'}: pictures have no columns; leave it empty")
+    if data.target not in (None, LABEL):
+        raise UserError(f"data.target: {data.target!r}, but a picture's target is its class; set it to null")
+    labels = found.frame[LABEL]
+    if data.task == "auto" and labels.dtype.kind != "f":  # folders that are called 0 to 99 are classes all the same
+        task: Literal["binary", "multiclass"] = "binary" if labels.nunique() == 2 else "multiclass"
+        params = params.model_copy(update={"data": data.model_copy(update={"task": task})})
+    return replace(check_frame(found.frame, LABEL, params, of_pictures=True), left_out=found)
+
+
+def check_frame(
+    frame: pd.DataFrame, default_target: str | None, params: Params, *, of_pictures: bool = False
+) -> Checked:
     """Return a raw table's problem, split, schema and folds; UserError for whatever does not fit the params.
 
-    default_target: the target where `data.target` is null; None if there is no such default.
+    default_target: the target where `data.target` is null; None if there is no such default. of_pictures: whether it
+    is a table of pictures and their classes.
     """
     data, asked = params.data, params.split
     check_table(frame, f"data.source: {data.source}", ignore=data.drop)
@@ -111,7 +139,11 @@ def check_frame(frame: pd.DataFrame, default_target: str | None, params: Params)
         seed=params.seed,
     )
     group = asked.group if split.method == "grouped" else None
-    columns = schema.infer(known.iloc[split.train], target, data.drop, data.kinds, group)
+    training = known.iloc[split.train]
+    if of_pictures:
+        columns = schema.of_pictures(training[IMAGE].tolist(), IMAGE, data.images.channels)
+    else:
+        columns = schema.infer(training, target, data.drop, data.kinds, group)
     folds = splitting.folds(
         known,
         split,
@@ -162,7 +194,18 @@ def _check_draws(frame: pd.DataFrame, split: SplitIndices, problem: Problem, par
         splitting.hold_out(training, problem, scheme, share=share, seed=params.seed, key="train.stopping: apart")
 
 
-def _ingested(stage: Stage) -> tuple[pd.DataFrame, str | None]:
-    """Return the raw table that `ingest` points to, with its default target."""
+def _kept(checked: Checked) -> pd.DataFrame:
+    """Return the rows as they are written: pictures as networks see them."""
+    column = checked.schema.image
+    if column is None or column.shape is None:
+        return checked.frame
+    return checked.frame.assign(**{column.name: images.kept(checked.frame[column.name], column.shape)})
+
+
+def _ingested(stage: Stage) -> Checked:
+    """Return what to make of the raw table or the pictures that `ingest` points to."""
     source = files.read_json(stage.path(*ingest.FOLDER, "source.json"))
-    return tables.read_table(stage.path(source["table"]), source["table"]), source["target"]
+    place = stage.path(source["table"])
+    if pictures.are_at(place):
+        return check_pictures(stage.root, source["table"], place, stage.params)
+    return check_frame(tables.read_table(place, source["table"]), source["target"], stage.params)

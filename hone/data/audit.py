@@ -4,7 +4,7 @@ Nothing but counts is told about test rows: leaks, ids and levels are looked for
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from hone import metrics
-from hone.data import cells
+from hone.data import cells, images
 from hone.data import problem as problems
 from hone.data.problem import Problem
 from hone.data.schema import Column, Schema, date_parts, describe
@@ -32,6 +32,7 @@ DUPLICATES_WARNED = 0.01
 RARE_ROWS = 10
 PIECE = 100_000
 MOSTLY_MISSING = 0.5
+MOST_NAMED = 8
 ID_NAME = re.compile(r"(^|[_\-\s.])(id|uuid|guid|key|index|nr|no|number)$|^unnamed: \d+$|[a-z](ID|Id)$", re.IGNORECASE)
 
 
@@ -42,24 +43,29 @@ def audit(
     schema: Schema,
     *,
     n_missing_target: int = 0,
+    corrupt: Sequence[tuple[str, str]] = (),
+    passed_over: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return {"rows", "method", "classes", "columns", "findings"} as JSON values.
 
     frame: the raw rows that have a target. findings: a list of {kind, severity: "warning" | "info", columns, message,
-    count}, warnings first. n_missing_target: rows that were left out before.
+    count}, warnings first. n_missing_target: rows that were left out before. corrupt: (path, reason) of pictures that
+    could not be read; passed_over: paths of files that were not taken for pictures of a class.
     """
     train = frame.iloc[split.train]
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     target = problems.encode(problem, frame[problem.target])
     findings = [
         *_missing_targets(problem, n_missing_target),
+        *_files(corrupt, passed_over),
+        *_contradictions(train, target[split.train], problem, schema),
         *_leaks(train, target[split.train], problem, schema, seed),
         *_duplicates(frame, target, parts, schema),
         *_classes(target, parts, problem),
         *_ids(train, schema),
         *_columns(train, schema),
-        *_order(target, problem, split.method),
+        *([] if schema.image is not None else _order(target, problem, split.method)),  # folder by folder, as always
     ]
     counts = {
         str(label): {part: int((target[rows] == code).sum()) for part, rows in parts.items()}
@@ -85,6 +91,37 @@ def _missing_targets(problem: Problem, count: int) -> list[Finding]:
     return [_finding("missing_target", "info", [problem.target], message, count)]
 
 
+def _files(corrupt: Sequence[tuple[str, str]], passed_over: Sequence[str]) -> list[Finding]:
+    """Return what is said of files that pictures were expected in; all that cannot be read are named."""
+    found = []
+    if corrupt:
+        named = ", ".join(f"{path} ({reason})" for path, reason in corrupt)
+        message = f"{_count(corrupt, 'picture')} cannot be read, set aside: {named}"
+        found.append(_finding("corrupt_picture", "warning", [], message, len(corrupt)))
+    if passed_over:
+        named = ", ".join(passed_over[:MOST_NAMED])
+        more = f" and {len(passed_over) - MOST_NAMED} more" if len(passed_over) > MOST_NAMED else ""
+        message = f"{_count(passed_over, 'file')} passed over, being no picture by name or in no class: {named}{more}"
+        found.append(_finding("passed_over", "info", [], message, len(passed_over)))
+    return found
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def _contradictions(train: pd.DataFrame, target: NDArray[Any], problem: Problem, schema: Schema) -> list[Finding]:
+    """Return how many training pictures are there under several classes."""
+    if schema.image is None or problem.classes is None:
+        return []
+    keys = pd.Series(images.digests(train[schema.image.name].tolist()))
+    count = int((pd.Series(target).groupby(keys.to_numpy()).transform("nunique") > 1).sum())
+    if not count:
+        return []
+    message = f"{count} training pictures are there in several classes: at most one of them is right"
+    return [_finding("contradiction", "warning", [problem.target], message, count)]
+
+
 def _leaks(train: pd.DataFrame, target: NDArray[Any], problem: Problem, schema: Schema, seed: int) -> list[Finding]:
     """Return the columns from which alone a small tree predicts the target almost perfectly, cross-validated."""
     n_rows = max(200, min(N_LEAK_ROWS, MOST_LEAK_CELLS // max(1, len(schema.used))))
@@ -99,7 +136,7 @@ def _leaks(train: pd.DataFrame, target: NDArray[Any], problem: Problem, schema: 
         return []
     found = []
     for column in schema.columns:
-        if column.kind == "dropped":
+        if column.kind in ("dropped", "image"):
             continue
         score = _score_alone(_as_numbers(train[column.name], column), target, problem, seed)
         if score >= LEAK_SCORE:
@@ -168,6 +205,8 @@ def _keys(frame: pd.DataFrame, target: NDArray[Any], schema: Schema) -> NDArray[
     """Return a hash of each row's used columns and target."""
     numeric, categorical = schema.apply(frame)
     table = pd.concat([numeric, categorical, pd.Series(target, index=frame.index, name="\0target")], axis=1)
+    if schema.image is not None:
+        table["\0image"] = images.digests(frame[schema.image.name].tolist())
     return pd.util.hash_pandas_object(table, index=False).to_numpy()
 
 
@@ -222,7 +261,7 @@ def _columns(train: pd.DataFrame, schema: Schema) -> list[Finding]:
         if names:
             found.append(_finding(kind, "info", names, f"{describe(names)} left out: values {what}", len(names)))
     for column in schema.columns:
-        if column.kind == "dropped":
+        if column.kind in ("dropped", "image"):
             continue
         if column.reason.startswith("text of numbers"):
             blank = int(cells.numbers(train[column.name]).isna().sum())

@@ -12,6 +12,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OrdinalEncoder, QuantileTransformer, RobustScaler, StandardScaler
 
+from hone.data import images
 from hone.data import problem as problems
 from hone.data.problem import Problem
 from hone.data.schema import Schema, check_column
@@ -27,11 +28,12 @@ PIECE = 100_000
 class Arrays:
     """Rows ready for a network.
 
-    x_num: float32 [n, d], no NaN. x_cat: int64 [n, c]; 0 is a level that is missing or was not seen in training.
+    x_num: float32 [n, d], no NaN; of pictures, uint8 [n, channels, height, width]. x_cat: int64 [n, c]; 0 is a level
+    that is missing or was not seen in training.
     y: [n]; int64 class codes, or float32 standardised values; [0] where the target was not asked for.
     """
 
-    x_num: NDArray[np.float32]
+    x_num: NDArray[np.float32] | NDArray[np.uint8]
     x_cat: NDArray[np.int64]
     y: NDArray[np.int64] | NDArray[np.float32]
 
@@ -85,8 +87,10 @@ class Preprocessor:
         """Return the arrays of raw rows with an empty y; a target column, if any, is not looked at."""
         return Arrays(*self._features(frame), np.empty(0, dtype=np.float32))
 
-    def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32] | NDArray[np.uint8], NDArray[np.int64]]:
         n = len(frame)
+        if (image := self.schema.image) is not None and image.shape is not None:
+            return images.stack(frame[image.name], image.shape), np.empty((n, 0), dtype=np.int64)
         x_num = np.empty((n, len(self.numeric_names)), dtype=np.float32)
         x_cat = np.empty((n, len(self.cardinalities)), dtype=np.int64)
         for start in range(0, max(n, 1), PIECE):  # scikit-learn's float64 copies of a large table would be many
@@ -129,7 +133,8 @@ def fit(frame: pd.DataFrame, schema: Schema, problem: Problem, scaling: Scaling 
     """Return a preprocessor fitted on raw training rows, target included.
 
     Numbers: missing ones become the median, then they are scaled; each column with missing values adds an indicator.
-    Categories and booleans: a code a level, from 1. Raises UserError as `Schema.apply` and `problem.encode` do.
+    Categories and booleans: a code a level, from 1. Pictures: nothing is fitted, a network's first layer scales them.
+    Raises UserError as `Schema.apply` and `problem.encode` do.
     """
     numeric, categorical = schema.apply(frame)
     estimators: dict[str, BaseEstimator] = {}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hone.data import cells
+from hone.data import cells, images
 
 N_BYTES = 8
 PIECE = 50_000  # rows at a time: as text they take ten times their memory
@@ -34,7 +34,12 @@ def _digests(frame: pd.DataFrame) -> bytes:
 
 
 def _canonical(column: "pd.Series[Any]") -> list[str | None]:
-    """Return a column's cells as text, each number as float64 shows it: a gap makes whole numbers floats."""
+    """Return a column's cells as text, each number as float64 shows it: a gap makes whole numbers floats.
+
+    Bytes (of pictures) are represented by their hash.
+    """
+    if len(column) and all(isinstance(cell, bytes) for cell in column):
+        return list(images.digests(column.tolist()))
     texts = cells.texts(column)
     if pd.api.types.is_float_dtype(column.dtype):
         return texts.tolist()

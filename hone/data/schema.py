@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from hone.data import cells
+from hone.data import cells, images
 from hone.errors import UserError
 
-Kind = Literal["numeric", "categorical", "boolean", "date", "dropped"]
+Kind = Literal["numeric", "categorical", "boolean", "date", "image", "dropped"]
 
 # Text in which all but a few odd words ("?", "unknown") are numbers is a column of numbers.
 MOST_ODD_WORDS = 3
@@ -32,6 +32,7 @@ class Column:
 
     reason: why it is of this kind, in words. levels: categorical and boolean: the values in training rows, sorted.
     parts: date: the numbers taken from it. pattern: date in text: how to read it (strptime), None for ISO 8601.
+    shape: image: channels, height and width that networks see.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     levels: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     pattern: str | None = None
+    shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,16 @@ class Schema:
         """Return the names of the columns that `apply` gives as levels; booleans are among them."""
         return tuple(column.name for column in self.columns if column.kind in ("categorical", "boolean"))
 
+    @property
+    def image(self) -> Column | None:
+        """Return the column of pictures, if there is one; it is then the only one."""
+        return next((column for column in self.columns if column.kind == "image"), None)
+
     def apply(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return (numeric, categorical): float64 with NaN where missing, and str with None where missing.
 
-        Infinite and unreadable numbers count as missing; columns that the schema does not know are passed over.
+        Infinite and unreadable numbers count as missing; columns that the schema does not know are passed over, and
+        so are pictures.
         Raises UserError naming the columns that the frame lacks.
         """
         lacking = [name for name in self.used if name not in frame.columns]
@@ -90,21 +98,30 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON values."""
-        return {
-            "columns": [
-                asdict(column) | {"levels": list(column.levels), "parts": list(column.parts)} for column in self.columns
-            ]
-        }
+        return {"columns": [_to_json(column) for column in self.columns]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the schema that `to_json` wrote."""
+        lists = ("levels", "parts", "shape")
         return cls(
             tuple(
-                Column(**(column | {"levels": tuple(column["levels"]), "parts": tuple(column["parts"])}))
+                Column(**(column | {name: tuple(column[name]) for name in lists if name in column}))
                 for column in values["columns"]
             )
         )
+
+
+def of_pictures(contents: Sequence[bytes], name: str, channels: str = "auto") -> Schema:
+    """Return the schema of a table of pictures, from its training rows.
+
+    contents: as `images.normalised` gives them, of one size. channels: grey, colour, or auto: grey if no training
+    picture has any colour.
+    """
+    shape = images.shape(contents, channels)
+    words = "colour" if shape[0] == 3 else "grey"
+    reason = f"pictures, {words}, {shape[2]} × {shape[1]} pixels"
+    return Schema((Column(name=name, kind="image", reason=reason, shape=shape),))
 
 
 def infer(
@@ -178,6 +195,12 @@ def date_parts(moments: "pd.Series[Any]") -> dict[str, "pd.Series[float]"]:
         "hour": moments.dt.hour,
     }
     return {part: numbers.astype("float64") for part, numbers in parts.items()}
+
+
+def _to_json(column: Column) -> dict[str, Any]:
+    values = asdict(column) | {"levels": list(column.levels), "parts": list(column.parts)}
+    shape = values.pop("shape")
+    return values if shape is None else values | {"shape": list(shape)}
 
 
 def _numeric_names(column: Column) -> tuple[str, ...]:

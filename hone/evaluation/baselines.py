@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -13,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
+from torch.nn import functional
 
 from hone import metrics
 from hone.data.preprocessing import Arrays
@@ -24,6 +26,8 @@ NAMES = ("dummy", "linear", "boosting")
 TUNED = "boosting_tuned"
 MOST_LEVELS = 255  # of a column that HistGradientBoosting takes as a category
 N_TRIALS = 40  # of boosting's hyperparameters, its defaults among them
+PIXELS = {"dummy": 1, "linear": 16, "boosting": 8}
+"""The side to which pictures are shrunk: a column a pixel, and boosting's time grows with columns times classes."""
 
 
 def predict(name: str, data: TrainingData, seed: int, config: Config | None = None) -> Floats:
@@ -42,6 +46,8 @@ def predict(name: str, data: TrainingData, seed: int, config: Config | None = No
         warnings.simplefilter("ignore", ConvergenceWarning)
         train, validation = (
             _table(arrays, data.inputs.cardinalities, one_hot=name == "linear")
+            if data.inputs.picture is None
+            else _pixels(arrays, PIXELS[name])
             for arrays in (data.train, data.validation)
         )
         model.fit(train, data.train.y)
@@ -110,6 +116,14 @@ def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Flo
     return np.hstack([arrays.x_num.astype(np.float64), categories])
 
 
+def _pixels(arrays: Arrays, side: int) -> Floats:
+    """Return [n, channels × height × width] of pictures shrunk to at most that side, at about unit scale."""
+    pixels = torch.from_numpy(arrays.x_num).float()
+    height, width = (min(size, side) for size in pixels.shape[2:])
+    small: Floats = functional.adaptive_avg_pool2d(pixels, (height, width)).flatten(1).double().numpy()
+    return (small - 127.5) / 64
+
+
 def _model(name: str, data: TrainingData, seed: int, config: Config) -> BaseEstimator:
     classes = data.problem.classes is not None
     if name == "dummy":
@@ -118,6 +132,7 @@ def _model(name: str, data: TrainingData, seed: int, config: Config) -> BaseEsti
         return LogisticRegression(max_iter=1000) if classes else Ridge()
     assert name == "boosting"
     # Columns of more levels than it can bin are ordered by their codes.
-    categorical = [False] * data.inputs.n_num + [count <= MOST_LEVELS for count in data.inputs.cardinalities]
+    inputs = data.inputs
+    categorical = [False] * inputs.n_num + [count <= MOST_LEVELS for count in inputs.cardinalities]
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    return kind(categorical_features=categorical, random_state=seed, **config)
+    return kind(categorical_features=categorical or None, random_state=seed, **config)

@@ -4,13 +4,14 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import nn
 
 from hone.errors import UserError
-from hone.models import auto, custom, ft_transformer, mlp, realmlp, resnet, tabm
+from hone.models import auto, cnn, custom, ft_transformer, mlp, realmlp, resnet, resnet_image, tabm
+from hone.models.augmentation import Augmentation, augmentation
 from hone.models.inputs import InputSpec, inputs_of
 from hone.models.optimisation import TRAINING
 from hone.models.portfolios import PORTFOLIOS
@@ -24,10 +25,13 @@ __all__ = [
     "Family",
     "InputSpec",
     "Trainable",
+    "augment",
     "build",
     "check_family",
+    "check_fits",
     "check_limits",
     "default_space",
+    "family_for",
     "fitted",
     "inputs_of",
     "is_trainable",
@@ -43,10 +47,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of network: the space it is tuned over out of the box, and how one is made from a resolved config."""
+    """A kind of network: the space it is tuned over out of the box, and how one is made from a resolved config.
+
+    takes: what a row is to it: a row of a table, or a picture.
+    """
 
     space: SearchSpace
     network: Callable[[InputSpec, Config], nn.Module]
+    takes: Literal["table", "pictures"] = "table"
 
 
 AUTO = "auto"
@@ -57,6 +65,8 @@ FAMILIES: Mapping[str, Family] = {
     "tabm": Family(tabm.SPACE, tabm.TabM),
     "ft_transformer": Family(ft_transformer.SPACE, ft_transformer.Transformer),
     AUTO: Family(auto.SPACE, lambda inputs, config: _made(AUTO, config, inputs)),
+    "cnn": Family(cnn.SPACE, cnn.CNN, "pictures"),
+    "resnet_image": Family(resnet_image.SPACE, resnet_image.ResNetImage, "pictures"),
 }
 
 
@@ -76,6 +86,12 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "token_size": (1, math.inf),
     "n_members": (1, math.inf),
     "beta2": (0, 0.999999),
+    "n_stages": (1, math.inf),
+    "n_convolutions": (1, math.inf),
+    "width": (1, math.inf),
+    "crop": (0, 0.9),
+    "colour": (0, 1),
+    "mixing_alpha": (1e-3, math.inf),
     **dict.fromkeys(("units", *(f"units_{i}" for i in range(1, mlp.MOST_LAYERS + 1))), (1, math.inf)),
 }
 """Beyond these a network cannot be built or trained, whatever params.yaml says."""
@@ -100,6 +116,29 @@ def check_family(family: str) -> None:
     near = difflib.get_close_matches(family, FAMILIES, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise UserError(f"model.family: {family!r} is unknown; {hint}use {', '.join(FAMILIES)} or package.module:factory")
+
+
+def check_fits(family: str, takes: Literal["table", "pictures"]) -> None:
+    """Raise UserError if a family is not for such rows; a factory of a person's own may be for any."""
+    if family_for(family, takes) != family:
+        others = [name for name, other in FAMILIES.items() if other.takes == takes]
+        theirs = "pictures" if takes == "table" else "tables"
+        what = "a table" if takes == "table" else "pictures"
+        raise UserError(
+            f"model.family: {family} is for {theirs}, and data.source holds {what}; set it to {' or '.join(others)}"
+        )
+
+
+def family_for(family: str, takes: Literal["table", "pictures"]) -> str:
+    """Return a family that is for such rows: this one if it is, or is a person's own, else the first."""
+    if family not in FAMILIES or FAMILIES[family].takes == takes:
+        return family
+    return next(name for name, other in FAMILIES.items() if other.takes == takes)
+
+
+def augment(family: str, config: Config, inputs: InputSpec) -> Augmentation | None:
+    """Return what is done to training pictures; None for a table, and for a factory of a person's own."""
+    return augmentation(inputs, config) if family in FAMILIES else None
 
 
 def default_space(family: str) -> SearchSpace:
@@ -179,9 +218,11 @@ def without(space: SearchSpace, *names: str) -> SearchSpace:
 def build(family: str, config: Config, inputs: InputSpec, seed: int) -> nn.Module:
     """Return a new network, in training mode, on the CPU; equal arguments give equal weights.
 
-    Its ``forward(x_num float32 [b, n_num], x_cat int64 [b, n_cat])`` returns float32 ``[b, n_outputs]``.
+    Its ``forward(x_num float32 [b, n_num], x_cat int64 [b, n_cat])`` returns float32 ``[b, n_outputs]``; x_num of
+    pictures is uint8, or float32 in the same units, ``[b, c, h, w]``. Raises UserError as `check_fits`.
     The global generator is left as it was.
     """
+    check_fits(family, "table" if inputs.picture is None else "pictures")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "weights"))
         return _made(family, config, inputs)

@@ -14,13 +14,15 @@ from hone.training.optimizers import RATE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 MOST_GATHERED = 2**23  # numbers of 4 bytes: 32 MB
+Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Batches:
     """Training rows resident on the network's device, dealt in an order drawn anew for each epoch.
 
-    x_num: float32 ``[n, n_num]``. x_cat: int64 ``[n, n_cat]``. y: ``[n]``, int64 classes or float32 values.
+    x_num: float32 ``[n, n_num]``, of pictures uint8 ``[n, c, h, w]``. x_cat: int64 ``[n, n_cat]``. y: ``[n]``, int64
+    classes or float32 values.
     """
 
     x_num: Tensor
@@ -80,11 +82,13 @@ def fit(
     seed: int,
     frozen: Sequence[nn.Parameter] = (),
     frozen_epochs: int = 0,
+    augment: Augment | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train `model` in place and yield after each of `epochs` (numbers from 1), until the caller takes no more.
 
     horizon: epochs over which the schedule runs. gradient_clip: largest norm of a gradient; 0 does not clip.
     frozen: parameters that rest for the first `frozen_epochs`.
+    augment: what a batch's x_num and y are replaced by, in each epoch anew.
     Every random number is drawn from (seed, epoch), so any run of epochs may be split in two at any point.
     """
     sizes = batches.sizes()
@@ -101,6 +105,8 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate * group[RATE] * schedule(progress)
                 optimizer.zero_grad()
+                if augment is not None:
+                    x_num, y = augment(x_num, y)
                 batch_loss = loss(model(x_num, x_cat), y)
                 batch_loss.backward()  # type: ignore[no-untyped-call]
                 if gradient_clip > 0:

@@ -20,6 +20,8 @@ Prediction = NDArray[np.float64]
 ALIGNED = 64  # bytes, of torch's own tensors on the CPU
 BATCH = 4096
 """Rows at a time. Pieces of a table are predicted as all of it, to the bit, if they are multiples of this."""
+PICTURES = 128
+"""The same of pictures: what a network's first layers make of one takes a megabyte."""
 
 
 def load_network(family: str, config: Config, inputs: InputSpec, weights: Mapping[str, Tensor]) -> nn.Module:
@@ -36,12 +38,13 @@ def predict(
     target_mean: float,
     target_std: float,
     transform: YeoJohnson | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> Prediction:
     """Return float64 probabilities ``[n, n_classes]``, or values ``[n]`` in the target's own units.
 
     transform: in which the network learnt the standardised target.
-    batch: rows at a time; more take more memory, and change no row's result beyond rounding.
+    batch: rows at a time; None: BATCH, or of pictures PICTURES. More take more memory, and change no row's result
+    beyond rounding.
     """
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     x_num, x_cat = on_device(arrays.x_num, device), on_device(arrays.x_cat, device)
@@ -60,9 +63,10 @@ def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.tensor(array, device=device)
 
 
-def outputs(model: nn.Module, x_num: Tensor, x_cat: Tensor, batch: int = BATCH) -> Tensor:
+def outputs(model: nn.Module, x_num: Tensor, x_cat: Tensor, batch: int | None = None) -> Tensor:
     """Return a network's raw outputs ``[n, n_outputs]``, in evaluation mode, which it is left in."""
     model.eval()
+    batch = batch or (BATCH if x_num.ndim == 2 else PICTURES)
     with torch.inference_mode():
         parts = [model(*rows) for rows in zip(torch.split(x_num, batch), torch.split(x_cat, batch), strict=True)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]

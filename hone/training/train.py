@@ -169,6 +169,7 @@ def train(
                 schedule=SCHEDULES[str(config["schedule"])],
                 gradient_clip=settings.gradient_clip,
                 seed=seed,
+                augment=models.augment(family, config, data.inputs),
                 frozen=loaded.backbone,
                 frozen_epochs=int(config[FROZEN]) if loaded.backbone else 0,
             )
@@ -295,9 +296,13 @@ def _loss(problem: Problem, config: Config, weights: Tensor | None = None) -> Lo
     if problem.task == "regression":
         return lambda raw, y: functional.mse_loss(raw.squeeze(-1), _for_each_member(raw, y))
     smoothing = float(config.get("label_smoothing", 0.0))
-    return lambda raw, y: functional.cross_entropy(
-        raw.flatten(0, -2), _for_each_member(raw, y).flatten(), weights, label_smoothing=smoothing
-    )
+
+    def cross_entropy(raw: Tensor, y: Tensor) -> Tensor:  # y: class codes, or where pictures were mixed, shares
+        if raw.ndim == 3:
+            raw, y = raw.flatten(0, 1), _for_each_member(raw, y).flatten()
+        return functional.cross_entropy(raw, y, weights, label_smoothing=smoothing)
+
+    return cross_entropy
 
 
 def _for_each_member(raw: Tensor, y: Tensor) -> Tensor:

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from flows.add import add, set_params
+from flows.check import check
 from hone.errors import UserError
 from tasks import split
 from tasks.params import load_params
+from tasks.reporting import PlainReporter
 from tests.flows.editing import HERE
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
@@ -103,3 +106,58 @@ def test_what_dvc_refuses_is_undone(project: Path, table: Path) -> None:
     assert {name: text for name, text in everything(project).items() if not name.startswith(".dvc/")} == {
         name: text for name, text in before.items() if not name.startswith(".dvc/")
     }
+
+
+def pictures(folder: Path, names: tuple[str, ...] = ("cat", "dog")) -> Path:
+    for number in range(20):
+        path = folder / names[number % len(names)] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(path)
+    return folder
+
+
+def test_a_folder_of_pictures_is_copied_tracked_and_named_with_a_family_for_it(project: Path, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pets")
+    place = add(project, folder, None)
+    assert place == project / "data" / "raw" / "pets"
+    assert len(list(place.rglob("*.png"))) == 20
+    assert (project / "data" / "raw" / "pets.dvc").exists()
+    params = load_params(project)
+    assert (params.data.source, params.data.target, params.model.family) == ("data/raw/pets", None, "cnn")
+    assert split.check(project, params).problem.classes == ("cat", "dog")
+    before = everything(project)
+    add(project, folder, None)
+    assert everything(project) == before
+    (folder / "cat" / "new.png").write_bytes(b"new")
+    with pytest.raises(UserError, match="another file of this name"):
+        add(project, folder, None)
+
+
+def test_check_shows_what_pictures_there_are_and_names_corrupt_ones(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures(tmp_path / "pets")
+    (folder / "cat" / "broken.png").write_bytes(b"broken")
+    add(project, folder, None)
+    check(project, PlainReporter())
+    shown = capsys.readouterr()
+    assert "image: pictures, colour, 64 × 64 pixels" in shown.out
+    assert "1 of 21 pictures cannot be read: cat/broken.png (it is of no known format)" in shown.out + shown.err
+
+
+def test_a_table_after_pictures_gets_a_family_for_tables_again(project: Path, table: Path, tmp_path: Path) -> None:
+    add(project, pictures(tmp_path / "pets"), None)
+    add(project, table, "price")
+    assert load_params(project).model.family == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "words"), [(("cat", "dog"), "kind", "--target: 'kind'"), (("cat",), None, "one class only")]
+)
+def test_pictures_that_do_not_fit_leave_everything_as_it_was(
+    project: Path, tmp_path: Path, names: tuple[str, ...], target: str | None, words: str
+) -> None:
+    before = everything(project)
+    with pytest.raises(UserError, match=words):
+        add(project, pictures(tmp_path / "pets", names), target)
+    assert everything(project) == before

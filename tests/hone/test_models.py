@@ -18,7 +18,7 @@ from hone.models import InputSpec, mlp
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
 from hone.space import Categorical, identity
 
-FAMILIES = tuple(models.FAMILIES)
+FAMILIES = tuple(name for name, family in models.FAMILIES.items() if family.takes == "table")
 INPUTS = InputSpec(3, (4, 30), 2, ((-1.0, 0.0, 1.0), (0.0, 1.0), (-2.0, -1.0, 0.5, 3.0)))
 BINARY = Problem(task="binary", target="y", metric="roc_auc", classes=("no", "yes"), positive_index=1)
 

@@ -25,7 +25,7 @@ from hone.training.schedules import SCHEDULES
 from hone.trial import State
 
 METRIC: dict[Task, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}
-FAMILIES = tuple(models.FAMILIES)
+FAMILIES = tuple(name for name, family in models.FAMILIES.items() if family.takes == "table")
 SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"n_layers": 2, "units_1": 16, "units_2": 16},
     "resnet": {"n_blocks": 1, "units": 16},

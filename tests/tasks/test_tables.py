@@ -288,7 +288,7 @@ def test_a_link_to_a_file_elsewhere_is_followed(root, tmp_path_factory):
 
 
 def test_a_folder_is_refused(root):
-    with pytest.raises(UserError, match="data/raw is a folder"):
+    with pytest.raises(UserError, match="data/raw holds no pictures"):
         split.check(root, params_for("data/raw"))
 
 

@@ -1,0 +1,58 @@
+"""A plain convolutional network for small pictures: stages of convolutions, each at half the size of the one before."""
+
+import torch
+from torch import Tensor, nn
+
+from hone.models import augmentation
+from hone.models.inputs import InputSpec
+from hone.models.optimisation import with_training
+from hone.models.pixels import Pixels
+from hone.space import Float, Int
+from hone.trial import Config
+
+WIDEST = 4  # times the first stage's channels: further doublings would cost more than they give
+
+SPACE = with_training(
+    {
+        "batch_size": Int(8, 128, log=True),
+        "n_stages": Int(3, 5),
+        "n_convolutions": Int(1, 2),
+        "width": Int(8, 32, log=True),
+        "dropout": Float(0.0, 0.5),
+        **augmentation.DOMAINS,
+    },
+    augmentation.CONDITIONS,
+    {"batch_size": 16, "n_stages": 4, "n_convolutions": 1, "width": 16, "dropout": 0.1, **augmentation.DEFAULT},
+)
+
+
+class CNN(nn.Module):
+    """Stages of (convolution, batch norm, ReLU) × ``n_convolutions``, then the mean over the picture.
+
+    The last convolution of a stage is pooled, as long as the picture can be halved; the channels double from stage to
+    stage.
+    """
+
+    def __init__(self, inputs: InputSpec, config: Config) -> None:
+        super().__init__()
+        assert inputs.picture is not None
+        channels, height, width = inputs.picture.shape
+        side, first = min(height, width), int(config["width"])
+        layers = list[nn.Module]()
+        for stage in range(int(config["n_stages"])):
+            wide = first * min(2**stage, WIDEST)
+            for left in reversed(range(int(config["n_convolutions"]))):
+                layers.append(nn.Conv2d(channels, wide, 3, padding=1, bias=False))
+                if left == 0 and side >= 2:  # pooled before it is normalised: a quarter of the work
+                    layers.append(nn.MaxPool2d(2))
+                    side //= 2
+                layers += [nn.BatchNorm2d(wide), nn.ReLU()]
+                channels = wide
+        self.pixels = Pixels(inputs.picture)
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Dropout(float(config["dropout"])), nn.Linear(channels, inputs.n_outputs))
+
+    def forward(self, x_num: Tensor, x_cat: Tensor) -> Tensor:
+        """Return logits ``[b, n_classes]``, or ``[b, 1]``. x_num: pictures; x_cat is not looked at."""
+        outputs: torch.Tensor = self.head(self.layers(self.pixels(x_num)).mean((2, 3)))
+        return outputs
