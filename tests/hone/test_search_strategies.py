@@ -129,7 +129,11 @@ def replay(space):
 MAKERS = [uniform, sobol, grid, tpe, tpe_alone, gp, hyperband, hyperband_alone, thaw, refine, refine_alone, replay]
 BUDGETED = [maker for maker in MAKERS if maker is not replay]
 CASES = [(maker, name) for maker in MAKERS for name in SPACES]
-IDS = [f"{maker.__name__}-{name}" for maker, name in CASES]
+
+
+def named(case):
+    maker, name = case
+    return f"{maker.__name__}-{name}"
 
 
 def trainer_for(strategy, space, **options):
@@ -146,7 +150,7 @@ def studies():
     return played
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_only_configs_of_the_space_are_proposed(case, studies):
     _, history = studies[case]
     space = SPACES[case[1]]
@@ -155,7 +159,7 @@ def test_only_configs_of_the_space_are_proposed(case, studies):
     assert all(space.contains(result.trial.config) for result in results_of(history))
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_trials_are_numbered_from_0_and_know_their_generation(case, studies):
     strategy, history = studies[case]
     trials = [result.trial for result in results_of(history)]
@@ -164,7 +168,7 @@ def test_trials_are_numbered_from_0_and_know_their_generation(case, studies):
     assert all(trial.study == strategy.study for trial in trials)
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_the_same_history_gives_the_same_trials(case, studies):
     strategy, history = studies[case]
     again = case[0](SPACES[case[1]])
@@ -182,7 +186,7 @@ def test_the_budget_is_kept(maker, name, studies):
 
 # A grid over the plain space has 9 points, and ends before the budget does.
 @pytest.mark.parametrize(
-    "case", [(m, name) for m in BUDGETED for name in ("plain", "mixed") if (m, name) != (grid, "plain")], ids=str
+    "case", [(m, name) for m in BUDGETED for name in ("plain", "mixed") if (m, name) != (grid, "plain")], ids=named
 )
 def test_the_budget_is_used_to_the_last_trial_it_pays_for(case, studies):
     strategy, history = studies[case]
@@ -193,7 +197,7 @@ def test_the_budget_is_used_to_the_last_trial_it_pays_for(case, studies):
     assert strategy.budget - spent(history) < cheapest
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case[0] is not replay], ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case[0] is not replay], ids=named)
 def test_no_config_is_tried_twice_except_to_go_on_with_it(case, studies):
     strategy, history = studies[case]
     known = [identity(result.trial.config) for result in getattr(strategy, "prior", ())]
