@@ -38,7 +38,7 @@ def prepared(folder, sections, **dealt):
     files.write_json(folder / "problem.json", checked.problem.to_json())
     return trainables.TrainTrial(
         split=folder,
-        fingerprint=str(folder),
+        rows=folder / "rows",
         family="mlp",
         scaling="standard",
         settings=trainables.settings(params, checked.problem),
