@@ -13,7 +13,7 @@ from hone.training.eager import clip_gradients
 from hone.training.optimizers import RATE
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-MOST_GATHERED = 2**23  # numbers of 4 bytes: 32 MB
+MOST_GATHERED = 2**25  # bytes
 Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -47,7 +47,8 @@ class Batches:
         sizes = self.sizes()
         # Gathered many batches at a time, which are then views: cheaper than each for itself. Not the whole of a
         # large table, which would be in memory a second time.
-        n_batches = max(1, MOST_GATHERED // (self.size * (self.x_num.shape[1] + 2 * self.x_cat.shape[1] + 1)))
+        row = sum(tensor[0].nbytes for tensor in (self.x_num, self.x_cat, self.y))
+        n_batches = max(1, MOST_GATHERED // (self.size * row))
         for first in range(0, len(sizes), n_batches):
             together = sizes[first : first + n_batches]
             rows = order[first * self.size : first * self.size + sum(together)]

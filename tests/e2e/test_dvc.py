@@ -1,5 +1,6 @@
 """DVC as its users know it: what a change makes stale, experiments, differences, plots, push and pull."""
 
+import contextlib
 import json
 
 import pytest
@@ -26,7 +27,7 @@ def stale(project) -> list[str]:
 
     In this process: the command itself, which other tests run, takes seconds to start.
     """
-    with Repo(str(project.root)) as repo:
+    with contextlib.chdir(project.root), Repo() as repo:  # from elsewhere it names stages by their paths
         return sorted(repo.status())
 
 

@@ -413,7 +413,7 @@ def test_a_large_table_is_dealt_in_the_same_order_piece_by_piece(monkeypatch: py
         batches = Batches(torch.rand(n, 3), torch.randint(9, (n, 2)), torch.arange(float(n)), size)
         whole = list(batches.epoch(torch_generator(0)))
         with monkeypatch.context() as patched:
-            patched.setattr("hone.training.loop.MOST_GATHERED", 2 * size * (3 + 2 * 2 + 1))
+            patched.setattr("hone.training.loop.MOST_GATHERED", 2 * size * 4 * (3 + 2 * 2 + 1))
             pieces = list(batches.epoch(torch_generator(0)))
         assert [len(y) for _, _, y in pieces] == batches.sizes()
         for one, other in zip(whole, pieces, strict=True):
