@@ -98,8 +98,8 @@ def _of_model(folder: Path) -> bytes:
     try:
         described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         about = {
-            "family": described["family"],
-            "config": described["config"],
+            "family": described["networks"][0]["family"],
+            "config": described["networks"][0]["config"],
             "problem": described["preprocessor"]["problem"],
             "columns": [
                 column["name"]
@@ -107,7 +107,7 @@ def _of_model(folder: Path) -> bytes:
                 if column["kind"] != "dropped"
             ],
         }
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{shown}: not a model's description ({_short(error)}); give a model of Hone's") from None
     tensors, _ = _tensors(folder / WEIGHTS, str(folder / WEIGHTS))
     weights = {name.removeprefix("0."): tensor for name, tensor in tensors.items() if name.startswith("0.")}

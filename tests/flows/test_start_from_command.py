@@ -25,7 +25,7 @@ WINE = InputSpec(13, (), 3, ((0.0, 1.0),) * 13)
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     """A state dict of a network for wine, as anybody may have trained one."""
-    config = models.default_space("mlp").default
+    config = {**models.default_space("mlp").default, "embedding": "none"}
     path = tmp_path / "my net.safetensors"
     safetensors.torch.save_file(models.build("mlp", config, WINE, seed=0).state_dict(), path)
     return path
@@ -34,6 +34,7 @@ def state(tmp_path: Path) -> Path:
 def test_a_state_dict_is_copied_and_named_and_check_says_what_fits(
     project: Path, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    change(project, "  space: {} ", "  space: {embedding: none} ")
     before = (project / "params.yaml").read_text().splitlines()
     assert cli.main(["start-from", str(state)]) == 0
     assert load_params(project).model.start_from == "data/start_from/my_net.safetensors"

@@ -12,7 +12,20 @@ import safetensors.torch
 import torch
 
 from hone.errors import UserError
-from tasks import baseline, budget, files, ingest, retrain, search_random, split, start_from, trainables, trials
+from hone.training import train
+from tasks import (
+    baseline,
+    budget,
+    files,
+    ingest,
+    model_store,
+    retrain,
+    search_random,
+    split,
+    start_from,
+    trainables,
+    trials,
+)
 from tasks.params import load_params, parse_params, search_space
 from tasks.stage import Stage
 from tasks.tracking import NullTracker
@@ -117,10 +130,13 @@ def given(tmp_path: Path) -> Stage:
     ingest.run(replace(stage, name="ingest"))
     split.run(stage)
     config = {**search_space(parse_params({})).default, "units_1": 24, "units_2": 24, "embedding": "none"}
-    winner = {"config": config, "epochs": 4, "default": {"config": config, "epochs": 4}}
-    files.write_json(tmp_path / "artifacts" / "search_hyperband" / "winner.json", winner)
-    bare = stage.params.model_copy(update={"model": parse_params({}).model, "seed": 1})
-    retrain.run(replace(stage, name="retrain", params=bare, fingerprint="g"))
+    preprocessor, data = retrain.prepare(tmp_path / "data" / "split", "standard")
+    settings = trainables.settings(params, data.problem)
+    _, checkpoint = train(config, "mlp", data, settings, resource=4, seed=1)
+    assert checkpoint is not None
+    network = model_store.Network("mlp", config, checkpoint.weights())
+    folder = tmp_path / "artifacts" / "retrain" / "model"
+    model_store.save(folder, networks=[network], inputs=data.inputs, preprocessor=preprocessor)
     (tmp_path / SOURCE).parent.mkdir(parents=True)
     (tmp_path / SOURCE).write_bytes(start_from.content(tmp_path))
     return stage
@@ -153,13 +169,22 @@ def test_the_stages_start_from_the_weights_and_say_so(given: Stage) -> None:
     near = safetensors.torch.load_file(place)["model.layers.0.weight"] - former.weights["layers.0.weight"]
     assert 0 < near.abs().max() < 0.05
 
-    winner = {"config": dict(default.trial.config), "epochs": 1}
-    files.write_json(
-        given.path("artifacts", "search_hyperband", "winner.json"), {**winner, "default": winner, "family": "mlp"}
+    again = retrain.Network(
+        split=given.path("data", "split"),
+        rows=given.path("rows"),
+        family="mlp",
+        scaling="standard",
+        settings=trainables.settings(given.params, trainables.read_problem(given.path("data", "split"))),
+        config=default.trial.config,
+        epochs=1,
+        seed=2,
+        root=given.root,
+        start_from=SOURCE,
     )
-    retrain.run(replace(given, name="retrain"))
-    trained = safetensors.torch.load_file(given.path("artifacts", "retrain", "model", "model.safetensors"))
-    moved = (trained["0.layers.0.weight"] - former.weights["layers.0.weight"]).abs().max()
+    content, _ = again()
+    assert content is not None
+    trained = safetensors.torch.load(content)
+    moved = (trained["layers.0.weight"] - former.weights["layers.0.weight"]).abs().max()
     assert 0 < moved < 0.05
 
 
