@@ -25,7 +25,7 @@ def split(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     rows = pd.DataFrame({"y": y, "who": [f"p{value // 2:g}" for value in y]})
     rows[:6].to_parquet(folder / "train.parquet")
     rows[6:].to_parquet(folder / "validation.parquet")
-    pd.DataFrame({"fold": folds}).to_parquet(folder / "folds.parquet")
+    pd.DataFrame({"fold": folds, "since": 0}).to_parquet(folder / "folds.parquet")
     return y, folds
 
 
