@@ -170,7 +170,7 @@ class Search(Section):
 
 class Retrain(Section):
     seeds: Positive = 3
-    ensemble: Literal["auto", "one", "seeds", "greedy"] = "auto"
+    ensemble: Literal["auto", "one", "seeds", "greedy"] = "seeds"
     calibrate: bool = True
     threshold: bool = True
 

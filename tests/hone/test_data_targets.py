@@ -20,11 +20,14 @@ def fitted(y: np.ndarray) -> YeoJohnson:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_transform_is_scikit_learns_and_comes_back(sign: int) -> None:
-    y = sign * np.exp(np.random.default_rng(0).normal(size=500))
+    y = sign * np.exp(0.4 * np.random.default_rng(0).normal(size=500))
     y = (y - y.mean()) / y.std()
     found = fitted(y.astype(np.float32))
-    theirs = PowerTransformer().fit_transform(y[:, None])[:, 0]
-    np.testing.assert_allclose(found.forward(y), theirs, atol=2e-3)
+    about = (y - np.median(y)) / np.median(np.abs(y - np.median(y)))
+    theirs = PowerTransformer()
+    wanted = theirs.fit_transform(about[:, None])[:, 0]
+    assert 0 <= theirs.lambdas_[0] <= 2
+    np.testing.assert_allclose(found.forward(y), wanted, atol=2e-3)
     np.testing.assert_allclose(found.inverse(found.forward(y).astype(np.float64)), y, atol=1e-5)
     assert YeoJohnson.from_json(json.loads(json.dumps(found.to_json()))) == found
 
@@ -36,6 +39,13 @@ def test_no_prediction_lies_beyond_the_training_targets_and_a_diverged_one_is_se
     assert found[4] == pytest.approx(y.max())
     assert (np.diff(found[:5]) >= 0).all()
     assert np.isnan(found[5])
+
+
+def test_no_tail_is_drawn_in_further_than_by_a_logarithm() -> None:
+    y = np.exp(2 * np.random.default_rng(2).normal(size=300))
+    assert (fitted(y).power, fitted(-y).power) == (0.0, 2.0)
+    near, far = np.diff(fitted(y).inverse(np.array([0.0, 0.01, 3.0, 3.01])))[[0, 2]]
+    assert 0 < near < far < 1000 * near
 
 
 def test_it_is_fitted_only_where_it_is_asked_for_and_possible() -> None:
