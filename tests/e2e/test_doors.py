@@ -8,7 +8,7 @@ import pytest
 from tasks import pipeline, run
 from tasks.reporting import NullReporter
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("both doors")]
+pytestmark = pytest.mark.e2e
 SEARCHES = ("search_random", "search_bayes", "search_hyperband")
 
 

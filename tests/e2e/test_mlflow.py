@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from tasks import model_store, pipeline, trials
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("both doors")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
