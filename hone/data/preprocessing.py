@@ -90,6 +90,7 @@ class Preprocessor:
     def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32] | NDArray[np.uint8], NDArray[np.int64]]:
         n = len(frame)
         if (image := self.schema.image) is not None and image.shape is not None:
+            self.schema.check(frame)
             return images.stack(frame[image.name], image.shape), np.empty((n, 0), dtype=np.int64)
         x_num = np.empty((n, len(self.numeric_names)), dtype=np.float32)
         x_cat = np.empty((n, len(self.cardinalities)), dtype=np.int64)

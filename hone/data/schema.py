@@ -70,6 +70,14 @@ class Schema:
         """Return the column of pictures, if there is one; it is then the only one."""
         return next((column for column in self.columns if column.kind == "image"), None)
 
+    def check(self, frame: pd.DataFrame) -> None:
+        """Raise UserError naming the columns that the network sees and the frame lacks."""
+        lacking = [name for name in self.used if name not in frame.columns]
+        if lacking:
+            raise UserError(
+                f"the table lacks {describe(lacking)}; the network was trained with it: add it, empty if unknown"
+            )
+
     def apply(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return (numeric, categorical): float64 with NaN where missing, and str with None where missing.
 
@@ -77,11 +85,7 @@ class Schema:
         so are pictures.
         Raises UserError naming the columns that the frame lacks.
         """
-        lacking = [name for name in self.used if name not in frame.columns]
-        if lacking:
-            raise UserError(
-                f"the table lacks {describe(lacking)}; the network was trained with it: add it, empty if unknown"
-            )
+        self.check(frame)
         numeric: dict[str, pd.Series[float]] = {}
         categorical: dict[str, pd.Series[Any]] = {}
         for column in self.columns:

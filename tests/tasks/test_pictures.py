@@ -324,7 +324,8 @@ def model(raw: Path) -> model_store.Predictor:
     config = {**models.default_space("cnn").default, "width": 8, "n_stages": 2}
     weights = models.build("cnn", config, inputs, 0).state_dict()
     folder = raw.parents[1] / "model"
-    model_store.save(folder, networks=[weights], family="cnn", config=config, inputs=inputs, preprocessor=preprocessor)
+    networks = [model_store.Network("cnn", config, weights)]
+    model_store.save(folder, networks=networks, inputs=inputs, preprocessor=preprocessor)
     return model_store.load(folder)
 
 
