@@ -38,7 +38,7 @@ PARTS = (
     "params.yaml",
     "prefect.toml",
 )
-PARTS += ("requirements.lock", ".gitignore", ".dvcignore", "data/raw/README.md", "data/warm_start")
+PARTS += ("requirements.lock", ".gitignore", ".dvcignore", "data/raw/README.md", "data/warm_start", "data/start_from")
 BETTER = {"rmse": -1, "mae": -1, "log_loss": -1}  # the sign of a gain; 1 for all others
 
 
