@@ -39,7 +39,7 @@ def main() -> int:
                 flush=True,
             )
     for family, found in ratios.items():
-        price = models.price("auto", {"family": family})
+        price = models.default_space("auto").price({"family": family})
         print(f"{family:<15} mean ratio {statistics.fmean(found):5.1f}, price {price:g}")
     return 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hone import models
+from hone.space import price_of
 from hone.training.checkpoint import Checkpoint
 from hone.trial import Result, State, Trial
 from tasks import (
@@ -97,7 +97,7 @@ def rehearse(place: Path, params: Params, replays: int | None = None) -> list[Co
     results = [result for name in SEARCHES for result in trials.read(place / "artifacts" / name / "trials.parquet")]
     results += trials.read(place / "artifacts" / "search_hyperband" / "replay.parquet")
     phases = dict.fromkeys(result.trial.study for result in results)
-    networks = budget.final_networks(params)
+    networks = budget.final_networks(params, params.retrain.seeds)
     return [
         Cost("baseline", params.baseline.networks, float(params.baseline.networks * params.train.epochs)),
         *(_cost(phase, [result for result in results if result.trial.study == phase]) for phase in phases),
@@ -172,7 +172,7 @@ class _Untrained(Executor):
             objective=objective,
             curve=(objective,) * trial.resource,
             best_epoch=trial.resource,
-            cost=(trial.resource - before) * trial.rows * n_folds * models.price(trainable.family, trial.config),
+            cost=(trial.resource - before) * trial.rows * n_folds * price_of(trainable.prices, trial.config),
         )
 
 

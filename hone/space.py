@@ -9,7 +9,6 @@ What a coordinate means is its domain's business (hone/domains.py).
 """
 
 import difflib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,41 @@ from hone.domains import Categorical, Domain, Fixed, Float, Int, is_number
 from hone.errors import UserError
 from hone.trial import Config, Value, identity
 
-__all__ = ["Categorical", "Condition", "Domain", "Fixed", "Float", "Int", "SearchSpace", "identity", "parse_domain"]
+__all__ = [
+    "Categorical",
+    "Condition",
+    "Domain",
+    "Fixed",
+    "Float",
+    "Int",
+    "Prices",
+    "SearchSpace",
+    "identity",
+    "parse_domain",
+    "price_of",
+]
 
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+Prices = Mapping[str, Mapping[str, float] | float]
+"""By parameter: what an epoch costs with each of its values, or the batch size at which a step costs one."""
+
+
+def price_of(prices: Prices, config: Config) -> float:
+    """Return what an epoch of a config costs, in epochs of a budget; 1 where there are no prices.
+
+    Of what an epoch takes at the batch size that a price names, half goes by rows and half by steps: it costs
+    ``(1 + that / batch size) / 2``. What a config lacks costs nothing more.
+    """
+    total = 1.0
+    for name, price in prices.items():
+        value = config.get(name)
+        if isinstance(price, Mapping):
+            total *= price.get(str(value), 1.0)
+        elif value is not None and is_number(value):
+            total *= (1 + price / float(value)) / 2
+    return total
 
 
 @dataclass(frozen=True)
@@ -60,20 +91,20 @@ class SearchSpace:
 
     domains: in a fixed order, a child behind its parent. conditions: by the child's name.
     defaults: one legal value a name, also for names that are inactive in the default config.
-    prices: of parameters that make an epoch dearer: what it costs with each of their values, beside other epochs.
+    prices: of parameters that make an epoch dearer, see `price_of`.
     """
 
     domains: Mapping[str, Domain]
     conditions: Mapping[str, Condition]
     defaults: Config
-    prices: Mapping[str, Mapping[str, float]]
+    prices: Prices
 
     def __init__(
         self,
         domains: Mapping[str, Domain],
         conditions: Mapping[str, Condition] | None = None,
         default: Config | None = None,
-        prices: Mapping[str, Mapping[str, float]] | None = None,
+        prices: Prices | None = None,
     ) -> None:
         """Build a space; UserError where a condition's parent is missing or comes later.
 
@@ -152,7 +183,7 @@ class SearchSpace:
 
     def price(self, config: Config) -> float:
         """Return what an epoch of a config costs, in epochs of a budget; 1 where the space has no prices."""
-        return math.prod(prices.get(str(config.get(name)), 1.0) for name, prices in self.prices.items())
+        return price_of(self.prices, config)
 
     def with_domains(self, domains: Mapping[str, Domain]) -> "SearchSpace":
         """Return the space with some domains replaced, and the default made legal in them."""

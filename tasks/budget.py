@@ -16,13 +16,13 @@ from hone.search.sobol import Sobol
 from hone.trial import Trial
 from tasks import files, pipeline, trainables
 from tasks.executors import count
-from tasks.params import Params, check_budget, seconds
+from tasks.params import Params, check_budget, n_networks, seconds
 from tasks.stage import Stage
 
 LOCK = "budget.lock"
 START_UP = 45.0
 """Seconds of a run that train nothing: processes that start, tracking, baselines, the report."""
-STOPPED_EARLY = 0.6
+STOPPED_EARLY = 0.8
 """Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner."""
 SAMPLE = 8
 """Configs whose training is timed."""
@@ -30,6 +30,8 @@ SAMPLE = 8
 
 WINNERS_PRICE = 2.0
 """What an epoch of the winner is expected to cost beside the default's, where families have prices."""
+MOST_CERTAIN = 0.5
+"""Share of a time limit that final models and the baseline may take before they get fewer seeds."""
 MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
 
@@ -44,10 +46,14 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a run may spend: epochs on its search, and so many whole trainings on replays of the finalists."""
+    """What a run may spend: epochs on its search, and trainings to the end on the rest. None: as many as params say.
+
+    replays: of the finalists and the default. seeds: of each final model.
+    """
 
     epochs: float
     replays: int | None = None
+    seeds: int | None = None
 
 
 def run(stage: Stage) -> None:
@@ -67,7 +73,8 @@ def run(stage: Stage) -> None:
         files.write_json(stage.path(LOCK), content)
         stage.reporter.message(
             f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search"
-            f" and {allowed.replays} trainings of finalists; written to {LOCK}"
+            f", {allowed.replays} trainings of finalists and {allowed.seeds} seeds of the final"
+            f" models; written to {LOCK}"
         )
     files.write_json(stage.path("artifacts", "budget.json"), asdict(allowed))
 
@@ -89,14 +96,18 @@ def pays_for(params: Params, measured: Measurement) -> Allowance:
 def affordable(params: Params, measured: Measurement) -> Allowance:
     """Return what is left to search and replays when a run must end within `budget.time_limit`.
 
-    Replays get what params ask for, but in a short run no more than `MOST_REPLAYED` of that.
+    Final models get the seeds that params ask for, but in a short run fewer, so that they and the baseline take no more
+    than `MOST_CERTAIN` of it; replays take no more than `MOST_REPLAYED` of what is left. The search gets the rest.
     """
     limit = seconds(str(params.budget.time_limit))
-    usable = max(limit - START_UP, limit * 0.4)
-    left = max(0.0, usable * measured.workers / measured.seconds_per_epoch - _certain(params))
+    usable = max(limit - START_UP, limit * 0.4) * measured.workers / measured.seconds_per_epoch
     training = params.train.epochs * STOPPED_EARLY
+    seeds = params.retrain.seeds
+    while seeds > 1 and _certain(params, seeds) > MOST_CERTAIN * usable:
+        seeds -= 1
+    left = max(0.0, usable - _certain(params, seeds))
     replays = min(n_replays(params), math.floor(MOST_REPLAYED * left / training))
-    return Allowance(epochs=float(math.floor(left - replays * training)), replays=replays)
+    return Allowance(epochs=float(math.floor(left - replays * training)), replays=replays, seeds=seeds)
 
 
 def n_replays(params: Params) -> int:
@@ -104,24 +115,22 @@ def n_replays(params: Params) -> int:
     return (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
 
 
-def _certain(params: Params) -> float:
+def _certain(params: Params, seeds: int) -> float:
     """Return the epochs that a run spends outside its search and replays: baseline and final trainings."""
     price = WINNERS_PRICE if models.priced(params.model.family) else 1.0
-    defaults = params.retrain.seeds
-    trainings = params.baseline.networks + defaults + (final_networks(params) - defaults) * price
+    trainings = n_networks(params) + seeds + (final_networks(params, seeds) - seeds) * price
     return trainings * params.train.epochs * STOPPED_EARLY
 
 
-def final_networks(params: Params) -> int:
+def final_networks(params: Params, seeds: int) -> int:
     """Return how many networks the stage `retrain` trains; where an ensemble is left to `auto`, without one."""
-    retrain = params.retrain
-    tuned = {"one": 1, "greedy": retrain.seeds * (params.search.replay.finalists + 1)}.get(retrain.ensemble)
-    return retrain.seeds + (tuned or retrain.seeds)
+    tuned = {"one": 1, "greedy": seeds * (params.search.replay.finalists + 1)}.get(params.retrain.ensemble)
+    return seeds + (tuned or seeds)
 
 
 def seconds_for(params: Params, measured: Measurement) -> float:
     """Return about how long a run takes that spends `budget.epochs` on its search."""
-    after = _certain(params) + n_replays(params) * params.train.epochs * STOPPED_EARLY
+    after = _certain(params, params.retrain.seeds) + n_replays(params) * params.train.epochs * STOPPED_EARLY
     return START_UP + (params.budget.epochs + after) * measured.seconds_per_epoch / measured.workers
 
 
@@ -170,7 +179,7 @@ def written_down(path: Path, stage: Stage) -> Allowance | None:
         content = files.read_json(path)
         if content["inputs"] != _inputs(stage):
             return None
-        return Allowance(float(content["epochs"]), int(content["replays"]))
+        return Allowance(float(content["epochs"]), int(content["replays"]), int(content["seeds"]))
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{LOCK}: cannot be read; delete it, and the epochs are measured anew") from None
 

@@ -31,6 +31,10 @@ HANDED_ON = 32
 """How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
 
 
+SHORT = 600.0
+"""Seconds; a time limit below leaves nothing to repeats of the baseline."""
+
+
 class Section(BaseModel):
     """A section of params.yaml: immutable, strict about types, and closed to unknown keys."""
 
@@ -284,6 +288,12 @@ def seconds(text: str) -> float:
     if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])", "", text).strip():
         raise ValueError("is not a duration such as 90s, 10m or 1h30m")
     return sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
+
+
+def n_networks(params: Params) -> int:
+    """Return over how many seeds the baseline averages the network's defaults: one where there is little time."""
+    limit = params.budget.time_limit
+    return 1 if limit is not None and seconds(limit) < SHORT else params.baseline.networks
 
 
 def search_space(params: Params, former: Former | None = None) -> SearchSpace:

@@ -40,6 +40,7 @@ class Findings:
     transfer: what earlier studies say. portfolio: configs that were good on other tables, those in the full space.
     families: where the family is a hyperparameter, the default config of each.
     replays: what the replays of finalists may take, in whole trainings of the default; None: what params say.
+    seeds: of each final model; None: what params say.
     """
 
     problem: Problem
@@ -52,6 +53,7 @@ class Findings:
     portfolio: tuple[Config, ...] = ()
     families: tuple[Config, ...] = ()
     replays: int | None = None
+    seeds: int | None = None
     n_folds: int = 1
 
 
@@ -82,6 +84,7 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
         families=models.starts(stage.params.model.family, full),
         replays=allowed.get("replays"),
+        seeds=allowed.get("seeds"),
         n_folds=n_folds,
     )
 

@@ -70,8 +70,11 @@ def run(stage: Stage) -> None:
     replays = trials.read(searched / "replay.parquet")
     group = composition.group(params)
     predicted = held_out.read(searched / "held_out.safetensors", replays, split, problem, group)
-    chosen = composition.compose(winner, predicted, params.retrain, params.seed)
-    default = Member(winner["default"]["config"], winner["default"]["epochs"], params.retrain.seeds, 1.0)
+    asked_for = params.retrain
+    if winner.get("seeds") is not None:  # what a time limit leaves
+        asked_for = asked_for.model_copy(update={"seeds": winner["seeds"]})
+    chosen = composition.compose(winner, predicted, asked_for, params.seed)
+    default = Member(winner["default"]["config"], winner["default"]["epochs"], asked_for.seeds, 1.0)
     preprocessor, data = prepare(split, params.data.scaling)
     data = _shared(stage.rows, data)
     models = {"model": chosen, "defaults": Composition("seeds", (default,))}

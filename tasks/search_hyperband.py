@@ -105,6 +105,7 @@ def run(stage: Stage) -> None:
         stage.artifact("winner.json"),
         {
             "family": params.model.family,
+            "seeds": found.seeds,
             "metric": metric,
             **_described(scores[0], metric),
             "n_rows": _scored_rows(stage),

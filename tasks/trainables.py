@@ -16,7 +16,7 @@ from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.data.splitting import Scheme
 from hone.seeds import derive
-from hone.space import SearchSpace
+from hone.space import Prices, SearchSpace, price_of
 from hone.training.checkpoint import Checkpoint
 from hone.training.cross_validation import FoldsOutcome, train_folds
 from hone.training.predict import load_network, predict
@@ -48,7 +48,7 @@ class TrainTrial:
     predict for held-out rows. former: folders of the best checkpoints of former studies.
     objective: what trials of the search are scored on: `holdout`, the validation rows; `folds`, of which there are
     n_folds; `reshuffled`, rows that each trial draws for itself by the scheme. Replays are scored on what they name.
-    start_from: the file in the project at `root` that holds weights to start from.
+    start_from: the file in the project at `root` that holds weights to start from. prices: of epochs.
     """
 
     split: Path
@@ -65,6 +65,7 @@ class TrainTrial:
     stopping: Stopping | None = None
     root: Path = Path()
     start_from: str | None = None
+    prices: Prices = field(default_factory=dict)
 
     def __call__(self, trial: Trial) -> Result:
         """Return the trial's result, after its checkpoint is safely in the store."""
@@ -86,7 +87,7 @@ class TrainTrial:
             curve=outcome.curve,
             best_epoch=outcome.best_epoch,
             metrics=outcome.metrics,
-            cost=outcome.epochs_run * trial.rows * models.price(self.family, trial.config),
+            cost=outcome.epochs_run * trial.rows * price_of(self.prices, trial.config),
             folds=found.folds,
             seconds=time.perf_counter() - started,
             error=outcome.error,
@@ -160,6 +161,7 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
         stopping=stopping(params),
         root=stage.root,
         start_from=params.model.start_from,
+        prices=full_space(stage).prices,
     )
 
 

@@ -36,7 +36,6 @@ __all__ = [
     "inputs_of",
     "is_trainable",
     "portfolio",
-    "price",
     "priced",
     "resolved",
     "starts",
@@ -177,15 +176,13 @@ def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int, skewed: bool = Fa
     """
     space = without_idle(space, inputs, skewed)
     factor = max(1, 2 ** round(0.6 * math.log2(max(1, n_rows) / FEW_ROWS)))
-    own, default = TRAINING.domains["batch_size"], space.defaults.get("batch_size")
-    if factor == 1 or space.domains.get("batch_size") != own or not isinstance(own, Int):
-        return space
-    return SearchSpace(
-        {**space.domains, "batch_size": Int(own.low * factor, own.high * factor, own.log)},
-        space.conditions,
-        {**space.defaults, "batch_size": int(cast(int, default)) * factor},
-        space.prices,
-    )
+    domains, defaults = dict(space.domains), dict(space.defaults)
+    own = TRAINING.domains["batch_size"]
+    if isinstance(own, Int) and domains.get("batch_size") == own:
+        domains["batch_size"] = Int(own.low * factor, own.high * factor, own.log)
+        defaults["batch_size"] = int(cast(int, defaults["batch_size"])) * factor
+    prices = {name: price * factor if isinstance(price, float) else price for name, price in space.prices.items()}
+    return SearchSpace(domains, space.conditions, defaults, prices)
 
 
 def without_idle(space: SearchSpace, inputs: InputSpec, skewed: bool = False) -> SearchSpace:
@@ -231,11 +228,6 @@ def build(family: str, config: Config, inputs: InputSpec, seed: int) -> nn.Modul
 def resolved(family: str, config: Config) -> tuple[str, Config]:
     """Return the family and config that are trained: ``auto`` stands for the family that its config names."""
     return auto.resolved(config) if family == AUTO else (family, config)
-
-
-def price(family: str, config: Config) -> float:
-    """Return what an epoch of a config counts in a budget: 1, or of ``auto``, more where its family is slow."""
-    return FAMILIES[family].space.price(config) if family in FAMILIES else 1.0
 
 
 def priced(family: str) -> bool:

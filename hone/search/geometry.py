@@ -12,7 +12,7 @@ stays true when the space is narrowed.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,9 +95,12 @@ class Geometry:
         """Return the logarithm of what an epoch costs at each of these points, [n]; 0 where the space has no prices."""
         found = np.zeros(len(u))
         for i, (name, domain) in enumerate(self.full.domains.items()):
-            if name in self.full.prices and isinstance(domain, Categorical):
-                each = [math.log(self.full.price({name: choice})) for choice in domain.choices]
+            price = self.full.prices.get(name)
+            if isinstance(price, Mapping) and isinstance(domain, Categorical):
+                each = [math.log(price.get(str(choice), 1.0)) for choice in domain.choices]
                 found += np.array(each)[decode_all(domain, u[:, i]).astype(np.int64)]
+            elif isinstance(price, float) and isinstance(domain, Float | Int):
+                found += np.log((1 + price / decode_all(domain, u[:, i])) / 2)
         return found
 
     def spread(self, u: Array) -> Array:

@@ -333,15 +333,22 @@ def test_every_config_of_auto_can_be_built_and_has_only_what_its_family_has() ->
     assert len(seen) == 5
 
 
-def test_slow_families_cost_more_and_the_others_one() -> None:
+def test_slow_families_and_small_batches_cost_more() -> None:
     space = models.default_space("auto")
-    prices = {config["family"]: models.price("auto", config) for config in models.starts("auto", space)}
+    prices = {config["family"]: space.price(config) for config in models.starts("auto", space)}
     assert prices["mlp"] == 1.0
     assert prices["mlp"] < prices["tabm"] < prices["ft_transformer"]
-    assert models.without_idle(space, InputSpec(0, (3,), 1, ())).price({"family": "tabm"}) == prices["tabm"]
-    assert space.merged({"family": ["mlp", "tabm"]}).price({"family": "tabm"}) == prices["tabm"]
-    assert models.price("tabm", models.default_space("tabm").default) == 1.0
-    assert models.price("custom.mine:make", {}) == 1.0
+    for other in (
+        models.without_idle(space, InputSpec(0, (3,), 1, ())),
+        space.merged({"family": ["mlp", "tabm"]}),
+        models.fitted(space, INPUTS, 20_000),
+    ):
+        assert other.price({"family": "tabm"}) == prices["tabm"]
+    large = models.fitted(space, INPUTS, 20_000)  # batches of 256: what is dear is dear beside that
+    assert large.price(large.default) == 1.0
+    assert large.price({**large.default, "batch_size": 64}) == 2.5
+    assert large.price({**large.default, "batch_size": 512}) == 0.75
+    assert models.default_space("tabm").price(models.default_space("tabm").default) == 1.0
 
 
 def test_batches_grow_with_the_table_unless_params_say_otherwise() -> None:

@@ -26,7 +26,13 @@ def test_in_a_short_run_replays_give_way_to_the_search() -> None:
     allowed = affordable(params, Measurement(seconds_per_epoch=0.2, workers=2))
     assert allowed.replays is not None
     assert 0 < allowed.replays < 12
-    assert allowed.epochs > 2 * allowed.replays * 0.6 * params.train.epochs
+    assert allowed.epochs > 2 * allowed.replays * 0.8 * params.train.epochs
+
+
+def test_in_a_very_short_run_final_models_have_fewer_seeds() -> None:
+    params = limited("2m")
+    found = [affordable(params, Measurement(seconds, 2)).seeds for seconds in (0.1, 0.3, 0.5)]
+    assert found == [3, 2, 1]
 
 
 def test_twice_the_workers_or_half_the_time_an_epoch_are_more() -> None:
