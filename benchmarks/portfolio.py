@@ -75,6 +75,7 @@ def _binned() -> pd.DataFrame:
     return table
 
 
+FAMILIES = ("mlp", "resnet")
 SKLEARN = ("digits", "wine", "breast_cancer", "diabetes")
 GENERATED = {
     "wide": lambda: _classes(n_features=30, n_informative=8, n_redundant=4, class_sep=0.8, flip_y=0.1),
@@ -219,7 +220,7 @@ def main(configs: int = 40, size: int = 4, workers: int = 2, relearn: Annotated[
     if relearn or not MEASURED.exists():
         started, measured = time.perf_counter(), {}
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            for family in models.FAMILIES:
+            for family in FAMILIES:
                 tried = candidates(family, configs)
                 jobs = [Job(family, name, i, config) for name in SETS for i, config in enumerate(tried)]
                 found = list(pool.map(measure, jobs, chunksize=8))

@@ -42,7 +42,7 @@ def test_a_set_that_is_left_out_has_no_say():
 def test_the_portfolios_are_what_was_learned_from_what_was_measured():
     content = json.loads(portfolio.MEASURED.read_text())
     learned = {}
-    for family in models.FAMILIES:
+    for family in portfolio.FAMILIES:
         measured = content["families"][family]
         tried = portfolio.candidates(family, content["configs"])
         regret = portfolio.regrets([measured["objectives"][name] for name in portfolio.SETS])

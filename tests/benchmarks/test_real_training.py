@@ -168,14 +168,15 @@ def test_what_is_suggested_in_turn_is_a_config_of_what_is_active_only():
 
 
 def test_a_portfolio_without_a_set_does_not_hang_on_it(monkeypatch, tmp_path):
-    assert portfolio.learned_without("mlp", [], SPACE) == list(models.portfolio("mlp", SPACE))
-    before = portfolio.learned_without("mlp", ["digits"], SPACE)
+    space = models.without(SPACE, "target_transform")  # its configs were drawn without
+    assert portfolio.learned_without("mlp", [], space) == list(models.portfolio("mlp", space))
+    before = portfolio.learned_without("mlp", ["digits"], space)
     content = json.loads(portfolio.MEASURED.read_text())
     content["families"]["mlp"]["objectives"]["digits"].reverse()
     monkeypatch.setattr(portfolio, "MEASURED", tmp_path / "portfolio.json")
     portfolio.MEASURED.write_text(json.dumps(content))
-    assert portfolio.learned_without("mlp", ["digits"], SPACE) == before
-    assert portfolio.learned_without("mlp", [], SPACE) != list(models.portfolio("mlp", SPACE))
+    assert portfolio.learned_without("mlp", ["digits"], space) == before
+    assert portfolio.learned_without("mlp", [], space) != list(models.portfolio("mlp", space))
 
 
 def test_a_second_call_does_only_what_is_missing_and_a_failure_is_told(tmp_path, monkeypatch, capsys):
