@@ -39,15 +39,16 @@ __all__ = [
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
-Prices = Mapping[str, Mapping[str, float] | float]
-"""By parameter: what an epoch costs with each of its values, or the batch size at which a step costs one."""
+Prices = Mapping[str, Mapping[str, float] | tuple[float, float]]
+"""By parameter: what an epoch costs with each of its choices, or of a number, where it costs 1 and the exponent."""
+CHEAPEST = 0.25
+"""No epoch costs less: rows must be read and scored, however small a network is."""
 
 
 def price_of(prices: Prices, config: Config) -> float:
     """Return what an epoch of a config costs, in epochs of a budget; 1 where there are no prices.
 
-    Of what an epoch takes at the batch size that a price names, half goes by rows and half by steps: it costs
-    ``(1 + that / batch size) / 2``. What a config lacks costs nothing more.
+    Prices multiply; a number's is ``(value / where it costs 1) ** exponent``. What a config lacks costs nothing more.
     """
     total = 1.0
     for name, price in prices.items():
@@ -55,8 +56,8 @@ def price_of(prices: Prices, config: Config) -> float:
         if isinstance(price, Mapping):
             total *= price.get(str(value), 1.0)
         elif value is not None and is_number(value):
-            total *= (1 + price / float(value)) / 2
-    return total
+            total *= (float(value) / price[0]) ** price[1]
+    return max(total, CHEAPEST)
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,9 @@ def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int, skewed: bool = Fa
     if isinstance(own, Int) and domains.get("batch_size") == own:
         domains["batch_size"] = Int(own.low * factor, own.high * factor, own.log)
         defaults["batch_size"] = int(cast(int, defaults["batch_size"])) * factor
-    prices = {name: price * factor if isinstance(price, float) else price for name, price in space.prices.items()}
+    prices = dict(space.prices)
+    if isinstance(price := prices.get("batch_size"), tuple):
+        prices["batch_size"] = (price[0] * factor, price[1])
     return SearchSpace(domains, space.conditions, defaults, prices)
 
 

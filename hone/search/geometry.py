@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hone.domains import decode_all, encode_all
 from hone.search.gaussian_process import Layout
-from hone.space import Categorical, Condition, Domain, Fixed, Float, Int, SearchSpace
+from hone.space import CHEAPEST, Categorical, Condition, Domain, Fixed, Float, Int, SearchSpace
 from hone.trial import Trial
 
 Array = NDArray[np.float64]
@@ -99,9 +99,10 @@ class Geometry:
             if isinstance(price, Mapping) and isinstance(domain, Categorical):
                 each = [math.log(price.get(str(choice), 1.0)) for choice in domain.choices]
                 found += np.array(each)[decode_all(domain, u[:, i]).astype(np.int64)]
-            elif isinstance(price, float) and isinstance(domain, Float | Int):
-                found += np.log((1 + price / decode_all(domain, u[:, i])) / 2)
-        return found
+            elif isinstance(price, tuple) and isinstance(domain, Float | Int):
+                # Where it is inactive, a parameter has its default, which costs 1.
+                found += price[1] * np.log(decode_all(domain, u[:, i]) / price[0])
+        return np.maximum(found, math.log(CHEAPEST)) if self.full.prices else found
 
     def spread(self, u: Array) -> Array:
         """Return points of the unit cube as points of the narrowed space."""

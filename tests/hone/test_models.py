@@ -16,6 +16,7 @@ from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.models import InputSpec, mlp
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
+from hone.search.geometry import Geometry
 from hone.space import Categorical, identity
 
 FAMILIES = tuple(name for name, family in models.FAMILIES.items() if family.takes == "table")
@@ -333,6 +334,15 @@ def test_every_config_of_auto_can_be_built_and_has_only_what_its_family_has() ->
     assert len(seen) == 5
 
 
+def test_what_is_inactive_costs_nothing_more() -> None:
+    space = models.default_space("auto")
+    geometry = Geometry(space, space)
+    points = np.random.default_rng(0).random((50, space.dimension))
+    snapped = geometry.snapped(points)
+    expected = [math.log(space.price(space.decode(point))) for point in snapped]
+    np.testing.assert_allclose(geometry.log_prices(snapped), expected, atol=1e-4)
+
+
 def test_slow_families_and_small_batches_cost_more() -> None:
     space = models.default_space("auto")
     prices = {config["family"]: space.price(config) for config in models.starts("auto", space)}
@@ -346,8 +356,9 @@ def test_slow_families_and_small_batches_cost_more() -> None:
         assert other.price({"family": "tabm"}) == prices["tabm"]
     large = models.fitted(space, INPUTS, 20_000)  # batches of 256: what is dear is dear beside that
     assert large.price(large.default) == 1.0
-    assert large.price({**large.default, "batch_size": 64}) == 2.5
-    assert large.price({**large.default, "batch_size": 512}) == 0.75
+    assert large.price({**large.default, "batch_size": 64}) == pytest.approx(4**0.35)
+    assert large.price({**large.default, "units": 256}) == pytest.approx(2**0.9)
+    assert large.price({**large.default, "units": 16, "n_layers": 1}) == 0.25
     assert models.default_space("tabm").price(models.default_space("tabm").default) == 1.0
 
 
