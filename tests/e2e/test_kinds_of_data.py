@@ -34,7 +34,7 @@ def binary(rng):
     )
     table["churn"] = np.where(x + (plan == "pro") + rng.normal(size=N) / 3 > 0.5, "Yes", "No")
     table.loc[N - 1, "plan"] = "enterprise"
-    return table, {"data.target": "churn"}
+    return table, {"data.target": "churn", "model.family": "auto"}
 
 
 def multiclass(rng):
