@@ -26,8 +26,6 @@ STOPPED_EARLY = 0.8
 """Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner."""
 SAMPLE = 8
 """Configs whose training is timed."""
-
-
 WINNERS_PRICE = 2.0
 """What an epoch of the winner is expected to cost beside the default's, where families have prices."""
 MOST_CERTAIN = 0.5
