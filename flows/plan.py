@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from tasks import (
     warm_start,
     wording,
 )
-from tasks.budget import Allowance
+from tasks.allowance import FILE, Allowance, shortened
 from tasks.executors import WorkerPool, count
 from tasks.params import Params, load_params
 from tasks.reporting import NullReporter, Reporter, duration
@@ -64,11 +64,10 @@ def plan(root: Path, reporter: Reporter) -> None:
         with WorkerPool(count(params.execution.workers)) as pool:
             measured = budget.measure(_stage(place, params, "budget", pool))
         written = budget.written_down(root / budget.LOCK, _stage(place, params, "budget", _Untrained()))
-        allowed = written
+        allowed = Allowance(params.budget.epochs)
         if params.budget.time_limit is not None:
             allowed = written or budget.pays_for(params, measured)
-            params = params.model_copy(update={"budget": params.budget.model_copy(update={"epochs": allowed.epochs})})
-        costs = rehearse(place, params, allowed.replays if allowed is not None else None)
+        costs = rehearse(place, params, allowed)
     each = measured.seconds_per_epoch / measured.workers
     reporter.table(
         f"Without early stopping, on {wording.plural(measured.workers, 'worker')}, "
@@ -79,24 +78,27 @@ def plan(root: Path, reporter: Reporter) -> None:
             for cost in costs
         ],
     )
-    reporter.message(f"all of it, with start-up and report: about {duration(budget.seconds_for(params, measured))}")
-    if params.budget.time_limit is not None:
+    whole = duration(budget.seconds_for(params, measured, allowed))
+    reporter.message(f"all of it, with start-up and report: about {whole}")
+    if allowed.training is not None:
         reporter.message(
-            f"the limit of {params.budget.time_limit} pays for {params.budget.epochs:.0f} epochs of search"
+            f"the limit of {params.budget.time_limit} pays for {allowed.epochs:.0f} epochs of search,"
+            f" in trainings of up to {allowed.training}"
         )
 
 
-def rehearse(place: Path, params: Params, replays: int | None = None) -> list[Cost]:
+def rehearse(place: Path, params: Params, allowed: Allowance) -> list[Cost]:
     """Return what each phase of a run costs if no training stops early, by running the searches without training.
 
-    place: a folder that holds a split, and is written to. replays: trainings that finalists may take; None: all.
+    place: a folder that holds a split, and is written to.
     """
-    files.write_json(place / "artifacts" / "budget.json", asdict(Allowance(params.budget.epochs, replays)))
+    files.write_json(place.joinpath(*FILE), allowed.to_json())
     for name, search in SEARCHES.items():
         search.run(_stage(place, params, name, _Untrained()))
     results = [result for name in SEARCHES for result in trials.read(place / "artifacts" / name / "trials.parquet")]
     results += trials.read(place / "artifacts" / "search_hyperband" / "replay.parquet")
     phases = dict.fromkeys(result.trial.study for result in results)
+    params = shortened(params, allowed)
     networks = budget.final_networks(params, params.retrain.seeds)
     return [
         Cost("baseline", params.baseline.networks, float(params.baseline.networks * params.train.epochs)),

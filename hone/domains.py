@@ -12,7 +12,7 @@ their last bit between platforms, and a config must not.
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -286,7 +286,7 @@ def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether value is an int or a float; True is neither."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -34,6 +34,7 @@ __all__ = [
     "identity",
     "parse_domain",
     "price_of",
+    "reachable",
 ]
 
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -241,6 +242,34 @@ class SearchSpace:
         )
 
 
+def reachable(space: SearchSpace) -> SearchSpace:
+    """Return the space without parameters whose conditions can never hold, such as those of a choice left out."""
+    domains: dict[str, Domain] = {}
+    for name, domain in space.domains.items():  # a child comes after its parent
+        condition = space.conditions.get(name)
+        if condition is None or (condition.parent in domains and _can_hold(condition, domains[condition.parent])):
+            domains[name] = domain
+    return SearchSpace(
+        domains,
+        {name: condition for name, condition in space.conditions.items() if name in domains},
+        {name: value for name, value in space.defaults.items() if name in domains},
+        {name: price for name, price in space.prices.items() if name in domains},
+    )
+
+
+def _can_hold(condition: Condition, parent: Domain) -> bool:
+    values: tuple[Value, ...]
+    if isinstance(parent, Categorical):
+        values = parent.choices
+    elif isinstance(parent, Fixed):
+        values = (parent.value,)
+    elif condition.at_least is not None:
+        values = (parent.decode(1.0),)
+    else:
+        return any(parent.contains(value) for value in condition.allowed or ())
+    return any(condition.holds({condition.parent: value}) for value in values)
+
+
 KEYS = {
     "float": {"low", "high", "log"},
     "int": {"low", "high", "log"},
@@ -283,7 +312,7 @@ def _domain(key: str, spec: Mapping[str, Any]) -> Domain:
         if not isinstance(choices, Sequence) or isinstance(choices, str):
             raise UserError(f"{key}.choices: {choices!r} is no list; give a list of values")
         return Categorical(tuple(_value(choice) for choice in choices))
-    bounds = {}
+    bounds: dict[str, Any] = {}
     for bound in ("low", "high"):
         value = _value(spec.get(bound))
         if not is_number(value):

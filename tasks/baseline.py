@@ -16,7 +16,7 @@ from hone.seeds import derive
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, State
 from tasks import files, start_from, trainables, wording
-from tasks.params import n_networks
+from tasks.allowance import within
 from tasks.reporting import duration
 from tasks.stage import Stage
 from tasks.tracking.entry import Entry
@@ -94,6 +94,7 @@ class Baseline:
 
 def run(stage: Stage) -> None:
     """Write every baseline's metrics on the validation rows; times go to the terminal and the tracker only."""
+    stage = within(stage)
     params = stage.params
     split = stage.path("data", "split")
     problem = trainables.read_problem(split)
@@ -113,7 +114,7 @@ def run(stage: Stage) -> None:
         root=stage.root,
         start_from=params.model.start_from,
     )
-    networks = [replace(network, number=number) for number in range(n_networks(params))]
+    networks = [replace(network, number=number) for number in range(params.baseline.networks)]
     names = [*baselines.NAMES, *([baselines.TUNED] if params.baseline.tuned else [])]
     asked = [*networks, *(replace(network, name=name) for name in names)]
     outcomes = {(one.name, one.number): _outcome(found) for one, found in settle(_fitted, asked, stage.executor)}

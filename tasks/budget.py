@@ -5,83 +5,93 @@ are read from there, so that a rerun, on any machine, does the same work.
 """
 
 import math
-import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hone import models
+from hone.data.preprocessing import Scaling
 from hone.errors import UserError
-from hone.search.sobol import Sobol
-from hone.trial import Trial
-from tasks import files, pipeline, trainables
+from hone.parallel import settle
+from hone.search.proposals import first_new
+from hone.search.sobol import sobol
+from hone.seeds import derive
+from hone.space import Prices
+from hone.training.timing import seconds_of_epoch
+from hone.training.train import Settings
+from hone.trial import Config
+from tasks import files, pipeline, start_from, trainables
+from tasks.allowance import FILE, Allowance, shortened
 from tasks.executors import count
 from tasks.params import Params, check_budget, n_networks, seconds
 from tasks.stage import Stage
+from tasks.trainables import read_problem
 
 LOCK = "budget.lock"
 START_UP = 45.0
 """Seconds of a run that train nothing: processes that start, tracking, baselines, the report."""
+BUSY = 0.85
+"""Share of the rest in which workers train: some wait for the last of a generation, and for what is proposed next."""
 STOPPED_EARLY = 0.8
 """Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner."""
 SAMPLE = 8
-"""Configs whose training is timed."""
+"""Configs whose training is timed, beside the defaults."""
 WINNERS_PRICE = 2.0
-"""What an epoch of the winner is expected to cost beside the default's, where families have prices."""
+"""What an epoch of the winner is expected to cost beside the default's."""
 MOST_CERTAIN = 0.5
 """Share of a time limit that final models and the baseline may take before they get fewer seeds."""
 MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
+TRAININGS = 24
+"""Whole trainings that a run should have time for: where it has not, they get shorter, down to a third."""
+MOST_OF_ONE = 0.25
+"""Share of a run that one training may take: what is dearer is not searched."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a calibration found. seconds_per_epoch: of one worker, over all training rows, the mean of some configs."""
+    """What a calibration found.
+
+    seconds_per_epoch: of one worker, over all training rows, for a config of price 1. prices: see `hone.models.prices`.
+    """
 
     seconds_per_epoch: float
     workers: int
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """What a run may spend: epochs on its search, and trainings to the end on the rest. None: as many as params say.
-
-    replays: of the finalists and the default. seeds: of each final model.
-    """
-
-    epochs: float
-    replays: int | None = None
-    seeds: int | None = None
+    prices: Prices
 
 
 def run(stage: Stage) -> None:
-    """Write what the search and the replays may spend; raise UserError if a time limit is too short for one trial.
+    """Write what a run may spend; raise UserError if a time limit is too short for one trial of each phase.
 
-    Without a time limit there are as many replays as params say.
+    Without a time limit there is as much of everything as params say.
     """
     limit = stage.params.budget.time_limit
     if limit is None:
-        files.write_json(stage.path("artifacts", "budget.json"), asdict(Allowance(stage.params.budget.epochs)))
+        files.write_json(stage.path(*FILE), Allowance(stage.params.budget.epochs).to_json())
         return
     allowed = written_down(stage.path(LOCK), stage)
     if allowed is None:
         measured = measure(stage)
         allowed = pays_for(stage.params, measured)
-        content = {"inputs": _inputs(stage), **asdict(allowed), "measured": asdict(measured)}
+        content = {
+            "inputs": _inputs(stage),
+            **allowed.to_json(),
+            "measured": {"seconds_per_epoch": measured.seconds_per_epoch, "workers": measured.workers},
+        }
         files.write_json(stage.path(LOCK), content)
         stage.reporter.message(
-            f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search"
-            f", {allowed.replays} trainings of finalists and {allowed.seeds} seeds of the final"
+            f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search in trainings of up to"
+            f" {allowed.training}, {allowed.replays} trainings of finalists and {allowed.seeds} seeds of the final"
             f" models; written to {LOCK}"
         )
-    files.write_json(stage.path("artifacts", "budget.json"), asdict(allowed))
+    files.write_json(stage.path(*FILE), allowed.to_json())
 
 
 def pays_for(params: Params, measured: Measurement) -> Allowance:
     """Return what a time limit pays for; raise UserError if not for one trial of each phase."""
     allowed = affordable(params, measured)
     try:
-        check_budget(params, allowed.epochs)
+        check_budget(shortened(params, allowed), allowed.epochs)
     except UserError:
         raise UserError(
             f"budget.time_limit: {params.budget.time_limit} is too short: on {measured.workers} workers an epoch takes"
@@ -94,18 +104,31 @@ def pays_for(params: Params, measured: Measurement) -> Allowance:
 def affordable(params: Params, measured: Measurement) -> Allowance:
     """Return what is left to search and replays when a run must end within `budget.time_limit`.
 
-    Final models get the seeds that params ask for, but in a short run fewer, so that they and the baseline take no more
-    than `MOST_CERTAIN` of it; replays take no more than `MOST_REPLAYED` of what is left. The search gets the rest.
+    Where there is no time for `TRAININGS` of them, trainings are shorter. Final models get the seeds that params ask
+    for, but in a short run fewer, so that they and the baseline take no more than `MOST_CERTAIN` of it; replays take no
+    more than `MOST_REPLAYED` of what is left. The search gets the rest.
     """
     limit = seconds(str(params.budget.time_limit))
-    usable = max(limit - START_UP, limit * 0.4) * measured.workers / measured.seconds_per_epoch
-    training = params.train.epochs * STOPPED_EARLY
-    seeds = params.retrain.seeds
-    while seeds > 1 and _certain(params, seeds) > MOST_CERTAIN * usable:
+    usable = max(limit - START_UP, limit * 0.4) * BUSY * measured.workers / measured.seconds_per_epoch
+    enough = usable / (TRAININGS * STOPPED_EARLY)
+    epochs = min(params.train.epochs, max(math.ceil(params.train.epochs / 3), math.floor(enough)))
+    params = params.model_copy(update={"train": params.train.model_copy(update={"epochs": epochs})})
+    training = epochs * STOPPED_EARLY
+    networks, seeds = n_networks(params), params.retrain.seeds
+    while seeds > 1 and _certain(params, networks, seeds) > MOST_CERTAIN * usable:
         seeds -= 1
-    left = max(0.0, usable - _certain(params, seeds))
+    left = max(0.0, usable - _certain(params, networks, seeds))
     replays = min(n_replays(params), math.floor(MOST_REPLAYED * left / training))
-    return Allowance(epochs=float(math.floor(left - replays * training)), replays=replays, seeds=seeds)
+    return Allowance(
+        epochs=float(math.floor(left - replays * training)),
+        training=epochs,
+        replays=replays,
+        networks=networks,
+        seeds=seeds,
+        final=WINNERS_PRICE * (final_networks(params, seeds) - seeds),
+        dearest=max(WINNERS_PRICE, round(MOST_OF_ONE * usable / measured.workers / training, 2)),
+        prices=measured.prices,
+    )
 
 
 def n_replays(params: Params) -> int:
@@ -113,10 +136,9 @@ def n_replays(params: Params) -> int:
     return (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
 
 
-def _certain(params: Params, seeds: int) -> float:
+def _certain(params: Params, networks: int, seeds: int) -> float:
     """Return the epochs that a run spends outside its search and replays: baseline and final trainings."""
-    price = WINNERS_PRICE if models.priced(params.model.family) else 1.0
-    trainings = n_networks(params) + seeds + (final_networks(params, seeds) - seeds) * price
+    trainings = networks + seeds + (final_networks(params, seeds) - seeds) * WINNERS_PRICE
     return trainings * params.train.epochs * STOPPED_EARLY
 
 
@@ -126,47 +148,69 @@ def final_networks(params: Params, seeds: int) -> int:
     return seeds + (tuned or seeds)
 
 
-def seconds_for(params: Params, measured: Measurement) -> float:
-    """Return about how long a run takes that spends `budget.epochs` on its search."""
-    after = _certain(params, params.retrain.seeds) + n_replays(params) * params.train.epochs * STOPPED_EARLY
-    return START_UP + (params.budget.epochs + after) * measured.seconds_per_epoch / measured.workers
+def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None = None) -> float:
+    """Return about how long a run takes; allowed: what a time limit leaves it, None for what params say."""
+    allowed = allowed or Allowance(params.budget.epochs)
+    params = shortened(params, allowed)
+    replays = n_replays(params) if allowed.replays is None else allowed.replays
+    networks = params.baseline.networks
+    after = _certain(params, networks, params.retrain.seeds) + replays * params.train.epochs * STOPPED_EARLY
+    return START_UP + (allowed.epochs + after) * measured.seconds_per_epoch / measured.workers / BUSY
 
 
 def measure(stage: Stage) -> Measurement:
-    """Return how long an epoch takes, with all workers busy, as the mean over configs spread through the space.
+    """Return how long an epoch takes, with all workers busy, from the defaults and configs spread through the space.
 
     Raises UserError if not one of them trains.
     """
     params = stage.params
-    store = stage.workdir / "calibration"
-    # An epoch on the training rows of a fold or of another draw takes about as long.
-    trainable = replace(trainables.of_stage(stage, store), objective="holdout")
+    split, store = stage.path("data", "split"), stage.rows
     space = trainables.full_space(stage)
-    resource = min(3, params.train.epochs)
-    sample = Sobol(
-        study="budget",
-        space=space,
-        seed=params.seed,
-        budget=SAMPLE * resource,
-        resource=resource,
-        rows=1.0,
-        batch=SAMPLE,
-    ).ask(())
+    family = params.model.family
+    draws = sobol(space, derive(params.seed, "budget"))
+    configs = [space.default, *first_new(models.starts(family, space), [space.default], len(models.FAMILIES))]
+    configs += first_new(draws, configs, SAMPLE)
+    timing = Timing(
+        split=split,
+        rows=store,
+        family=family,
+        scaling=params.data.scaling,
+        settings=trainables.settings(params, read_problem(split)),
+        stopping=trainables.stopping(params),
+        root=stage.root,
+        start_from=params.model.start_from,
+    )
     workers = count(params.execution.workers)
     # Reading the rows and the first steps of a process are no part of an epoch.
-    list(stage.executor.map(trainable, [_warm_up(sample[0])] * workers))
-    timed = [stage.executor.submit(trainable, trial) for trial in sample]
+    list(settle(timing, [space.default] * workers, stage.executor))
     # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
-    results = [one.result() for one in timed if one.exception() is None and one.result().cost]
-    shutil.rmtree(store, ignore_errors=True)
-    if not results:
+    found = [(config, taken) for config, taken in settle(timing, configs, stage.executor) if isinstance(taken, float)]
+    if not found:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
-    total = math.fsum(result.seconds for result in results) / math.fsum(result.cost for result in results)
-    return Measurement(seconds_per_epoch=total, workers=workers)
+    rough = models.rough_prices(family, space)
+    each, prices = models.fitted_prices(rough, [config for config, _ in found], [taken for _, taken in found])
+    return Measurement(seconds_per_epoch=each, workers=workers, prices=prices)
 
 
-def _warm_up(trial: Trial) -> Trial:
-    return Trial(study="warm_up", number=0, generation=0, config=trial.config, resource=1)
+@dataclass(frozen=True)
+class Timing:
+    """Times an epoch of a config, in a worker."""
+
+    split: Path
+    rows: Path
+    family: str
+    scaling: Scaling
+    settings: Settings
+    stopping: trainables.Stopping | None
+    root: Path
+    start_from: str | None
+
+    def __call__(self, config: Config) -> float | None:
+        """Return seconds; None if the config does not train."""
+        # An epoch on the training rows of a fold or of another draw takes about as long.
+        data = trainables.load(self.split, self.rows, self.scaling, None, stopping=self.stopping)
+        former = start_from.former(self.root, self.start_from)
+        return seconds_of_epoch(config, self.family, data, self.settings, former)
 
 
 def written_down(path: Path, stage: Stage) -> Allowance | None:
@@ -177,7 +221,8 @@ def written_down(path: Path, stage: Stage) -> Allowance | None:
         content = files.read_json(path)
         if content["inputs"] != _inputs(stage):
             return None
-        return Allowance(float(content["epochs"]), int(content["replays"]), int(content["seeds"]))
+        del content["inputs"], content["measured"]
+        return Allowance.from_json(content)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{LOCK}: cannot be read; delete it, and the epochs are measured anew") from None
 

@@ -40,7 +40,6 @@ class Findings:
     transfer: what earlier studies say. portfolio: configs that were good on other tables, those in the full space.
     families: where the family is a hyperparameter, the default config of each.
     replays: what the replays of finalists may take, in whole trainings of the default; None: what params say.
-    seeds: of each final model; None: what params say.
     """
 
     problem: Problem
@@ -53,7 +52,6 @@ class Findings:
     portfolio: tuple[Config, ...] = ()
     families: tuple[Config, ...] = ()
     replays: int | None = None
-    seeds: int | None = None
     n_folds: int = 1
 
 
@@ -68,8 +66,8 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
     for name in former:
         space = SearchSpace.from_json(files.read_json(stage.path("artifacts", name, "space.json"))["space"])
     prior = [r for name in former for r in trials.read(stage.path("artifacts", name, "trials.parquet"))]
-    allowed = files.read_json(stage.path("artifacts", "budget.json"))
-    total = allowed["epochs"]
+    assert stage.allowed is not None
+    total = stage.allowed.epochs
     search, n_folds = stage.params.search, stage.params.split.n_folds
     # Params are checked before there is data: what is idle on this table may be all that a study shares.
     studies = warm_start.studies(stage.root, search.warm_start, full, passed_over=stage.reporter.warning)
@@ -83,8 +81,7 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         transfer=Transfer(full, studies) if studies else None,
         portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
         families=models.starts(stage.params.model.family, full),
-        replays=allowed.get("replays"),
-        seeds=allowed.get("seeds"),
+        replays=stage.allowed.replays,
         n_folds=n_folds,
     )
 

@@ -1,5 +1,6 @@
 """The final networks, trained on all but the sealed rows: those that `composition` chose, and the default config's."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from hone.data.preprocessing import Preprocessor, Scaling
 from hone.errors import UserError
 from hone.parallel import reason, settle
 from hone.seeds import derive
+from hone.space import price_of
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config
 from tasks import composition, encoded, files, held_out, model_store, start_from, trials, wording
+from tasks.allowance import within
 from tasks.composition import Composition, Member
 from tasks.stage import Stage
 from tasks.trainables import read_problem, read_schema, settings
@@ -62,6 +65,7 @@ def run(stage: Stage) -> None:
     network is left of the tuned model; without a network of the defaults their folder holds the reasons, and `evaluate`
     says that there is nothing to compare with.
     """
+    stage = within(stage)
     params = stage.params
     split = stage.path("data", "split")
     problem = read_problem(split)
@@ -70,9 +74,7 @@ def run(stage: Stage) -> None:
     replays = trials.read(searched / "replay.parquet")
     group = composition.group(params)
     predicted = held_out.read(searched / "held_out.safetensors", replays, split, problem, group)
-    asked_for = params.retrain
-    if winner.get("seeds") is not None:  # what a time limit leaves
-        asked_for = asked_for.model_copy(update={"seeds": winner["seeds"]})
+    asked_for = params.retrain.model_copy(update={"seeds": _seeds(stage, winner["config"])})
     chosen = composition.compose(winner, predicted, asked_for, params.seed)
     default = Member(winner["default"]["config"], winner["default"]["epochs"], asked_for.seeds, 1.0)
     preprocessor, data = prepare(split, params.data.scaling)
@@ -138,6 +140,15 @@ def run(stage: Stage) -> None:
             summary[name] |= _made_of(chosen, networks)
     files.write_json(stage.artifact("metrics.json"), summary)
     stage.reporter.message(wording.composed(problem.metric, summary["model"]))
+
+
+def _seeds(stage: Stage, config: Config) -> int:
+    """Return how many networks the final models average: as params say, or fewer where the winner is dear."""
+    seeds, allowed = stage.params.retrain.seeds, stage.allowed
+    if allowed is None or allowed.final is None:
+        return seeds
+    price = price_of(allowed.prices or {}, config)
+    return max(1, min(seeds, math.floor(allowed.final / price)))
 
 
 def _made_of(chosen: Composition, networks: Sequence[model_store.Network]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from hone.search.bayes import Bayesian
 from hone.search.freeze_thaw import FreezeThaw
 from hone.search.strategy import Strategy
 from tasks import phase
+from tasks.allowance import within
 from tasks.params import Params
 from tasks.phase import Findings
 from tasks.stage import Stage
@@ -43,6 +44,7 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
 
 def run(stage: Stage) -> None:
     """Write the trials of the Bayesian phase, the space it narrowed, its best and their checkpoints."""
+    stage = within(stage)
     search = stage.params.search
     found = phase.findings(stage, [search.random.share, search.bayes.share], "search_random")
     chosen = strategy(stage.params, found, stage.name)

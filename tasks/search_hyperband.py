@@ -13,6 +13,7 @@ from hone.search.replay import Replay, Score, finalists, winner
 from hone.search.strategy import Strategy
 from hone.trial import State
 from tasks import files, held_out, phase, trainables, trials
+from tasks.allowance import within
 from tasks.params import HANDED_ON, Params
 from tasks.phase import Findings
 from tasks.stage import Stage
@@ -63,6 +64,7 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
 
 def run(stage: Stage) -> None:
     """Write the trials of the refinement, the replays of the finalists, and the winner."""
+    stage = within(stage)
     params, search = stage.params, stage.params.search
     shares = [search.random.share, search.bayes.share, search.hyperband.share]
     found = phase.findings(stage, shares, *FORMER)
@@ -105,7 +107,6 @@ def run(stage: Stage) -> None:
         stage.artifact("winner.json"),
         {
             "family": params.model.family,
-            "seeds": found.seeds,
             "metric": metric,
             **_described(scores[0], metric),
             "n_rows": _scored_rows(stage),

@@ -6,6 +6,7 @@ from hone.search.proposals import TOLERANCE, Proposal, first_new
 from hone.search.registry import SAMPLERS
 from hone.search.strategy import Strategy
 from tasks import phase
+from tasks.allowance import within
 from tasks.params import Params
 from tasks.phase import Findings
 from tasks.stage import Stage
@@ -48,6 +49,7 @@ def starts(found: Findings, n: int, epochs: int = 1) -> tuple[Proposal, ...]:
 
 def run(stage: Stage) -> None:
     """Write the trials of the coarse phase, the space it narrowed, its best and their checkpoints."""
+    stage = within(stage)
     chosen = stage.params.search.random
     found = phase.findings(stage, [chosen.share])
     search = strategy(stage.params, found, stage.name)

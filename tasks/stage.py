@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeVar
 
 from hone import metrics
 from hone.trial import Generation, Result, State
+from tasks.allowance import Allowance
 from tasks.params import Params
 from tasks.reporting import Reporter
 from tasks.tracking import Entry, Tracker
@@ -40,7 +41,8 @@ class Stage:
 
     fingerprint: of everything the stage's outs depend on. pipeline: of everything the pipeline's outs depend on.
     executor: where it trains; where, and on how many workers, never changes a result. tracker, reporter and step
-    watch; nothing that a stage writes may depend on them.
+    watch; nothing that a stage writes may depend on them. allowed: what a stage may spend that runs within it; its
+    params are then what that leaves of them.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Stage:
     tracker: Tracker
     reporter: Reporter
     step: Step = plain_step
+    allowed: "Allowance | None" = None
 
     def path(self, *parts: str) -> Path:
         """Return a path in the project."""

@@ -1,6 +1,7 @@
 """What a worker process does: one trial, from the split's files to a result and a checkpoint."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -265,12 +266,21 @@ def read_problem(split: Path) -> Problem:
 
 
 def full_space(stage: Stage) -> SearchSpace:
-    """Return the space as params state it, fitted to the table: see `models.fitted`."""
+    """Return the space as params state it, fitted to the table: see `models.fitted`.
+
+    Where there is a time limit, without what would take too long, and with the prices that were measured.
+    """
     params = stage.params
     data = load(stage.path("data", "split"), stage.rows, params.data.scaling, None)
     former = start_from.former(stage.root, params.model.start_from)
     skewed = data.problem.task == "regression" and targets.skewed(data.train.y)
-    return models.fitted(search_space(params, former), data.inputs, len(data.train), skewed)
+    space = models.fitted(search_space(params, former), data.inputs, len(data.train), skewed)
+    allowed = stage.allowed
+    if allowed is None or allowed.prices is None:
+        return space
+    space = SearchSpace(space.domains, space.conditions, space.defaults, allowed.prices)
+    dearest = math.inf if allowed.dearest is None else allowed.dearest
+    return models.affordable(space, dearest, kept=params.search.space)
 
 
 def say_start(stage: Stage, data: TrainingData, config: Config) -> None:

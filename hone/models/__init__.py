@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from hone.errors import UserError
-from hone.models import auto, cnn, custom, ft_transformer, mlp, realmlp, resnet, resnet_image, tabm
+from hone.models import auto, cnn, custom, ft_transformer, mlp, prices, realmlp, resnet, resnet_image, tabm
 from hone.models.augmentation import Augmentation, augmentation
 from hone.models.inputs import InputSpec, inputs_of
 from hone.models.optimisation import TRAINING
 from hone.models.portfolios import PORTFOLIOS
 from hone.models.trainable import Trainable
 from hone.seeds import derive
-from hone.space import Int, SearchSpace
+from hone.space import Int, Prices, SearchSpace, reachable
 from hone.trial import Config
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Family",
     "InputSpec",
     "Trainable",
+    "affordable",
     "augment",
     "build",
     "check_family",
@@ -33,11 +34,13 @@ __all__ = [
     "default_space",
     "family_for",
     "fitted",
+    "fitted_prices",
     "inputs_of",
     "is_trainable",
     "portfolio",
     "priced",
     "resolved",
+    "rough_prices",
     "starts",
     "without",
     "without_idle",
@@ -174,17 +177,17 @@ def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int, skewed: bool = Fa
     thousand rows. A table of ten times as many takes batches of four times the size: an epoch is then sooner over,
     and has steps enough. skewed: see `without_idle`.
     """
-    space = without_idle(space, inputs, skewed)
+    space = reachable(without_idle(space, inputs, skewed))
     factor = max(1, 2 ** round(0.6 * math.log2(max(1, n_rows) / FEW_ROWS)))
     domains, defaults = dict(space.domains), dict(space.defaults)
     own = TRAINING.domains["batch_size"]
     if isinstance(own, Int) and domains.get("batch_size") == own:
         domains["batch_size"] = Int(own.low * factor, own.high * factor, own.log)
         defaults["batch_size"] = int(cast(int, defaults["batch_size"])) * factor
-    prices = dict(space.prices)
-    if isinstance(price := prices.get("batch_size"), tuple):
-        prices["batch_size"] = (price[0] * factor, price[1])
-    return SearchSpace(domains, space.conditions, defaults, prices)
+    scaled = dict(space.prices)
+    if isinstance(price := scaled.get("batch_size"), tuple):
+        scaled["batch_size"] = (price[0] * factor, price[1])
+    return SearchSpace(domains, space.conditions, defaults, scaled)
 
 
 def without_idle(space: SearchSpace, inputs: InputSpec, skewed: bool = False) -> SearchSpace:
@@ -235,6 +238,15 @@ def resolved(family: str, config: Config) -> tuple[str, Config]:
 def priced(family: str) -> bool:
     """Return whether configs of a family differ in what an epoch of theirs counts."""
     return family in FAMILIES and bool(FAMILIES[family].space.prices)
+
+
+def rough_prices(family: str, space: SearchSpace) -> Prices:
+    """Return what an epoch takes beside the default config's, by what is known beforehand; see `hone.models.prices`."""
+    return prices.rough(space, auto.PRICES if family == AUTO else None)
+
+
+fitted_prices = prices.fitted
+affordable = prices.affordable
 
 
 def starts(family: str, space: SearchSpace) -> tuple[Config, ...]:

@@ -7,7 +7,7 @@ where the config's family has it. What is learned of a learning rate with one fa
 from collections.abc import Iterable, Mapping
 
 from hone.errors import UserError
-from hone.models import ft_transformer, mlp, realmlp, resnet, tabm
+from hone.models import ft_transformer, mlp, prices, realmlp, resnet, tabm
 from hone.space import Categorical, Condition, Domain, Float, Int, SearchSpace
 from hone.trial import Config, Value
 
@@ -20,18 +20,7 @@ SPACES: Mapping[str, SearchSpace] = {
     "ft_transformer": ft_transformer.SPACE,
 }
 PRICES: Mapping[str, float] = {"mlp": 1.0, "realmlp": 1.4, "tabm": 7.0, "resnet": 2.7, "ft_transformer": 15.0}
-"""What an epoch of a family takes at the sizes below, beside mlp's: `python -m benchmarks.families`, rounded."""
-SIZES: Mapping[str, tuple[float, float]] = {
-    "batch_size": (64.0, -0.35),
-    "units": (128.0, 0.9),
-    "n_layers": (2.0, 1.0),
-    "n_blocks": (2.0, 0.8),
-    "hidden_factor": (2.0, 0.8),
-    "n_members": (12.0, 0.9),
-    "token_size": (64.0, 1.0),
-}
-"""Where a hyperparameter costs 1, its default, and with which power of it the time of an epoch grows: a fit to some
-sixty trials of a search on 12,000 rows, on logarithms."""
+"""What an epoch of a family takes at mlp's default sizes, beside mlp's: `python -m benchmarks.families`, rounded."""
 
 # One optimizer for all, and one width for all layers: with the family to choose, there is enough to search.
 FIXED: Config = {"optimizer": "adamw"}
@@ -76,7 +65,8 @@ def _space() -> SearchSpace:
     defaults: dict[str, Value] = {FAMILY: "mlp"}
     for family in reversed(tuple(SPACES)):  # the default family's own come last, and count
         defaults |= _default(family)
-    return SearchSpace(domains, conditions, defaults | {FAMILY: "mlp"}, {FAMILY: PRICES, **SIZES})
+    space = SearchSpace(domains, conditions, defaults | {FAMILY: "mlp"})
+    return SearchSpace(domains, conditions, space.defaults, prices.rough(space, PRICES))
 
 
 def _default(family: str) -> dict[str, Value]:

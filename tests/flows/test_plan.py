@@ -9,6 +9,7 @@ import yaml
 from flows import plan
 from hone.trial import Result, State, Trial
 from tasks import trials
+from tasks.allowance import Allowance
 from tasks.params import load_params
 from tasks.reporting import PlainReporter
 
@@ -46,7 +47,7 @@ def small(project: Path) -> Path:
 def test_each_phase_costs_what_its_strategy_asks_for(small: Path) -> None:
     params = load_params(small)
     with plan._elsewhere(small, params) as place:
-        costs = {cost.phase: cost for cost in plan.rehearse(place, params)}
+        costs = {cost.phase: cost for cost in plan.rehearse(place, params, Allowance(params.budget.epochs))}
     assert list(costs) == ["baseline", "search_random", "search_bayes", "search_hyperband", "replay", "retrain"]
     random, bayes, hyperband, replay = (
         costs[name] for name in ("search_random", "search_bayes", "search_hyperband", "replay")
@@ -79,7 +80,7 @@ def test_a_plan_knows_of_earlier_studies(small: Path) -> None:
     (small / "params.yaml").write_text(yaml.safe_dump(params))
     params = load_params(small)
     with plan._elsewhere(small, params) as place:
-        plan.rehearse(place, params)
+        plan.rehearse(place, params, Allowance(params.budget.epochs))
         found = trials.read(place / "artifacts" / "search_random" / "trials.parquet")
     assert [result.trial.origin for result in found[:4]] == ["default", *["warm_start"] * 3]
     assert (small / "data" / "warm_start" / "old.parquet").exists()

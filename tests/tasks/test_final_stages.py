@@ -25,6 +25,7 @@ from hone.search.replay import winner
 from hone.trial import Config, Result, State, Trial
 from tasks import (
     baseline,
+    budget,
     evaluate,
     files,
     held_out,
@@ -138,6 +139,7 @@ def make(root: Path, executor: Executor, task: str, **changed: Any) -> Stage:
     )
     ingest.run(stage)
     split.run(replace(stage, name="split"))
+    budget.run(replace(stage, name="budget"))
     return stage
 
 

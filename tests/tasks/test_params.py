@@ -134,7 +134,7 @@ def test_a_key_that_dvc_needs_may_not_be_missing(tmp_path):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     del content["search"]["space"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"search\.space: missing, and dvc\.yaml has it among the params of baseline"):
+    with pytest.raises(UserError, match=r"search\.space: missing, and dvc\.yaml has it among the params of budget"):
         load_params(tmp_path)
 
 

@@ -1,9 +1,14 @@
-"""What a time limit pays for, and how replays keep within it."""
+"""What a time limit pays for, and how a run keeps within it."""
+
+import json
 
 import pytest
 
+from hone import models
 from hone.errors import UserError
-from tasks.budget import Measurement, affordable, n_replays, pays_for, seconds_for
+from hone.space import price_of
+from tasks.allowance import Allowance, shortened
+from tasks.budget import BUSY, START_UP, Measurement, affordable, n_replays, pays_for, seconds_for
 from tasks.params import Params, parse_params
 from tasks.search_hyperband import replayed_within
 
@@ -12,46 +17,109 @@ def limited(limit: str, **sections: object) -> Params:
     return parse_params({"budget": {"time_limit": limit}, **sections})
 
 
-def test_a_long_run_has_all_replays_and_the_search_gets_the_rest() -> None:
+def measured(seconds_per_epoch: float, workers: int = 2) -> Measurement:
+    return Measurement(seconds_per_epoch, workers, {"units": (128.0, 0.9)})
+
+
+def test_a_long_run_has_all_that_params_ask_for_and_the_search_gets_the_rest() -> None:
     params = limited("1h")
-    allowed = affordable(params, Measurement(seconds_per_epoch=0.1, workers=2))
+    allowed = affordable(params, measured(0.1))
     assert allowed.replays == n_replays(params) == 12
+    assert (allowed.training, allowed.networks, allowed.seeds) == (54, 3, 3)
+    assert shortened(params, allowed) == params
     # What is planned takes the hour, give or take an epoch.
-    planned = params.model_copy(update={"budget": params.budget.model_copy(update={"epochs": allowed.epochs})})
-    assert seconds_for(planned, Measurement(0.1, 2)) == pytest.approx(3600, abs=0.2)
+    assert seconds_for(params, measured(0.1), allowed) == pytest.approx(3600, abs=0.2)
+
+
+@pytest.mark.parametrize("seconds_per_epoch", [0.05, 0.2, 0.4, 0.6])
+@pytest.mark.parametrize("limit", ["1m", "2m", "5m", "1h"])
+def test_what_is_planned_takes_as_long_as_is_allowed(limit: str, seconds_per_epoch: float) -> None:
+    params = limited(limit)
+    allowed = affordable(params, measured(seconds_per_epoch))
+    if allowed.epochs:
+        seconds = {"1m": 60.0, "2m": 120.0, "5m": 300.0, "1h": 3600.0}[limit]
+        usable = max(seconds - START_UP, 0.4 * seconds)
+        planned = seconds_for(params, measured(seconds_per_epoch), allowed) - START_UP
+        assert planned == pytest.approx(usable, abs=seconds_per_epoch / 2 / BUSY + 1e-6)
 
 
 def test_in_a_short_run_replays_give_way_to_the_search() -> None:
     params = limited("2m")
-    allowed = affordable(params, Measurement(seconds_per_epoch=0.2, workers=2))
+    allowed = affordable(params, measured(0.2))
     assert allowed.replays is not None
+    assert allowed.training is not None
     assert 0 < allowed.replays < 12
-    assert allowed.epochs > 2 * allowed.replays * 0.8 * params.train.epochs
+    assert allowed.epochs > 2 * allowed.replays * 0.8 * allowed.training
+
+
+def test_in_a_shorter_run_trainings_are_shorter_and_the_phases_with_them() -> None:
+    params = limited("2m")
+    lengths = [affordable(params, measured(seconds)).training for seconds in (0.05, 0.2, 0.3, 2.0)]
+    assert lengths[0] == 54
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] == 18
+    changed = shortened(params, Allowance(100.0, training=27))
+    assert (changed.train.epochs, changed.train.patience) == (27, 6)
+    assert changed.search.random.epochs == round(params.search.random.epochs / 2)
+    assert changed.search.bayes.epochs == round(params.search.bayes.epochs / 2)
+    assert changed.search.hyperband.min_epochs == round(params.search.hyperband.min_epochs / 2)
+    assert params.train.epochs == 54
 
 
 def test_in_a_very_short_run_final_models_have_fewer_seeds() -> None:
     params = limited("2m")
-    found = [affordable(params, Measurement(seconds, 2)).seeds for seconds in (0.1, 0.3, 0.5)]
-    assert found == [3, 2, 1]
+    found = [affordable(params, measured(seconds)).seeds for seconds in (0.05, 0.5, 0.9)]
+    assert found[0] == 3
+    assert found[-1] == 1
+    assert found == sorted(found, reverse=True)
 
 
 def test_twice_the_workers_or_half_the_time_an_epoch_are_more() -> None:
     params = limited("10m")
-    one, two, fast = (affordable(params, Measurement(*each)).epochs for each in ((0.5, 1), (0.5, 2), (0.25, 1)))
+    one, two, fast = (affordable(params, measured(*each)).epochs for each in ((0.5, 1), (0.5, 2), (0.25, 1)))
     assert one < two == fast
 
 
-def test_auto_expects_a_winner_that_is_dearer_than_the_default() -> None:
-    measured = Measurement(0.5, 2)
-    assert (
-        affordable(limited("10m", model={"family": "auto"}), measured).epochs
-        < affordable(limited("10m"), measured).epochs
+def test_a_training_may_not_take_most_of_a_run() -> None:
+    params = limited("5m", model={"family": "auto"})
+    short, long = (
+        affordable(params.model_copy(update={"budget": limited(limit).budget}), measured(0.4)) for limit in ("2m", "1h")
     )
+    assert short.dearest < long.dearest
+    assert short.dearest * short.training * 0.8 * 0.4 < 120
+    space = models.default_space("auto")
+    cheap = models.affordable(space, short.dearest)
+    dear = models.affordable(space, long.dearest)
+    assert set(cheap.domains["family"].choices) < set(dear.domains["family"].choices)
 
 
 def test_a_limit_that_pays_for_too_little_says_so() -> None:
     with pytest.raises(UserError, match=r"budget\.time_limit: 1m is too short: on 2 workers an epoch takes 9 s"):
-        pays_for(limited("1m"), Measurement(9.0, 2))
+        pays_for(limited("1m"), measured(9.0))
+
+
+def test_what_is_written_down_is_read_again_as_it_was() -> None:
+    allowed = Allowance(
+        10.5,
+        training=20,
+        replays=3,
+        networks=1,
+        seeds=2,
+        final=4.0,
+        dearest=2.5,
+        prices={"family": {"mlp": 1.0, "tabm": 7.5}, "units": (128.0, 0.9)},
+    )
+    assert Allowance.from_json(json.loads(json.dumps(allowed.to_json()))) == allowed
+    assert Allowance.from_json({"epochs": 60}) == Allowance(60.0)
+    assert price_of(allowed.prices, {"family": "tabm", "units": 128}) == 7.5
+    for broken in ({}, {"epochs": "x"}, {"epochs": 1, "unknown": 2}, {"epochs": 1, "prices": {"units": 3}}):
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            Allowance.from_json(broken)
+
+
+def test_without_a_limit_nothing_changes() -> None:
+    params = parse_params({})
+    assert shortened(params, Allowance(1200.0)) == params
 
 
 def test_replays_keep_within_what_they_may_take() -> None:

@@ -1,0 +1,139 @@
+"""What an epoch of a config takes beside the default's: known roughly beforehand, and better once some are timed.
+
+Notation
+--------
+ratio   a number over its reference, the value at which it costs 1: the default
+price   the product of ratio ** exponent over numbers, and of a factor for each choice: 1 at the default config
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from hone.domains import Categorical, Float, Int, is_number
+from hone.space import Prices, SearchSpace, reachable
+from hone.trial import Config
+
+EXPONENTS: Mapping[str, float] = {
+    "batch_size": -0.35,
+    "units": 0.9,
+    "units_1": 0.4,
+    "units_2": 0.3,
+    "units_3": 0.3,
+    "units_4": 0.3,
+    "n_layers": 0.6,
+    "n_blocks": 0.8,
+    "hidden_factor": 0.8,
+    "n_members": 0.9,
+    "token_size": 1.0,
+    "width": 1.5,
+    "n_stages": 0.3,
+    "n_convolutions": 0.8,
+}
+"""With which power of a hyperparameter the time of an epoch grows: fits, on logarithms, to some sixty trials of a
+search over tables of 12,000 rows; of pictures, the number of multiplications."""
+EMBEDDED = 1.3
+"""What embedded numbers cost beside plain ones."""
+
+NOISE = 0.2  # standard deviations of logarithms: of a measured time,
+DOUBT_OF_EXPONENT, DOUBT_OF_FACTOR = 0.3, 0.7  # and of what is known beforehand
+
+
+def rough(space: SearchSpace, families: Mapping[str, float] | None = None) -> Prices:
+    """Return prices of a space's hyperparameters by what is known beforehand; 1 at its defaults.
+
+    families: what an epoch of each family costs, where the family is a hyperparameter.
+    """
+    prices: dict[str, Mapping[str, float] | tuple[float, float]] = {} if families is None else {"family": families}
+    for name, exponent in EXPONENTS.items():
+        default = space.defaults.get(name)
+        if name in space.domains and is_number(default) and float(default) > 0:
+            prices[name] = (float(default), exponent)
+    if "embedding" in space.domains:
+        plain = EMBEDDED if space.defaults["embedding"] != "none" else 1.0
+        prices["embedding"] = {"none": 1 / plain, **dict.fromkeys(_others(space), EMBEDDED / plain)}
+    return prices
+
+
+def fitted(prices: Prices, configs: Sequence[Config], seconds: Sequence[float]) -> tuple[float, Prices]:
+    """Return the seconds of an epoch of price 1, and prices that agree better with measured times.
+
+    Bayesian linear regression on logarithms: exponents and factors keep to what was known beforehand, as far as the
+    times say nothing else. Without prices it is the mean that is returned: whatever makes the difference is unknown.
+    """
+    if not prices:
+        return math.fsum(seconds) / len(seconds), prices
+    columns = [(name, choice) for name, price in prices.items() for choice in _choices(price)]
+    x = np.array(
+        [[1.0, *(_feature(prices[name], choice, config.get(name)) for name, choice in columns)] for config in configs]
+    )
+    y = np.log(np.array(seconds)) - np.array([_log_price(prices, config) for config in configs])
+    doubts = np.array([DOUBT_OF_EXPONENT if choice is None else DOUBT_OF_FACTOR for _, choice in columns])
+    # Minimises |y - x w|² / noise² + Σ (w / doubt)²; the seconds themselves are free.
+    precision = np.diag([0.0, *(NOISE / doubts) ** 2])
+    weights = np.linalg.solve(x.T @ x + precision, x.T @ y)
+    found: dict[str, Mapping[str, float] | tuple[float, float]] = {}
+    moved = {column: float(weight) for column, weight in zip(columns, weights[1:], strict=True)}
+    for name, price in prices.items():
+        if isinstance(price, Mapping):
+            found[name] = {choice: _rounded(factor * math.exp(moved[name, choice])) for choice, factor in price.items()}
+        else:
+            found[name] = (price[0], _rounded(price[1] + moved[name, None]))
+    return _rounded(math.exp(float(weights[0]))), found
+
+
+def affordable(space: SearchSpace, dearest: float, kept: Collection[str] = ()) -> SearchSpace:
+    """Return the space without what makes an epoch dearer than so much, other hyperparameters at their defaults.
+
+    Choices are left out, and bounds drawn in, as far as the default. kept: names that are left as they are.
+    """
+    domains = dict(space.domains)
+    for name, price in space.prices.items():
+        domain, default = domains.get(name), space.defaults.get(name)
+        if domain is None or name in kept:
+            continue
+        if isinstance(price, Mapping) and isinstance(domain, Categorical):
+            left = [c for c in domain.choices if price.get(str(c), 1.0) <= dearest or c == default]
+            domains[name] = Categorical(tuple(left))
+        elif not isinstance(price, Mapping) and isinstance(domain, Int | Float) and is_number(default):
+            bound = price[0] * dearest ** (1 / price[1]) if price[1] else math.inf
+            low, high = domain.low, domain.high
+            if price[1] > 0:
+                high = min(high, max(bound, float(default)))
+            elif price[1] < 0:
+                low = max(low, min(bound, float(default)))
+            whole = isinstance(domain, Int)
+            domains[name] = Int(math.ceil(low), math.floor(high), domain.log) if whole else Float(low, high, domain.log)
+    return reachable(SearchSpace(domains, space.conditions, space.defaults, space.prices))
+
+
+def _others(space: SearchSpace) -> list[str]:
+    choices = getattr(space.domains["embedding"], "choices", ())
+    return [str(choice) for choice in choices if choice != "none"]
+
+
+def _choices(price: Mapping[str, float] | tuple[float, float]) -> list[str | None]:
+    return [*price] if isinstance(price, Mapping) else [None]
+
+
+def _feature(price: Mapping[str, float] | tuple[float, float], choice: str | None, value: object) -> float:
+    if isinstance(price, Mapping):
+        return float(str(value) == choice)
+    return math.log(float(value) / price[0]) if is_number(value) else 0.0
+
+
+def _log_price(prices: Prices, config: Config) -> float:
+    """Return the logarithm of a price, without the floor that `price_of` has."""
+    total = 0.0
+    for name, price in prices.items():
+        value = config.get(name)
+        if isinstance(price, Mapping):
+            total += math.log(price.get(str(value), 1.0))
+        else:
+            total += price[1] * _feature(price, None, value)
+    return total
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,85 @@
+"""What a run may spend, as the stage `budget` wrote it down, and what its params are within that."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hone.space import Prices
+from tasks import files
+from tasks.params import Params
+
+if TYPE_CHECKING:
+    from tasks.stage import Stage
+
+FILE = ("artifacts", "budget.json")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Epochs for the search; under a time limit also what else of a run has to keep within it. None: as params say.
+
+    training: epochs of one training, at most. replays: of the finalists and the default, in whole trainings.
+    networks: of the baseline. seeds: of each final model. final: what the winner's final networks may take, in whole
+    trainings of price 1. prices: of epochs, by which a dear config has fewer of them; None: the family's own, if it has
+    any. dearest: price above which nothing is searched.
+    """
+
+    epochs: float
+    training: int | None = None
+    replays: int | None = None
+    networks: int | None = None
+    seeds: int | None = None
+    final: float | None = None
+    dearest: float | None = None
+    prices: Prices | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, from which `from_json` builds an equal allowance."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Allowance":
+        """Return the allowance that `to_json` described; KeyError, TypeError or ValueError for anything else."""
+        content = dict(data)
+        prices = content.pop("prices", None)
+        if prices is not None:
+            prices = {
+                str(name): {str(choice): float(factor) for choice, factor in price.items()}
+                if isinstance(price, dict)
+                else (float(price[0]), float(price[1]))
+                for name, price in prices.items()
+            }
+        return cls(epochs=float(content.pop("epochs")), prices=prices, **content)
+
+
+def within(stage: "Stage") -> "Stage":
+    """Return the stage as it runs within what `budget` allows."""
+    allowed = Allowance.from_json(files.read_json(stage.path(*FILE)))
+    return replace(stage, params=shortened(stage.params, allowed), allowed=allowed)
+
+
+def shortened(params: Params, allowed: Allowance) -> Params:
+    """Return params with trainings as long, and networks as many, as a time limit allows."""
+    search, train = params.search, params.train
+    if allowed.training is not None and allowed.training < train.epochs:
+        share = allowed.training / train.epochs
+
+        def shorter(epochs: int) -> int:
+            return max(1, round(epochs * share))
+
+        search = search.model_copy(
+            update={
+                "random": search.random.model_copy(update={"epochs": shorter(search.random.epochs)}),
+                "bayes": search.bayes.model_copy(update={"epochs": shorter(search.bayes.epochs)}),
+                "hyperband": search.hyperband.model_copy(update={"min_epochs": shorter(search.hyperband.min_epochs)}),
+            }
+        )
+        patience = math.ceil(train.patience * share)
+        train = train.model_copy(update={"epochs": allowed.training, "patience": patience})
+    changes: dict[str, Any] = {"search": search, "train": train}
+    if allowed.networks is not None:
+        changes["baseline"] = params.baseline.model_copy(update={"networks": allowed.networks})
+    if allowed.seeds is not None:
+        changes["retrain"] = params.retrain.model_copy(update={"seeds": allowed.seeds})
+    return params.model_copy(update=changes)
