@@ -1,5 +1,6 @@
 """The `hone` command. Every subcommand is also a module: `python -m flows.tune` is `hone tune`."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -52,17 +53,20 @@ def tune(
     """
 
     def work(root: Path) -> None:
-        from flows.check import refuse_bad_input
         from flows.server import api
 
-        with project.lock(root, "hone tune"):
-            refuse_bad_input(root)
-            with api(root):
-                from flows.leftovers import mark_crashed
-                from flows.tune import tune as flow
+        def meanwhile() -> None:
+            from flows.check import refuse_bad_input
 
-                mark_crashed(root)
-                flow(root=str(root), quiet=quiet, return_state=True).result()
+            refuse_bad_input(root)
+            importlib.import_module("flows.tune")
+
+        with project.lock(root, "hone tune"), api(root, meanwhile=meanwhile):
+            from flows.leftovers import mark_crashed
+            from flows.tune import tune as flow
+
+            mark_crashed(root)
+            flow(root=str(root), quiet=quiet, return_state=True).result()
 
     return work
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +29,14 @@ class Api:
 
 
 @contextlib.contextmanager
-def api(root: Path, *, port: int | None = None, lasting: bool = False) -> Iterator[Api]:
+def api(
+    root: Path, *, port: int | None = None, lasting: bool = False, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[Api]:
     """Yield a Prefect API, in use as long as the body lasts.
 
     A configured PREFECT_API_URL is taken as it is; then the server of a `hone serve` of this project; else a server
     is started as a child, on 127.0.0.1 only. port: of such a child; None is a free one. lasting: the child also
-    schedules and serves the UI, and others of this project find it.
+    schedules and serves the UI, and others of this project find it. meanwhile: what to do while it starts.
 
     Raises UserError if the port is taken.
     """
@@ -42,14 +44,16 @@ def api(root: Path, *, port: int | None = None, lasting: bool = False) -> Iterat
 
     configured = PREFECT_API_URL.value()
     if configured:
+        meanwhile()
         yield Api(configured)
         return
     running = processes.note(root, SERVER)
     if running is not None and not lasting:
+        meanwhile()
         with temporary_settings({PREFECT_API_URL: running["url"]}):
             yield Api(running["url"])
         return
-    with _started(root, port, lasting) as started, contextlib.ExitStack() as stack:
+    with _started(root, port, lasting, meanwhile) as started, contextlib.ExitStack() as stack:
         if lasting:
             stack.enter_context(processes.noted(root, SERVER, url=started.url))
         stack.enter_context(temporary_settings({PREFECT_API_URL: started.url}))
@@ -69,7 +73,7 @@ def _send_the_rest() -> None:
 
 
 @contextlib.contextmanager
-def _started(root: Path, port: int | None, lasting: bool) -> Iterator[Api]:
+def _started(root: Path, port: int | None, lasting: bool, meanwhile: Callable[[], object]) -> Iterator[Api]:
     chosen = _free_port() if port is None else _checked(port)
     factory = "prefect.server.api.server:create_app"
     address = ["--host", "127.0.0.1", "--port", str(chosen)]
@@ -90,6 +94,7 @@ def _started(root: Path, port: int | None, lasting: bool) -> Iterator[Api]:
         (root / LOG).open("wb") as log,
         processes.child(command, env=environment, cwd=root, stdout=log, stderr=log) as process,
     ):
+        meanwhile()
         _wait(process, f"http://127.0.0.1:{chosen}/api", root / LOG)
         yield Api(f"http://127.0.0.1:{chosen}/api", process.pid)
 

@@ -9,6 +9,7 @@ What a coordinate means is its domain's business (hone/domains.py).
 """
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,13 +94,14 @@ class SearchSpace:
 
     domains: in a fixed order, a child behind its parent. conditions: by the child's name.
     defaults: one legal value a name, also for names that are inactive in the default config.
-    prices: of parameters that make an epoch dearer, see `price_of`.
+    prices: of parameters that make an epoch dearer, see `price_of`. dearest: price above which nothing is proposed.
     """
 
     domains: Mapping[str, Domain]
     conditions: Mapping[str, Condition]
     defaults: Config
     prices: Prices
+    dearest: float
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class SearchSpace:
         conditions: Mapping[str, Condition] | None = None,
         default: Config | None = None,
         prices: Prices | None = None,
+        dearest: float = math.inf,
     ) -> None:
         """Build a space; UserError where a condition's parent is missing or comes later.
 
@@ -127,6 +130,7 @@ class SearchSpace:
         object.__setattr__(self, "conditions", dict(conditions or {}))
         object.__setattr__(self, "defaults", defaults)
         object.__setattr__(self, "prices", dict(prices or {}))
+        object.__setattr__(self, "dearest", dearest)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -189,7 +193,7 @@ class SearchSpace:
 
     def with_domains(self, domains: Mapping[str, Domain]) -> "SearchSpace":
         """Return the space with some domains replaced, and the default made legal in them."""
-        return SearchSpace({**self.domains, **domains}, self.conditions, self.defaults, self.prices)
+        return SearchSpace({**self.domains, **domains}, self.conditions, self.defaults, self.prices, self.dearest)
 
     def merged(self, overrides: Mapping[str, object], *, extend: bool = False) -> "SearchSpace":
         """Return the space with params.yaml's `search.space` laid over it.
@@ -254,6 +258,7 @@ def reachable(space: SearchSpace) -> SearchSpace:
         {name: condition for name, condition in space.conditions.items() if name in domains},
         {name: value for name, value in space.defaults.items() if name in domains},
         {name: price for name, price in space.prices.items() if name in domains},
+        space.dearest,
     )
 
 

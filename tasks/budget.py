@@ -5,6 +5,7 @@ are read from there, so that a rerun, on any machine, does the same work.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hone.parallel import settle
 from hone.search.proposals import first_new
 from hone.search.sobol import sobol
 from hone.seeds import derive
-from hone.space import Prices
+from hone.space import Prices, SearchSpace
 from hone.training.timing import seconds_of_epoch
 from hone.training.train import Settings
 from hone.trial import Config
@@ -28,12 +29,13 @@ from tasks.stage import Stage
 from tasks.trainables import read_problem
 
 LOCK = "budget.lock"
-START_UP = 45.0
+START_UP = 40.0
 """Seconds of a run that train nothing: processes that start, tracking, baselines, the report."""
-BUSY = 0.85
+BUSY = 0.7
 """Share of the rest in which workers train: some wait for the last of a generation, and for what is proposed next."""
 STOPPED_EARLY = 0.8
-"""Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner."""
+"""Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner: where
+trainings are not shortened already."""
 SAMPLE = 8
 """Configs whose training is timed, beside the defaults."""
 WINNERS_PRICE = 2.0
@@ -44,7 +46,7 @@ MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
 TRAININGS = 24
 """Whole trainings that a run should have time for: where it has not, they get shorter, down to a third."""
-MOST_OF_ONE = 0.25
+MOST_OF_ONE = 0.4
 """Share of a run that one training may take: what is dearer is not searched."""
 
 
@@ -112,12 +114,11 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     usable = max(limit - START_UP, limit * 0.4) * BUSY * measured.workers / measured.seconds_per_epoch
     enough = usable / (TRAININGS * STOPPED_EARLY)
     epochs = min(params.train.epochs, max(math.ceil(params.train.epochs / 3), math.floor(enough)))
-    params = params.model_copy(update={"train": params.train.model_copy(update={"epochs": epochs})})
-    training = epochs * STOPPED_EARLY
+    training = _of_one(params, epochs)
     networks, seeds = n_networks(params), params.retrain.seeds
-    while seeds > 1 and _certain(params, networks, seeds) > MOST_CERTAIN * usable:
+    while seeds > 1 and _certain(params, networks, seeds, training) > MOST_CERTAIN * usable:
         seeds -= 1
-    left = max(0.0, usable - _certain(params, networks, seeds))
+    left = max(0.0, usable - _certain(params, networks, seeds, training))
     replays = min(n_replays(params), math.floor(MOST_REPLAYED * left / training))
     return Allowance(
         epochs=float(math.floor(left - replays * training)),
@@ -136,10 +137,15 @@ def n_replays(params: Params) -> int:
     return (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
 
 
-def _certain(params: Params, networks: int, seeds: int) -> float:
+def _of_one(params: Params, epochs: int) -> float:
+    """Return the epochs that a training of up to so many takes on average."""
+    return epochs * (STOPPED_EARLY if epochs >= params.train.epochs else 1.0)
+
+
+def _certain(params: Params, networks: int, seeds: int, training: float) -> float:
     """Return the epochs that a run spends outside its search and replays: baseline and final trainings."""
     trainings = networks + seeds + (final_networks(params, seeds) - seeds) * WINNERS_PRICE
-    return trainings * params.train.epochs * STOPPED_EARLY
+    return trainings * training
 
 
 def final_networks(params: Params, seeds: int) -> int:
@@ -151,10 +157,11 @@ def final_networks(params: Params, seeds: int) -> int:
 def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None = None) -> float:
     """Return about how long a run takes; allowed: what a time limit leaves it, None for what params say."""
     allowed = allowed or Allowance(params.budget.epochs)
+    training = _of_one(params, allowed.training or params.train.epochs)
     params = shortened(params, allowed)
     replays = n_replays(params) if allowed.replays is None else allowed.replays
     networks = params.baseline.networks
-    after = _certain(params, networks, params.retrain.seeds) + replays * params.train.epochs * STOPPED_EARLY
+    after = _certain(params, networks, params.retrain.seeds, training) + replays * training
     return START_UP + (allowed.epochs + after) * measured.seconds_per_epoch / measured.workers / BUSY
 
 
@@ -167,9 +174,6 @@ def measure(stage: Stage) -> Measurement:
     split, store = stage.path("data", "split"), stage.rows
     space = trainables.full_space(stage)
     family = params.model.family
-    draws = sobol(space, derive(params.seed, "budget"))
-    configs = [space.default, *first_new(models.starts(family, space), [space.default], len(models.FAMILIES))]
-    configs += first_new(draws, configs, SAMPLE)
     timing = Timing(
         split=split,
         rows=store,
@@ -183,13 +187,28 @@ def measure(stage: Stage) -> Measurement:
     workers = count(params.execution.workers)
     # Reading the rows and the first steps of a process are no part of an epoch.
     list(settle(timing, [space.default] * workers, stage.executor))
+    found = _timed(timing, [space.default], stage)
+    # What is much too slow for the limit need not be timed.
+    rough = models.rough_prices(family, space)
+    quick = SearchSpace(space.domains, space.conditions, space.defaults, rough)
+    if found and params.budget.time_limit is not None:
+        shortest = found[0][1] * STOPPED_EARLY * params.train.epochs / 3
+        dearest = max(WINNERS_PRICE, seconds(params.budget.time_limit) / 2 / shortest)
+        quick = models.affordable(quick, dearest, kept=params.search.space)
+    configs = first_new(models.starts(family, quick), [space.default], len(models.FAMILIES))
+    configs += first_new(sobol(quick, derive(params.seed, "budget")), [space.default, *configs], SAMPLE)
     # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
-    found = [(config, taken) for config, taken in settle(timing, configs, stage.executor) if isinstance(taken, float)]
+    found += _timed(timing, configs, stage)
     if not found:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
-    rough = models.rough_prices(family, space)
     each, prices = models.fitted_prices(rough, [config for config, _ in found], [taken for _, taken in found])
     return Measurement(seconds_per_epoch=each, workers=workers, prices=prices)
+
+
+def _timed(timing: "Timing", configs: Sequence[Config], stage: Stage) -> list[tuple[Config, float]]:
+    """Return those of the configs that train, with the seconds of an epoch."""
+    found = settle(timing, configs, stage.executor)
+    return [(config, taken) for config, taken in found if isinstance(taken, float)]
 
 
 @dataclass(frozen=True)

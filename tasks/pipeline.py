@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def specs(root: Path) -> dict[str, Spec]:
     """
     path = root / "dvc.yaml"
     try:
-        stages = yaml.safe_load(path.read_text())["stages"]
+        stages = _parsed(path.read_text())["stages"]
         return {
             name: Spec(
                 name,
@@ -46,6 +46,11 @@ def specs(root: Path) -> dict[str, Spec]:
         raise UserError(f"dvc.yaml: not found in {root}; a Hone project has one beside params.yaml") from None
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"dvc.yaml: not a pipeline that can be read ({' '.join(str(error).split())})") from None
+
+
+@lru_cache(maxsize=4)  # it is asked for again and again, and a tenth of a second to parse
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def fingerprint(root: Path, spec: Spec, params: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ import math
 from hone.search.proposals import TOLERANCE, Proposal, first_new
 from hone.search.registry import SAMPLERS
 from hone.search.strategy import Strategy
+from hone.trial import Config
 from tasks import phase
 from tasks.allowance import within
 from tasks.params import Params
@@ -32,14 +33,17 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
 def starts(found: Findings, n: int, epochs: int = 1) -> tuple[Proposal, ...]:
     """Return up to n configs to begin with: the best of earlier studies, each family's default, the portfolio's.
 
-    Not more than half of the phase: what is to be learned of this table, its other trials teach. A family of which
-    not even a short training, of so many epochs, fits into a quarter of the budget is left to the model's judgement.
+    Not more than half of the phase: what is to be learned of this table, its other trials teach. But of families, the
+    cheapest first, as many as the phase can pay for: nothing else says as much about them.
     """
     earlier = found.transfer.starts(n) if found.transfer is not None else []
-    affordable = [config for config in found.families if epochs * found.full.price(config) <= found.budget / 4]
     known = [found.full.default, *earlier]
-    families = first_new(affordable, known, n - len(earlier))
-    portfolio = first_new(found.portfolio, [*known, *families], n - len(earlier) - len(families))
+    funds = found.budget - epochs * math.fsum(map(found.full.price, known))
+    families = list[Config]()
+    for config in first_new(sorted(found.families, key=found.full.price), known, len(found.families)):
+        funds -= epochs * found.full.price(config)
+        families += [config] if funds >= 0 else []
+    portfolio = first_new(found.portfolio, [*known, *families], max(0, n - len(earlier) - len(families)))
     return tuple(
         Proposal(config, origin)
         for origin, configs in (("warm_start", earlier), ("family", families), ("portfolio", portfolio))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from hone.domains import Categorical, Float, Int, is_number
-from hone.space import Prices, SearchSpace, reachable
+from hone.space import Prices, SearchSpace, price_of, reachable
 from hone.trial import Config
 
 EXPONENTS: Mapping[str, float] = {
@@ -84,9 +84,10 @@ def fitted(prices: Prices, configs: Sequence[Config], seconds: Sequence[float]) 
 
 
 def affordable(space: SearchSpace, dearest: float, kept: Collection[str] = ()) -> SearchSpace:
-    """Return the space without what makes an epoch dearer than so much, other hyperparameters at their defaults.
+    """Return the space within which no epoch is dearer than so much, or than the default.
 
-    Choices are left out, and bounds drawn in, as far as the default. kept: names that are left as they are.
+    Choices are left out and bounds drawn in that are too dear by themselves, but not beyond the default. kept: names
+    that are left as they are.
     """
     domains = dict(space.domains)
     for name, price in space.prices.items():
@@ -105,7 +106,8 @@ def affordable(space: SearchSpace, dearest: float, kept: Collection[str] = ()) -
                 low = max(low, min(bound, float(default)))
             whole = isinstance(domain, Int)
             domains[name] = Int(math.ceil(low), math.floor(high), domain.log) if whole else Float(low, high, domain.log)
-    return reachable(SearchSpace(domains, space.conditions, space.defaults, space.prices))
+    dearest = max(dearest, price_of(space.prices, space.default))
+    return reachable(SearchSpace(domains, space.conditions, space.defaults, space.prices, dearest))
 
 
 def _others(space: SearchSpace) -> list[str]:

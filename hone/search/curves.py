@@ -168,7 +168,9 @@ class Pool:
     """Candidates for a generation, new ones and configs that can go on, and what is believed of them.
 
     Each choice is believed to bring what the model expects of it before the next is made. What promises most is what
-    improves most for its price (Snoek et al. 2012, section 3.2), where epochs have prices.
+    improves most for its price (Snoek et al. 2012, section 3.2), where epochs have prices; the less the more of the
+    budget is spent (Lee et al. 2020, "Cost-aware Bayesian optimization", cost cooling). What costs less than
+    the default is not preferred for that, or a search begins with the smallest networks there are.
     """
 
     def __init__(
@@ -180,11 +182,12 @@ class Pool:
         seed: int,
         batch: int = 8,
         rounds: Sequence[tuple[int, float]] = ROUNDS,
+        thrift: float = 1.0,
     ) -> None:
         """Fill the pool. tried: trials whose configs are not proposed again. partial: results that can be continued.
 
         batch: new configs that may be wanted; the pool is larger for very many. rounds: of points around the most
-        promising: how many, and how far from them.
+        promising: how many, and how far from them. thrift: power of the price by which a promise is divided.
         """
         self._geometry, self._process = geometry, process
         self._tried = {trial.identity for trial in tried}
@@ -200,7 +203,12 @@ class Pool:
         points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
         beliefs = [process.at(geometry.features(points))]
         prices = geometry.log_prices(points)
-        promise = self._hope(beliefs[0]) - prices
+
+        def promising_of(belief: Posterior, prices: Array) -> Array:
+            promise: Array = self._hope(belief) - thrift * np.maximum(prices, 0.0)
+            return np.where(geometry.affordable(prices), promise, -np.inf)
+
+        promise = promising_of(beliefs[0], prices)
         for n, distance in rounds:
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
             if geometry.is_narrowed:
@@ -209,15 +217,17 @@ class Pool:
             more = geometry.snapped(self._near(promising, n, distance, generator))
             points = np.concatenate([points, more])
             beliefs.append(process.at(geometry.features(more)))
-            prices = np.concatenate([prices, geometry.log_prices(more)])
-            promise = np.concatenate([promise, self._hope(beliefs[-1]) - prices[-len(more) :]])
+            added = geometry.log_prices(more)
+            prices = np.concatenate([prices, added])
+            promise = np.concatenate([promise, promising_of(beliefs[-1], added)])
         self._points = points
         self._inside = geometry.inside(points)
         self._partial = list(partial)
         going_on = geometry.points([result.trial for result in partial])
         self._posterior = joined([*beliefs, process.at(geometry.features(going_on))])
-        self._log_prices = np.concatenate([prices, geometry.log_prices(going_on)])
+        self._discount = thrift * np.maximum(np.concatenate([prices, geometry.log_prices(going_on)]), 0.0)
         self._chosen = np.zeros(len(self._posterior.mean), dtype=np.bool_)
+        self._chosen[: len(points)] = ~geometry.affordable(prices)
 
     def exclude(self, configs: Iterable[Config]) -> None:
         """Propose these configs no more."""
@@ -266,7 +276,7 @@ class Pool:
         return np.concatenate([np.zeros(len(self._points), dtype=np.bool_), np.array(allowed, dtype=np.bool_)])
 
     def _promise(self) -> Array:
-        promise: Array = self._hope(self._posterior) - self._log_prices
+        promise: Array = self._hope(self._posterior) - self._discount
         return promise
 
     def _hope(self, beliefs: Posterior) -> Array:

@@ -109,7 +109,7 @@ class FreezeThaw(Strategy):
             return generation.trials()
         partial = self._partial(own) if self.promote else []
         tried = [result.trial for result in furthest(known) if self._geometry.holds(result.trial)]
-        pool = Pool(self._geometry, process, tried, partial, generation.seed, self.batch)
+        pool = Pool(self._geometry, process, tried, partial, generation.seed, self.batch, thrift=generation.thrift)
         if self.promote and generation.funds > self.finish:
             generation.add_whole(pool, known, tried)
             generation.promote(pool, partial)
@@ -147,6 +147,7 @@ class _Generation:
     def __init__(self, strategy: FreezeThaw, history: History, funds: float) -> None:
         self.strategy, self.history, self.funds = strategy, history, funds
         self.seed = derive(strategy.seed, strategy.study, len(history))
+        self.thrift = min(1.0, max(0.0, funds / strategy.budget))
         self.chosen: list[tuple[Proposal, int]] = []
 
     @property
@@ -198,7 +199,7 @@ class _Generation:
         process = model(strategy._geometry, ended, resources, strategy.transfer)
         if process is None:
             return []
-        pool = Pool(strategy._geometry, process, tried, (), derive(self.seed, "whole"))
+        pool = Pool(strategy._geometry, process, tried, (), derive(self.seed, "whole"), thrift=self.thrift)
         # The space was narrowed by short trainings, which may have misled: these look beyond it.
         return _drawn(pool, n)
 

@@ -104,6 +104,11 @@ class Geometry:
                 found += price[1] * np.log(decode_all(domain, u[:, i]) / price[0])
         return np.maximum(found, math.log(CHEAPEST)) if self.full.prices else found
 
+    def affordable(self, log_prices: Array) -> Mask:
+        """Return which of these, of points, are not above what the space allows, [n]."""
+        allowed: Mask = log_prices <= math.log(self.full.dearest) + ROUNDING
+        return allowed
+
     def spread(self, u: Array) -> Array:
         """Return points of the unit cube as points of the narrowed space."""
         columns = []

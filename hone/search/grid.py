@@ -59,7 +59,7 @@ class Grid(Strategy):
             self.study,
             self._configs(),
             history,
-            default=self.space.default,
+            space=self.space,
             starts=self.starts,
             origin="grid",
             budget=self.budget,

@@ -85,7 +85,7 @@ def walk(
     configs: Iterable[Config],
     history: History,
     *,
-    default: Config,
+    space: SearchSpace,
     starts: Sequence[Proposal],
     origin: str,
     budget: float,
@@ -95,15 +95,23 @@ def walk(
 ) -> list[Trial]:
     """Return the next generation of a strategy that walks a fixed sequence of configs behind the default and `starts`.
 
-    `configs` starts anew each time: what was tried is skipped, so that nothing but the history is state.
+    `configs` starts anew each time: what was tried is skipped, so that nothing but the history is state. So is what is
+    too dear for the space.
     """
-    n = affordable(budget, history, resource * rows, batch)
     tried = [result.trial.config for result in results_of(history)]
     known = {identity(config) for config in tried}
-    opening = [each for each in (Proposal(default, "default"), *starts) if identity(each.config) not in known][:n]
+    default = space.default
+    opening = [each for each in (Proposal(default, "default"), *starts) if identity(each.config) not in known][:batch]
     behind = [*tried, default, *(start.config for start in starts)]
-    new = first_new(configs, behind, n - len(opening))
-    proposals = [*opening, *(Proposal(config, origin) for config in new)]
+    cheap = (config for config in configs if space.price(config) <= space.dearest)
+    new = first_new(cheap, behind, batch - len(opening))
+    proposals, funds = list[Proposal](), left(budget, history)
+    for proposal in [*opening, *(Proposal(config, origin) for config in new)]:
+        price = resource * rows * space.price(proposal.config)
+        if price > funds:
+            break
+        funds -= price
+        proposals.append(proposal)
     return numbered(study, history, proposals, resource=resource, rows=rows)
 
 

@@ -44,7 +44,7 @@ class Sobol(Strategy):
             self.study,
             sobol(self.space, derive(self.seed, self.study)),
             history,
-            default=self.space.default,
+            space=self.space,
             starts=self.starts,
             origin="sobol",
             budget=self.budget,

@@ -34,7 +34,7 @@ class Uniform(Strategy):
             self.study,
             uniform(self.space, derive(self.seed, self.study)),
             history,
-            default=self.space.default,
+            space=self.space,
             starts=self.starts,
             origin="random",
             budget=self.budget,

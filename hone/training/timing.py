@@ -10,7 +10,7 @@ from hone.training.start import Former
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, State
 
-STEPS = 24
+STEPS = 16
 """Of an epoch that is timed; the rest of it takes as long, step by step."""
 SLOW = 1.0
 """Seconds of a first epoch behind which no second one is waited for."""
@@ -34,7 +34,7 @@ def seconds_of_epoch(
     # Of few rows, all of one class maybe, some metrics are not defined.
     settings = replace(settings, patience=0, metric="rmse" if data.problem.task == "regression" else "log_loss")
     taken = []
-    for resource in (1, 3):
+    for resource in (1, 2):
         started = time.perf_counter()
         outcome, _ = train(config, family, few, settings, resource=resource, seed=0, former=former)
         taken.append(time.perf_counter() - started)
@@ -42,7 +42,7 @@ def seconds_of_epoch(
             return None
         if taken[0] > SLOW or settings.epochs < resource:
             break
-    longest = taken[0] if len(taken) == 1 else max(taken[1] - taken[0], 1e-4) / 2
+    longest = taken[0] if len(taken) == 1 else max(taken[1] - taken[0], 1e-4)
     return longest / share
 
 
