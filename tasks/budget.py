@@ -44,7 +44,7 @@ MOST_CERTAIN = 0.5
 """Share of a time limit that final models and the baseline may take before they get fewer seeds."""
 MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
-TRAININGS = 24
+TRAININGS = 16
 """Whole trainings that a run should have time for: where it has not, they get shorter, down to a third."""
 MOST_OF_ONE = 0.4
 """Share of a run that one training may take: what is dearer is not searched."""

@@ -291,9 +291,9 @@ def seconds(text: str) -> float:
 
 
 def n_networks(params: Params) -> int:
-    """Return over how many seeds the baseline averages the network's defaults: one where there is little time."""
+    """Return over how many seeds the baseline averages the network's defaults: none where there is little time."""
     limit = params.budget.time_limit
-    return 1 if limit is not None and seconds(limit) < SHORT else params.baseline.networks
+    return 0 if limit is not None and seconds(limit) < SHORT else params.baseline.networks
 
 
 def search_space(params: Params, former: Former | None = None) -> SearchSpace:

@@ -12,12 +12,19 @@ from tasks.params import Params
 from tasks.phase import Findings
 from tasks.stage import Stage
 
+FAMILIES = 0.25
+"""Of the whole search, what the defaults of all families may take."""
+
 
 def strategy(params: Params, found: Findings, study: str) -> Strategy:
     """Return the coarse phase's strategy."""
     chosen = params.search.random
     price = chosen.epochs * chosen.rows
     budget = phase.limited(found.budget, chosen.trials, price)
+    # The default of every family that is searched, even where they take more than the phase's share.
+    first = [found.full.default, *found.families]
+    families = price * math.fsum(map(found.full.price, first_new(first, (), len(first)))) if found.families else 0.0
+    budget = max(budget, min(families, FAMILIES * found.total))
     return SAMPLERS[chosen.sampler](
         study=study,
         space=found.full,
@@ -26,22 +33,22 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
         resource=chosen.epochs,
         rows=chosen.rows,
         batch=chosen.batch,
-        starts=starts(found, math.floor(budget / price + TOLERANCE) // 2, chosen.epochs),
+        starts=starts(found, math.floor(budget / price + TOLERANCE) // 2, budget / price),
     )
 
 
-def starts(found: Findings, n: int, epochs: int = 1) -> tuple[Proposal, ...]:
+def starts(found: Findings, n: int, price: float = math.inf) -> tuple[Proposal, ...]:
     """Return up to n configs to begin with: the best of earlier studies, each family's default, the portfolio's.
 
     Not more than half of the phase: what is to be learned of this table, its other trials teach. But of families, the
-    cheapest first, as many as the phase can pay for: nothing else says as much about them.
+    cheapest first, as many as there are within a price: nothing else says as much about them.
     """
     earlier = found.transfer.starts(n) if found.transfer is not None else []
     known = [found.full.default, *earlier]
-    funds = found.budget - epochs * math.fsum(map(found.full.price, known))
+    funds = price - math.fsum(map(found.full.price, known)) + TOLERANCE
     families = list[Config]()
     for config in first_new(sorted(found.families, key=found.full.price), known, len(found.families)):
-        funds -= epochs * found.full.price(config)
+        funds -= found.full.price(config)
         families += [config] if funds >= 0 else []
     portfolio = first_new(found.portfolio, [*known, *families], max(0, n - len(earlier) - len(families)))
     return tuple(
