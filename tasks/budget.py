@@ -37,14 +37,14 @@ STOPPED_EARLY = 0.8
 """Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner: where
 trainings are not shortened already."""
 SAMPLE = 8
-"""Configs whose training is timed, beside the defaults."""
+"""Configs whose training is timed, beside the defaults and some that are dear in one number."""
 WINNERS_PRICE = 2.0
 """What an epoch of the winner is expected to cost beside the default's."""
 MOST_CERTAIN = 0.5
 """Share of a time limit that final models and the baseline may take before they get fewer seeds."""
 MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
-TRAININGS = 16
+TRAININGS = 24
 """Whole trainings that a run should have time for: where it has not, they get shorter, down to a third."""
 MOST_OF_ONE = 0.4
 """Share of a run that one training may take: what is dearer is not searched."""
@@ -195,7 +195,8 @@ def measure(stage: Stage) -> Measurement:
         shortest = found[0][1] * STOPPED_EARLY * params.train.epochs / 3
         dearest = max(WINNERS_PRICE, seconds(params.budget.time_limit) / 2 / shortest)
         quick = models.affordable(quick, dearest, kept=params.search.space)
-    configs = first_new(models.starts(family, quick), [space.default], len(models.FAMILIES))
+    named = [*models.starts(family, quick), *models.dear_examples(quick)]
+    configs = first_new(named, [space.default], len(named))
     configs += first_new(sobol(quick, derive(params.seed, "budget")), [space.default, *configs], SAMPLE)
     # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
     found += _timed(timing, configs, stage)

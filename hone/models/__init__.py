@@ -31,6 +31,7 @@ __all__ = [
     "check_family",
     "check_fits",
     "check_limits",
+    "dear_examples",
     "default_space",
     "family_for",
     "fitted",
@@ -247,6 +248,7 @@ def rough_prices(family: str, space: SearchSpace) -> Prices:
 
 fitted_prices = prices.fitted
 affordable = prices.affordable
+dear_examples = prices.extremes
 
 
 def starts(family: str, space: SearchSpace) -> tuple[Config, ...]:

@@ -78,10 +78,15 @@ SPACE = _space()
 
 
 def starts(space: SearchSpace) -> tuple[Config, ...]:
-    """Return the default config of each family, as far as it lies in a space that was made from this one."""
-    found = []
+    """Return the default config of each family, as far as it lies in a space that was made from this one.
+
+    Batches are as many times larger as the space's default is.
+    """
+    found, batch = [], "batch_size"
     for family in SPACES:
         values = {name: value for name, value in _default(family).items() if name in space.domains}
+        if batch in values:
+            values[batch] = round(float(values[batch]) * float(space.defaults[batch]) / float(SPACE.defaults[batch]))
         config = space.trimmed({**space.defaults, **values})
         found += [config] if space.contains(config) else []
     return tuple(found)

@@ -13,10 +13,10 @@ import numpy as np
 
 from hone.domains import Categorical, Float, Int, is_number
 from hone.space import Prices, SearchSpace, price_of, reachable
-from hone.trial import Config
+from hone.trial import Config, Value
 
 EXPONENTS: Mapping[str, float] = {
-    "batch_size": -0.35,
+    "batch_size": -0.5,
     "units": 0.9,
     "units_1": 0.4,
     "units_2": 0.3,
@@ -108,6 +108,16 @@ def affordable(space: SearchSpace, dearest: float, kept: Collection[str] = ()) -
             domains[name] = Int(math.ceil(low), math.floor(high), domain.log) if whole else Float(low, high, domain.log)
     dearest = max(dearest, price_of(space.prices, space.default))
     return reachable(SearchSpace(domains, space.conditions, space.defaults, space.prices, dearest))
+
+
+def extremes(space: SearchSpace) -> list[dict[str, Value]]:
+    """Return the default config with one number after the other where an epoch takes longest: what to time first."""
+    found = []
+    for name, price in space.prices.items():
+        domain = space.domains.get(name)
+        if name in space.default and not isinstance(price, Mapping) and isinstance(domain, Int | Float):
+            found.append(space.trimmed({**space.defaults, name: domain.high if price[1] > 0 else domain.low}))
+    return found
 
 
 def _others(space: SearchSpace) -> list[str]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from hone import models
+from hone.data.preprocessing import Arrays
+from hone.data.problem import Problem
 from hone.models import auto
 from hone.models.prices import affordable, fitted, rough
 from hone.search.sobol import sobol
@@ -71,7 +73,7 @@ def test_what_is_dearer_than_allowed_is_not_searched() -> None:
     assert "n_members" not in space.domains
     assert "token_size" not in space.domains
     assert space.domains["units"].high == math.floor(128 * 2 ** (1 / 0.9))
-    assert space.domains["batch_size"].low == 16  # 64 / 4 costs 1.6
+    assert space.domains["batch_size"].low == 16  # 64 / 4 costs 2
     assert space.default == auto.SPACE.default
     for config in drawn(space, 64):
         assert config["family"] in ("mlp", "realmlp")
@@ -102,3 +104,14 @@ def test_children_of_what_is_left_out_go_with_it() -> None:
     )
     assert affordable(space, 3.0).names == ("kind", "of_a")
     assert affordable(space, 9.0).names == space.names
+
+
+def test_the_families_defaults_have_the_batches_of_the_table() -> None:
+    rng = np.random.default_rng(0)
+    rows = Arrays(rng.normal(size=(20, 3)).astype(np.float32), np.zeros((20, 0), dtype=np.int64), np.arange(20) % 2)
+    inputs = models.inputs_of(rows, Problem(task="binary", target="y", metric="roc_auc", classes=("a", "b")), ())
+    space = models.fitted(auto.SPACE, inputs, n_rows=20_000)
+    assert space.default["batch_size"] == 256
+    starts = models.starts("auto", space)
+    assert {config["family"] for config in starts} == set(auto.SPACES)
+    assert {config["batch_size"] for config in starts} == {256}
