@@ -3,6 +3,7 @@
 The doors themselves, Prefect's and DVC's, are compared in test_doors; both call `run_stage`, and so do these.
 """
 
+import json
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -18,7 +19,7 @@ from tasks import pipeline, run
 from tasks.executors import WorkerPool
 from tasks.reporting import NullReporter
 from tasks.tracking import NullTracker
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import Project, read
 from tests.e2e.test_pictures_whole import SMALLER, picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")]
@@ -119,3 +120,20 @@ def test_a_former_model_as_a_start_gives_the_same_bytes(make_project, tmp_path, 
     start_from.copy(project.root, str(former.root / "artifacts/retrain/model"), "old")
     assert "start_from: data/start_from/" in (project.root / "params.yaml").read_text()
     both_ways(project, tmp_path / "other", pools)
+
+
+def test_a_time_limit_is_measured_once_and_gives_the_same_bytes_from_then_on(make_project, tmp_path, pools):
+    project = make_project({**QUICK, "model.family": "auto", "budget.time_limit": "4s"}, table(), name="limited")
+    stages(project, pools[0], "ingest", "split", "budget")
+    lock = (project.root / "budget.lock").read_bytes()
+    allowed, written = read(project.root / "artifacts/budget.json"), json.loads(lock)
+    assert {name: written[name] for name in allowed} == allowed
+    assert allowed["epochs"] > 0
+    assert allowed["prices"]["family"]["mlp"] < allowed["prices"]["family"]["tabm"]
+    both_ways(project, tmp_path / "other", pools)
+    assert (project.root / "budget.lock").read_bytes() == (tmp_path / "other" / "budget.lock").read_bytes() == lock
+    spent = sum(
+        pd.read_parquet(project.root / f"artifacts/{name}/trials.parquet")["cost"].sum()
+        for name in ("search_random", "search_bayes", "search_hyperband")
+    )
+    assert spent <= allowed["epochs"] + 1e-6
