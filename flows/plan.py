@@ -68,10 +68,10 @@ def plan(root: Path, reporter: Reporter) -> None:
         if params.budget.time_limit is not None:
             allowed = written or budget.pays_for(params, measured)
         costs = rehearse(place, params, allowed)
-    each = measured.seconds_per_epoch / measured.workers
+    of_one = measured.seconds(params, allowed)
+    each = of_one / measured.workers
     reporter.table(
-        f"Without early stopping, on {wording.plural(measured.workers, 'worker')}, "
-        f"{measured.seconds_per_epoch:.2g} s an epoch",
+        f"Without early stopping, on {wording.plural(measured.workers, 'worker')}, {of_one:.2g} s an epoch",
         ("phase", "trials", "epochs", "time", "trials to epoch"),
         [
             (cost.phase, str(cost.trials), f"{cost.epochs:.0f}", duration(cost.epochs * each), _rungs(cost))

@@ -17,7 +17,7 @@ from hone.parallel import settle
 from hone.search.proposals import first_new
 from hone.search.sobol import sobol
 from hone.seeds import derive
-from hone.space import Prices, SearchSpace
+from hone.space import Prices, SearchSpace, price_of
 from hone.training.timing import seconds_of_epoch
 from hone.training.train import Settings
 from hone.trial import Config
@@ -55,11 +55,18 @@ class Measurement:
     """What a calibration found.
 
     seconds_per_epoch: of one worker, over all training rows, for a config of price 1. prices: see `hone.models.prices`.
+    typical: price of configs spread through the space, on average.
     """
 
     seconds_per_epoch: float
     workers: int
     prices: Prices
+    typical: float = 1.0
+
+    def seconds(self, params: Params, allowed: Allowance) -> float:
+        """Return what an epoch of the budget takes one worker: a typical config's, where all count alike."""
+        priced = allowed.prices is not None or models.priced(params.model.family)
+        return self.seconds_per_epoch * (1.0 if priced else self.typical)
 
 
 def run(stage: Stage) -> None:
@@ -162,7 +169,8 @@ def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None
     replays = n_replays(params) if allowed.replays is None else allowed.replays
     networks = params.baseline.networks
     after = _certain(params, networks, params.retrain.seeds, training) + replays * training
-    return START_UP + (allowed.epochs + after) * measured.seconds_per_epoch / measured.workers / BUSY
+    each = measured.seconds(params, allowed) / measured.workers
+    return START_UP + (allowed.epochs + after) * each / BUSY
 
 
 def measure(stage: Stage) -> Measurement:
@@ -196,14 +204,15 @@ def measure(stage: Stage) -> Measurement:
         dearest = max(WINNERS_PRICE, seconds(params.budget.time_limit) / 2 / shortest)
         quick = models.affordable(quick, dearest, kept=params.search.space)
     named = [*models.starts(family, quick), *models.dear_examples(quick)]
-    configs = first_new(named, [space.default], len(named))
-    configs += first_new(sobol(quick, derive(params.seed, "budget")), [space.default, *configs], SAMPLE)
+    named = first_new(named, [space.default], len(named))
+    configs = [*named, *first_new(sobol(quick, derive(params.seed, "budget")), [space.default, *named], SAMPLE)]
     # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
     found += _timed(timing, configs, stage)
     if not found:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
     each, prices = models.fitted_prices(rough, [config for config, _ in found], [taken for _, taken in found])
-    return Measurement(seconds_per_epoch=each, workers=workers, prices=prices)
+    typical = [price_of(prices, config) for config in configs[len(named) :]] or [1.0]
+    return Measurement(each, workers, prices, math.fsum(typical) / len(typical))
 
 
 def _timed(timing: "Timing", configs: Sequence[Config], stage: Stage) -> list[tuple[Config, float]]:

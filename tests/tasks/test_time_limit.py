@@ -134,3 +134,10 @@ def test_replays_keep_within_what_they_may_take() -> None:
         for prices in (plain, [1.0, 4.0, 2.0, 9.0]):
             n, seeds = replayed_within(allowed, prices, 3)
             assert seeds * sum(prices[: n + 1]) <= allowed or (n, seeds) == (1, 1)
+
+
+def test_without_prices_an_epoch_takes_what_a_typical_config_takes() -> None:
+    found = Measurement(0.1, 2, {"units": (128.0, 0.9)}, typical=3.0)
+    assert found.seconds(parse_params({}), Allowance(100.0)) == pytest.approx(0.3)
+    assert found.seconds(parse_params({}), Allowance(100.0, prices=found.prices)) == 0.1
+    assert found.seconds(parse_params({"model": {"family": "auto"}}), Allowance(100.0)) == 0.1
