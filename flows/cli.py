@@ -55,7 +55,7 @@ def tune(
     def work(root: Path) -> None:
         from flows.server import api
 
-        def meanwhile() -> None:
+        def meanwhile() -> None:  # a server takes as long to start as all of this
             from flows.check import refuse_bad_input
 
             refuse_bad_input(root)

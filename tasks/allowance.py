@@ -1,9 +1,10 @@
 """What a run may spend, as the stage `budget` wrote it down, and what its params are within that."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from hone.space import Prices
 from tasks import files
@@ -25,32 +26,25 @@ class Allowance:
     any. dearest: price above which nothing is searched.
     """
 
-    epochs: float
-    training: int | None = None
-    replays: int | None = None
-    networks: int | None = None
-    seeds: int | None = None
-    final: float | None = None
-    dearest: float | None = None
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    training: Annotated[int, Field(ge=1)] | None = None
+    replays: Annotated[int, Field(ge=0)] | None = None
+    networks: Annotated[int, Field(ge=0)] | None = None
+    seeds: Annotated[int, Field(ge=1)] | None = None
+    final: Annotated[float, Field(gt=0)] | None = None
+    dearest: Annotated[float, Field(gt=0)] | None = None
     prices: Prices | None = None
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, from which `from_json` builds an equal allowance."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Allowance":
-        """Return the allowance that `to_json` described; KeyError, TypeError or ValueError for anything else."""
-        content = dict(data)
-        prices = content.pop("prices", None)
-        if prices is not None:
-            prices = {
-                str(name): {str(choice): float(factor) for choice, factor in price.items()}
-                if isinstance(price, dict)
-                else (float(price[0]), float(price[1]))
-                for name, price in prices.items()
-            }
-        return cls(epochs=float(content.pop("epochs")), prices=prices, **content)
+    def from_json(cls, data: object) -> "Allowance":
+        """Return the allowance that `to_json` described; ValueError for anything else."""
+        return TypeAdapter(cls).validate_python(data)
 
 
 def within(stage: "Stage") -> "Stage":

@@ -13,6 +13,7 @@ from typing import Any
 from hone import models
 from hone.data.preprocessing import Scaling
 from hone.errors import UserError
+from hone.models import prices
 from hone.parallel import settle
 from hone.search.proposals import first_new
 from hone.search.sobol import sobol
@@ -119,7 +120,7 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     """
     limit = seconds(str(params.budget.time_limit))
     usable = max(limit - START_UP, limit * 0.4) * BUSY * measured.workers / measured.seconds_per_epoch
-    enough = usable / (TRAININGS * STOPPED_EARLY)
+    enough = usable / (TRAININGS * STOPPED_EARLY)  # epochs of each, if there are so many
     epochs = min(params.train.epochs, max(math.ceil(params.train.epochs / 3), math.floor(enough)))
     training = _of_one(params, epochs)
     networks, seeds = n_networks(params), params.retrain.seeds
@@ -193,26 +194,24 @@ def measure(stage: Stage) -> Measurement:
         start_from=params.model.start_from,
     )
     workers = count(params.execution.workers)
-    # Reading the rows and the first steps of a process are no part of an epoch.
-    list(settle(timing, [space.default] * workers, stage.executor))
-    found = _timed(timing, [space.default], stage)
+    found = _timed(timing, [space.default] * workers, stage)
     # What is much too slow for the limit need not be timed.
     rough = models.rough_prices(family, space)
     quick = SearchSpace(space.domains, space.conditions, space.defaults, rough)
     if found and params.budget.time_limit is not None:
         shortest = found[0][1] * STOPPED_EARLY * params.train.epochs / 3
         dearest = max(WINNERS_PRICE, seconds(params.budget.time_limit) / 2 / shortest)
-        quick = models.affordable(quick, dearest, kept=params.search.space)
-    named = [*models.starts(family, quick), *models.dear_examples(quick)]
+        quick = prices.affordable(quick, dearest, kept=params.search.space)
+    named = [*models.starts(family, quick), *prices.extremes(quick)]
     named = first_new(named, [space.default], len(named))
     configs = [*named, *first_new(sobol(quick, derive(params.seed, "budget")), [space.default, *named], SAMPLE)]
     # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
     found += _timed(timing, configs, stage)
     if not found:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
-    each, prices = models.fitted_prices(rough, [config for config, _ in found], [taken for _, taken in found])
-    typical = [price_of(prices, config) for config in configs[len(named) :]] or [1.0]
-    return Measurement(each, workers, prices, math.fsum(typical) / len(typical))
+    each, learnt = prices.fitted(rough, [config for config, _ in found], [taken for _, taken in found])
+    typical = [price_of(learnt, config) for config in configs[len(named) :]] or [1.0]
+    return Measurement(each, workers, learnt, math.fsum(typical) / len(typical))
 
 
 def _timed(timing: "Timing", configs: Sequence[Config], stage: Stage) -> list[tuple[Config, float]]:
@@ -236,10 +235,20 @@ class Timing:
 
     def __call__(self, config: Config) -> float | None:
         """Return seconds; None if the config does not train."""
+        # Reading the rows and the first steps of a process are no part of an epoch.
+        if not _warm:
+            _warm.append(self._seconds(config))
+        return self._seconds(config)
+
+    def _seconds(self, config: Config) -> float | None:
         # An epoch on the training rows of a fold or of another draw takes about as long.
         data = trainables.load(self.split, self.rows, self.scaling, None, stopping=self.stopping)
         former = start_from.former(self.root, self.start_from)
         return seconds_of_epoch(config, self.family, data, self.settings, former)
+
+
+_warm: list[float | None] = []
+"""What this process timed to get warm."""
 
 
 def written_down(path: Path, stage: Stage) -> Allowance | None:

@@ -1,8 +1,7 @@
 """The final networks, trained on all but the sealed rows: those that `composition` chose, and the default config's."""
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.space import price_of
 from hone.training.train import Settings, TrainingData, train
-from hone.trial import Config
+from hone.trial import Config, identity
 from tasks import composition, encoded, files, held_out, model_store, start_from, trials, wording
 from tasks.allowance import within
 from tasks.composition import Composition, Member
@@ -43,6 +42,11 @@ class Network:
     seed: int
     root: Path
     start_from: str | None
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from the stage's other networks."""
+        return identity(self.config), self.epochs, self.seed
 
     def __call__(self) -> tuple[bytes | None, str | None]:
         """Return the network's weights as safetensors, or None and why there are none."""
@@ -100,23 +104,21 @@ def run(stage: Stage) -> None:
         for number in range(member.networks)
     }
     # Where nothing was found that is better than the defaults, both models are made of the same networks.
-    alike: dict[str, list[tuple[str, int, int]]] = {}
-    for key, network in asked.items():
-        alike.setdefault(json.dumps([network.config, network.epochs, network.seed]), []).append(key)
-    outcomes = {
-        key: (None, reason(outcome)) if isinstance(outcome, Exception) else outcome
-        for (keys, _), outcome in settle(_trained, [(tuple(k), asked[k[0]]) for k in alike.values()], stage.executor)
-        for key in keys
+    distinct = {network.key: network for network in asked.values()}
+    trained = {
+        network.key: (None, reason(outcome)) if isinstance(outcome, Exception) else outcome
+        for network, outcome in settle(_trained, list(distinct.values()), stage.executor)
     }
+    outcomes = {place: trained[network.key] for place, network in asked.items()}
     seen = raw.fingerprints(_rows(split))
     summary: dict[str, Any] = {"rows": len(data.train)}
     for name, made_of in models.items():
         networks, errors = list[model_store.Network](), []
         for place, member in enumerate(made_of.members):
-            trained = {number: outcomes[name, place, number] for number in range(member.networks)}
-            left = [load(tensors) for tensors, _ in trained.values() if tensors is not None]
+            found = {number: outcomes[name, place, number] for number in range(member.networks)}
+            left = [load(tensors) for tensors, _ in found.values() if tensors is not None]
             which = f"finalist {place + 1}, " if len(made_of.members) > 1 else ""
-            errors += [f"{which}seed {number}: {error}" for number, (tensors, error) in trained.items() if not tensors]
+            errors += [f"{which}seed {number}: {error}" for number, (tensors, error) in found.items() if not tensors]
             networks += [
                 model_store.Network(
                     params.model.family,
@@ -199,8 +201,8 @@ def _rows(split: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _trained(asked: tuple[tuple[tuple[str, int, int], ...], Network]) -> tuple[bytes | None, str | None]:
-    return asked[1]()
+def _trained(network: Network) -> tuple[bytes | None, str | None]:
+    return network()
 
 
 def _complain(stage: Stage, name: str, errors: list[str], n_left: int) -> None:

@@ -19,12 +19,7 @@ FAMILIES = 0.25
 def strategy(params: Params, found: Findings, study: str) -> Strategy:
     """Return the coarse phase's strategy."""
     chosen = params.search.random
-    price = chosen.epochs * chosen.rows
-    budget = phase.limited(found.budget, chosen.trials, price)
-    # The default of every family that is searched, even where they take more than the phase's share.
-    first = [found.full.default, *found.families]
-    families = price * math.fsum(map(found.full.price, first_new(first, (), len(first)))) if found.families else 0.0
-    budget = max(budget, min(families, FAMILIES * found.total))
+    budget, price = _budget(params, found), chosen.epochs * chosen.rows
     return SAMPLERS[chosen.sampler](
         study=study,
         space=found.full,
@@ -35,6 +30,15 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
         batch=chosen.batch,
         starts=starts(found, math.floor(budget / price + TOLERANCE) // 2, budget / price),
     )
+
+
+def _budget(params: Params, found: Findings) -> float:
+    """Return what the phase may spend: its share, or what the defaults of all families take, where that is more."""
+    chosen = params.search.random
+    price = chosen.epochs * chosen.rows
+    share = phase.limited(found.budget, chosen.trials, price)
+    families = first_new([found.full.default, *found.families], (), len(found.families)) if found.families else []
+    return max(share, min(price * math.fsum(map(found.full.price, families)), FAMILIES * found.total))
 
 
 def starts(found: Findings, n: int, price: float = math.inf) -> tuple[Proposal, ...]:
@@ -64,6 +68,7 @@ def run(stage: Stage) -> None:
     chosen = stage.params.search.random
     found = phase.findings(stage, [chosen.share])
     search = strategy(stage.params, found, stage.name)
-    results = phase.run(stage, search, found, study=stage.name, plateau=chosen.plateau, budget=found.budget)
+    budget = _budget(stage.params, found)
+    results = phase.run(stage, search, found, study=stage.name, plateau=chosen.plateau, budget=budget)
     phase.hand_on(stage, found, results, chosen.keep)
     phase.hand_on_checkpoints(stage, results)

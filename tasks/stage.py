@@ -54,7 +54,7 @@ class Stage:
     tracker: Tracker
     reporter: Reporter
     step: Step = plain_step
-    allowed: "Allowance | None" = None
+    allowed: Allowance | None = None
 
     def path(self, *parts: str) -> Path:
         """Return a path in the project."""

@@ -16,6 +16,7 @@ from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.data.splitting import Scheme
+from hone.models import prices
 from hone.seeds import derive
 from hone.space import Prices, SearchSpace, price_of
 from hone.training.checkpoint import Checkpoint
@@ -280,7 +281,7 @@ def full_space(stage: Stage) -> SearchSpace:
         return space
     space = SearchSpace(space.domains, space.conditions, space.defaults, allowed.prices)
     dearest = math.inf if allowed.dearest is None else allowed.dearest
-    return models.affordable(space, dearest, kept=params.search.space)
+    return prices.affordable(space, dearest, kept=params.search.space)
 
 
 def say_start(stage: Stage, data: TrainingData, config: Config) -> None:

@@ -25,17 +25,14 @@ __all__ = [
     "Family",
     "InputSpec",
     "Trainable",
-    "affordable",
     "augment",
     "build",
     "check_family",
     "check_fits",
     "check_limits",
-    "dear_examples",
     "default_space",
     "family_for",
     "fitted",
-    "fitted_prices",
     "inputs_of",
     "is_trainable",
     "portfolio",
@@ -244,11 +241,6 @@ def priced(family: str) -> bool:
 def rough_prices(family: str, space: SearchSpace) -> Prices:
     """Return what an epoch takes beside the default config's, by what is known beforehand; see `hone.models.prices`."""
     return prices.rough(space, auto.PRICES if family == AUTO else None)
-
-
-fitted_prices = prices.fitted
-affordable = prices.affordable
-dear_examples = prices.extremes
 
 
 def starts(family: str, space: SearchSpace) -> tuple[Config, ...]:

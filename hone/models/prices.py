@@ -36,6 +36,7 @@ search over tables of 12,000 rows; of pictures, the number of multiplications.""
 EMBEDDED = 1.3
 """What embedded numbers cost beside plain ones."""
 
+MOST_POWER = 100.0  # of e: beyond any hyperparameter
 NOISE = 0.2  # standard deviations of logarithms: of a measured time,
 DOUBT_OF_EXPONENT, DOUBT_OF_FACTOR = 0.3, 0.7  # and of what is known beforehand
 
@@ -98,7 +99,7 @@ def affordable(space: SearchSpace, dearest: float, kept: Collection[str] = ()) -
             left = [c for c in domain.choices if price.get(str(c), 1.0) <= dearest or c == default]
             domains[name] = Categorical(tuple(left))
         elif not isinstance(price, Mapping) and isinstance(domain, Int | Float) and is_number(default):
-            bound = price[0] * dearest ** (1 / price[1]) if price[1] else math.inf
+            bound = _value_of_price(price, dearest)
             low, high = domain.low, domain.high
             if price[1] > 0:
                 high = min(high, max(bound, float(default)))
@@ -118,6 +119,13 @@ def extremes(space: SearchSpace) -> list[dict[str, Value]]:
         if name in space.default and not isinstance(price, Mapping) and isinstance(domain, Int | Float):
             found.append(space.trimmed({**space.defaults, name: domain.high if price[1] > 0 else domain.low}))
     return found
+
+
+def _value_of_price(price: tuple[float, float], wanted: float) -> float:
+    """Return the number that costs so much by itself; of one that costs next to nothing, one beyond all bounds."""
+    reference, exponent = price
+    power = math.log(wanted) / exponent if exponent else math.inf
+    return reference * math.exp(max(-MOST_POWER, min(MOST_POWER, power)))
 
 
 def _others(space: SearchSpace) -> list[str]:

@@ -204,11 +204,11 @@ class Pool:
         beliefs = [process.at(geometry.features(points))]
         prices = geometry.log_prices(points)
 
-        def promising_of(belief: Posterior, prices: Array) -> Array:
+        def promise_of(belief: Posterior, prices: Array) -> Array:
             promise: Array = self._hope(belief) - thrift * np.maximum(prices, 0.0)
             return np.where(geometry.affordable(prices), promise, -np.inf)
 
-        promise = promising_of(beliefs[0], prices)
+        promise = promise_of(beliefs[0], prices)
         for n, distance in rounds:
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
             if geometry.is_narrowed:
@@ -219,7 +219,7 @@ class Pool:
             beliefs.append(process.at(geometry.features(more)))
             added = geometry.log_prices(more)
             prices = np.concatenate([prices, added])
-            promise = np.concatenate([promise, promising_of(beliefs[-1], added)])
+            promise = np.concatenate([promise, promise_of(beliefs[-1], added)])
         self._points = points
         self._inside = geometry.inside(points)
         self._partial = list(partial)

@@ -12,8 +12,9 @@ from hone.trial import Config, State
 
 STEPS = 16
 """Of an epoch that is timed; the rest of it takes as long, step by step."""
-SLOW = 1.0
-"""Seconds of a first epoch behind which no second one is waited for."""
+ENOUGH = 0.3
+"""Seconds of further epochs that are long enough to be timed: of few rows, that is many epochs."""
+MOST_EPOCHS = 32
 
 
 def seconds_of_epoch(
@@ -33,17 +34,20 @@ def seconds_of_epoch(
     )
     # Of few rows, all of one class maybe, some metrics are not defined.
     settings = replace(settings, patience=0, metric="rmse" if data.problem.task == "regression" else "log_loss")
-    taken = []
-    for resource in (1, 2):
+
+    def taken(epochs: int) -> float | None:
+        longer = replace(settings, epochs=max(settings.epochs, epochs))
         started = time.perf_counter()
-        outcome, _ = train(config, family, few, settings, resource=resource, seed=0, former=former)
-        taken.append(time.perf_counter() - started)
-        if outcome.state is not State.COMPLETE:
-            return None
-        if taken[0] > SLOW or settings.epochs < resource:
-            break
-    longest = taken[0] if len(taken) == 1 else max(taken[1] - taken[0], 1e-4)
-    return longest / share
+        outcome, _ = train(config, family, few, longer, resource=epochs, seed=0, former=former)
+        return time.perf_counter() - started if outcome.state is State.COMPLETE else None
+
+    first = taken(1)
+    if first is None or first > 3 * ENOUGH:  # so slow an epoch hides what else is paid for
+        return None if first is None else first / share
+    more = max(1, min(MOST_EPOCHS, round(ENOUGH / first)))
+    both = taken(1 + more)
+    # Of the clock's noise, no less than nothing may come.
+    return None if both is None else max((both - first) / more, first / 50) / share
 
 
 def _part(arrays: Arrays, share: float) -> Arrays:

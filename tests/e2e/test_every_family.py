@@ -129,7 +129,9 @@ def test_a_time_limit_is_measured_once_and_gives_the_same_bytes_from_then_on(mak
     allowed, written = read(project.root / "artifacts/budget.json"), json.loads(lock)
     assert {name: written[name] for name in allowed} == allowed
     assert allowed["epochs"] > 0
-    assert allowed["prices"]["family"]["mlp"] < allowed["prices"]["family"]["tabm"]
+    # What costs more is a matter of the clock, and for tests/hone/test_prices.py.
+    assert set(allowed["prices"]["family"]) >= {"mlp", "realmlp"}
+    assert all(factor > 0 for factor in allowed["prices"]["family"].values())
     both_ways(project, tmp_path / "other", pools)
     assert (project.root / "budget.lock").read_bytes() == (tmp_path / "other" / "budget.lock").read_bytes() == lock
     spent = sum(

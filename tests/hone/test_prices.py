@@ -115,3 +115,11 @@ def test_the_families_defaults_have_the_batches_of_the_table() -> None:
     starts = models.starts("auto", space)
     assert {config["family"] for config in starts} == set(auto.SPACES)
     assert {config["batch_size"] for config in starts} == {256}
+
+
+@pytest.mark.parametrize("exponent", [1e-4, -1e-4, 0.0])
+@pytest.mark.parametrize("dearest", [0.5, 2.0])
+def test_a_number_that_costs_next_to_nothing_keeps_its_bounds(exponent: float, dearest: float) -> None:
+    space = SearchSpace({"units": Int(16, 512, log=True)}, default={"units": 128}, prices={"units": (128.0, exponent)})
+    cut = affordable(space, dearest).domains["units"]
+    assert (cut.low, cut.high) == ((16, 512) if dearest > 1 else (16, 128) if exponent > 0 else (cut.low, 512))

@@ -51,6 +51,14 @@ def test_a_part_stands_for_the_whole_and_what_is_paid_once_is_left_out(monkeypat
         assert found == pytest.approx(2400 * per_row, rel=1e-6 if per_row < 1e-3 else 0.05)
 
 
+def test_a_noisy_clock_makes_no_epoch_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 0.2, 1.0, 1.1])  # a second training, longer by some epochs, that seems to take half as long
+    monkeypatch.setattr(timing, "train", lambda *_, **__: (Outcome(state=State.COMPLETE), None))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(ticks))
+    found = seconds_of_epoch(config(), "mlp", data(256), Settings(epochs=54, metric="roc_auc"))
+    assert found == pytest.approx(0.2 / 50)
+
+
 def test_rows_of_one_class_can_be_timed() -> None:
     found = seconds_of_epoch(config(), "mlp", data(1920), Settings(epochs=54, metric="roc_auc"))
     assert found is not None
