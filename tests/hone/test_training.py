@@ -580,17 +580,6 @@ def test_an_unknown_optimizer_and_a_missing_device_are_named() -> None:
     assert outcome.state is State.COMPLETE
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_training_in_two_parts_equals_training_in_one_on_cuda() -> None:
-    data = table()
-    there = settings(data, device="cuda")
-    straight = train(config_of(dropout=0.2), "mlp", data, there, resource=4, seed=3)
-    _, checkpoint = train(config_of(dropout=0.2), "mlp", data, there, resource=2, seed=3)
-    assert checkpoint is not None
-    again = train(config_of(dropout=0.2), "mlp", data, there, resource=4, seed=3, checkpoint=passed_on(checkpoint))
-    assert_equal(straight, again)
-
-
 def test_batches_are_dealt_by_the_generator_they_are_given() -> None:
     batches = Batches(torch.arange(10.0)[:, None], torch.zeros(10, 0, dtype=torch.int64), torch.arange(10.0), 4)
     order = torch.randperm(10, generator=torch_generator(0))

@@ -1,0 +1,56 @@
+"""On a CUDA device: every family trains, and to the bit the same however its training is cut."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from hone import models
+from hone.training import TrainingData, train
+from hone.trial import State
+from tests.hone import test_picture_networks, test_training
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+TABLES = [
+    (family, {} if embedding is None else {"embedding": embedding, "frequency_scale": 0.1})
+    for family in test_training.FAMILIES
+    for embedding in (
+        ("none", "periodic", "piecewise_linear")
+        if family != "auto" and "embedding" in models.default_space(family).domains
+        else (None,)
+    )
+]
+
+
+def same_in_parts(family: str, data: TrainingData, config: dict[str, Any]) -> None:
+    """Train to 4 at once, and to 2 and on to 4; on the CPU, too."""
+    there = test_training.settings(data, device="cuda")
+    straight = train(config, family, data, there, resource=4, seed=3)
+    assert straight[0].state is State.COMPLETE
+    _, checkpoint = train(config, family, data, there, resource=2, seed=3)
+    assert checkpoint is not None
+    handed = test_training.passed_on(checkpoint)
+    test_training.assert_equal(straight, train(config, family, data, there, resource=4, seed=3, checkpoint=handed))
+    test_training.assert_equal(straight, train(config, family, data, there, resource=4, seed=3))
+    here, _ = train(config, family, data, test_training.settings(data), resource=4, seed=3, checkpoint=handed)
+    assert here.state is State.COMPLETE  # a checkpoint goes on where there is no CUDA
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize(("family", "changes"), TABLES)
+def test_tables(family: str, changes: dict[str, Any], task: Any) -> None:
+    data = test_training.table(task)
+    same_in_parts(family, data, test_training.config_of(family, dropout=0.2, **changes))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_optimizers(optimizer: str) -> None:
+    same_in_parts("mlp", test_training.table(), test_training.config_of("mlp", optimizer=optimizer, momentum=0.9))
+
+
+@pytest.mark.parametrize("mixing", ["none", "mixup", "cutmix"])
+@pytest.mark.parametrize("family", test_picture_networks.FAMILIES)
+def test_pictures(family: str, mixing: str) -> None:
+    config = test_picture_networks.config(family, mixing=mixing, mixing_alpha=0.5, dropout=0.2)
+    same_in_parts(family, test_picture_networks.data(), config)
