@@ -116,7 +116,9 @@ def check_frame(
     check_table(frame, f"data.source: {data.source}", ignore=data.drop)
     target = data.target if data.target is not None else default_target
     if target is None:
-        names = ", ".join(map(str, frame.columns[:SHOWN])) + (", …" if frame.shape[1] > SHOWN else "")
+        names = ", ".join(repr(str(column)) for column in frame.columns[:SHOWN]) + (
+            ", …" if frame.shape[1] > SHOWN else ""
+        )
         raise UserError(f"data.target: not set; name the column to predict, one of {names}")
     schema.check_column("data.target", target, frame.columns)
     problem = problems.infer(frame[target], task=data.task, metric=data.metric, positive=data.positive)
