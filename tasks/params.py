@@ -293,6 +293,18 @@ def read_params(root: Path) -> Params:
     return params
 
 
+def trusted(root: Path) -> tuple[str, ...]:
+    """Return the families of a person's own that the project at `root` trusts: the one that its params.yaml names.
+
+    None if it names one of Hone's, or cannot be read: whoever asks has another folder's model to load.
+    """
+    try:
+        family = read_params(root).model.family
+    except UserError:
+        return ()
+    return () if family in models.FAMILIES else (family,)
+
+
 def parse_params(content: dict[str, Any]) -> Params:
     """Return params from the content of a params.yaml; raise UserError naming the key, the value and the remedy."""
     try:

@@ -136,7 +136,7 @@ def _check_file(path: Path, name: str) -> None:
 
 def _read_parquet(path: Path, name: str) -> pd.DataFrame:
     with _parquet(path, name) as file:
-        return _with_names(file.read().to_pandas(), name)
+        return _in_pandas(file.read(), name)
 
 
 def _parquet_pieces(path: Path, name: str, rows: int) -> Iterator[pd.DataFrame]:
@@ -146,10 +146,10 @@ def _parquet_pieces(path: Path, name: str, rows: int) -> Iterator[pd.DataFrame]:
             held.append(batch)
             if sum(map(len, held)) >= rows:
                 table = pa.Table.from_batches(held)
-                yield _with_names(table.slice(0, rows).to_pandas(), name)
+                yield _in_pandas(table.slice(0, rows), name)
                 held = table.slice(rows).to_batches()
         if held:
-            yield _with_names(pa.Table.from_batches(held).to_pandas(), name)
+            yield _in_pandas(pa.Table.from_batches(held), name)
 
 
 @contextlib.contextmanager
@@ -168,11 +168,13 @@ def _parquet(path: Path, name: str) -> Iterator[pq.ParquetFile]:
         raise UserError(f"{name} is no readable parquet file ({_one_line(error)}); write it again") from error
 
 
-def _with_names(frame: pd.DataFrame, shown: str) -> pd.DataFrame:
+def _in_pandas(table: pa.Table, shown: str) -> pd.DataFrame:
     """Return a table with an index that has a name as a column, and all names as text.
 
-    Raises UserError if the index is called like a column.
+    Raises UserError if the index is called like a column, and what Arrow raises if text in it is none.
     """
+    table.validate(full=True)  # a damaged file may hold what is no UTF-8
+    frame: pd.DataFrame = table.to_pandas()
     if not isinstance(frame.index, pd.RangeIndex):
         taken = [name for name in frame.index.names if name is not None and name in frame.columns]
         if taken:

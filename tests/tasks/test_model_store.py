@@ -286,7 +286,7 @@ def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_a
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     small_model.write(tmp_path / "model", "binary", family="mine:make")
-    pyfunc.save(tmp_path / "packed", tmp_path / "model", raw_rows(), root=tmp_path)
+    pyfunc.save(tmp_path / "packed", tmp_path / "model", raw_rows(), root=tmp_path, trusted=["mine:make"])
     (tmp_path / "mine.py").unlink()
     (tmp_path / "elsewhere").mkdir()
     strange_rows("binary").to_parquet(tmp_path / "elsewhere" / "rows.parquet")
@@ -300,7 +300,7 @@ def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_a
     )
     assert all(str(Path(path).resolve()).startswith(str(tmp_path / "packed")) for path in done.stdout.split())
     found = pd.read_parquet(tmp_path / "elsewhere" / "found.parquet")
-    expected = model_store.load(tmp_path / "model").predict(strange_rows("binary"))
+    expected = model_store.load(tmp_path / "model", ["mine:make"]).predict(strange_rows("binary"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
 
 
