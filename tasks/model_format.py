@@ -111,6 +111,7 @@ class _Description(_Part):
     threshold: float | None
     inputs: _Inputs
     preprocessor: _Preprocessor
+    sha256: dict[str, str] = {}
 
 
 def description(path: Path, newest: int) -> dict[str, Any]:

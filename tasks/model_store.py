@@ -1,5 +1,6 @@
 """The final model as a folder: weights, preprocessor, description. No pickle, and equal models are equal bytes."""
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -155,15 +156,20 @@ def save(
         "inputs": inputs.to_json(),
         "preprocessor": preprocessor.to_json(),
     }
-    files.write_bytes(folder / WEIGHTS, safetensors.torch.save(tensors))
-    files.write_bytes(folder / PREPROCESSOR, _canonical(dumps(dict(preprocessor.estimators))))
+    contents = {
+        WEIGHTS: safetensors.torch.save(tensors),
+        PREPROCESSOR: _canonical(dumps(dict(preprocessor.estimators))),
+    }
     if seen is None:
         (folder / ROWS).unlink(missing_ok=True)  # a former model's
     else:
         # As int64, which every reader of safetensors knows.
         rows = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
-        files.write_bytes(folder / ROWS, safetensors.numpy.save({"seen": rows}))
-    files.write_json(folder / DESCRIPTION, description)
+        contents[ROWS] = safetensors.numpy.save({"seen": rows})
+    for name, content in contents.items():
+        files.write_bytes(folder / name, content)
+    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    files.write_json(folder / DESCRIPTION, {**description, "sha256": sha256})
 
 
 def seen(folder: Path) -> NDArray[np.uint64]:
@@ -174,6 +180,7 @@ def seen(folder: Path) -> NDArray[np.uint64]:
     path = folder / ROWS
     if not path.is_file():
         return np.empty(0, dtype=np.uint64)
+    _check_whole(path, describe(folder))
     try:
         found = safetensors.numpy.load_file(path)["seen"]
         if found.dtype != np.int64 or found.ndim != 1:
@@ -196,6 +203,8 @@ def load(folder: Path, trusted: Collection[str] = ()) -> Predictor:
     description = describe(folder)
     for family in dict.fromkeys(one["family"] for one in description["networks"]):
         _check_trusted(family, trusted, folder)
+    for name in (WEIGHTS, PREPROCESSOR):
+        _check_whole(folder / name, description)
     model_format.check_preprocessor(folder / PREPROCESSOR)
     preprocessor = Preprocessor.from_json(description["preprocessor"], _estimators(folder / PREPROCESSOR))
     tensors = _tensors(folder / WEIGHTS)
@@ -262,6 +271,13 @@ def _check_trusted(family: str, trusted: Collection[str], folder: Path) -> None:
         f"{folder / DESCRIPTION}: its network is made by {family!r}, which is code to be imported and run, and neither"
         " Hone's nor the model.family of this project; if you trust it, say `hone predict --trust` with its name"
     )
+
+
+def _check_whole(path: Path, description: Mapping[str, Any]) -> None:
+    """Raise UserError if a file is not the one that was written, as far as the description says; older ones do not."""
+    written = description.get("sha256", {}).get(path.name)
+    if written is not None and files.sha256(path) != written:
+        raise UserError(f"{path}: damaged, its bytes are not those that were written; copy it anew")
 
 
 def _estimators(path: Path) -> dict[str, Any]:
