@@ -18,6 +18,7 @@ from hone.errors import UserError, printable, shortened
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
 from tasks import params_file, pictures, pipeline, start_from, warm_start
+from tasks.limits import Limits
 
 MOST = 10**9
 """Of whatever is counted: beyond it nobody waits for the end."""
@@ -59,6 +60,7 @@ HANDED_ON = 32
 """How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
 
 
+LEAST_MEMORY = 2**29  # bytes: Python, NumPy, torch and a small table
 MOST_LINES = 5
 LONGEST_VALUE = 80
 """Of a refusal: lines, one for each key, and characters of the value that is wrong."""
@@ -127,6 +129,33 @@ class Model(Section):
     start_from: Weights | None = None
 
 
+class TrialLimits(Section):
+    weights: Positive | None = None
+    time: str | None = None
+    memory: str | None = None
+
+    @field_validator("time")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None and seconds(text) <= 0:
+            raise ValueError("must be longer than nothing, e.g. 30m or 2h")
+        return text
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, text: str | None) -> str | None:
+        if text is not None and size(text) < LEAST_MEMORY:
+            raise ValueError("is less than a worker takes that does nothing; use 1GiB or more")
+        return text
+
+    @property
+    def parsed(self) -> Limits:
+        """Return the limits of a trial's time and memory."""
+        return Limits(
+            None if self.time is None else seconds(self.time), None if self.memory is None else size(self.memory)
+        )
+
+
 class Train(Section):
     epochs: Positive = 54
     patience: Count = 12
@@ -135,6 +164,7 @@ class Train(Section):
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     class_weight: Literal["none", "balanced"] = "none"
+    limits: TrialLimits = TrialLimits()
 
 
 class Baseline(Section):
@@ -224,6 +254,15 @@ class Report(Section):
 
 class Execution(Section):
     workers: Literal["auto"] | Positive = "auto"
+    disk: str | None = None
+    keep_work: Count = 3
+
+    @field_validator("disk")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None:
+            size(text)
+        return text
 
 
 class Tracking(Section):
@@ -332,6 +371,20 @@ def seconds(text: str) -> float:
     if found > LONGEST_TIME:
         raise ValueError("is longer than a hundred years; give a duration such as 90s, 10m or 7d")
     return found
+
+
+def size(text: str) -> int:
+    """Return a size such as "500MB", "4GiB" or "1.5 TB" in bytes.
+
+    Raises ValueError if it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT])(i?)B", text.strip())
+    if found is None:
+        raise ValueError("is not a size such as 500MB or 4GiB")
+    n_bytes = float(found[1]) * (1024 if found[3] else 1000) ** (1 + "kMGT".index(found[2]))
+    if n_bytes > params_file.LARGEST:
+        raise ValueError("is more than there is; give a size such as 500MB or 4GiB")
+    return int(n_bytes)
 
 
 def n_networks(params: Params) -> int:
