@@ -61,7 +61,9 @@ class Entry:
             or found.status not in get_args(Status)
             or not all(isinstance(text, str) for text in texts)
             or not all(type(step) is int and abs(step) < 2**63 for _, _, step in points)
-            or not all(number is None or type(number) in (int, float) and abs(number) < math.inf for number in numbers)
+            or not all(
+                number is None or (type(number) in (int, float) and abs(number) < math.inf) for number in numbers
+            )
         ):
             raise ValueError("not an entry")
         return found

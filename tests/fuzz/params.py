@@ -31,19 +31,23 @@ SLOW = 64  # an epoch budget and a space above these are not rehearsed, nor thei
 
 WORDS = st.sampled_from(
     [
-        "", " ", "y", "yes", "no", "on", "null", "~", "a", "house", "day", "mlp", "cnn", "auto", "tabm", "résumé", "表", "\n",
+        "", " ", "y", "yes", "no", "on", "null", "~", "a", "house", "day", "mlp", "cnn", "auto", "tabm",
+        "résumé", "表", "\n",
         "a\nb", "a\tb", "\x1b[31mred", "\u202eabc", "\ud800", "\0", "../../etc/passwd", "/etc/passwd", "data/raw",
-        "data/raw/table.csv", "data/raw/other.csv", "data/raw/\0.csv", "sklearn:digits", "sklearn:", "x" * 300, "x" * 70000,
+        "data/raw/table.csv", "data/raw/other.csv", "data/raw/\0.csv", "sklearn:digits", "sklearn:",
+        "x" * 300, "x" * 70000,
         "<script>alert(1)</script>", "os:system", ":", ":x", "x:", "..:x", "a b:c", "builtins:dict", "torch.nn:Linear",
         "10m", "1h30m", "0s", "-1s", "9" * 400 + "d", "1e400", "1e-4", ".inf", "nan", "0x10", "1_000", "٣m", "7d",
-        "sqlite:///mlflow.db", "sqlite:///", "sqlite:////tmp", "postgresql://u:p@h/d", "http://", "http://h:x", "ftp://x", "none",
+        "sqlite:///mlflow.db", "sqlite:///", "sqlite:////tmp", "postgresql://u:p@h/d", "http://", "http://h:x",
+        "ftp://x", "none",
         "databricks", "http://[::1", "* * * * *", "0 2 * * *", "99 99 * * *", "0 0 31 2 *", "UTC", "Mars/Phobos",
         "data/warm_start/old.parquet", "data/start_from/old.safetensors", "data/warm_start/\0.parquet", "1" * 5000,
     ]
 )  # fmt: skip
 NUMBERS = st.one_of(
     st.sampled_from(
-        [0, 1, -1, 2, 3, 8, 0.5, 0.2, 1.0, 1e-4, -0.0, 1e300, -1e308, 1e308, 5e-324, float("inf"), float("-inf"), float("nan")]
+        [0, 1, -1, 2, 3, 8, 0.5, 0.2, 1.0, 1e-4, -0.0, 1e300, -1e308, 1e308, 5e-324, float("inf"), float("-inf"),
+        float("nan")]
     ),
     st.sampled_from([2**31, 2**53 + 1, 2**63, 2**64, -(2**64), 10**30, 10**400]),
     st.integers(-3, 200),
@@ -88,7 +92,8 @@ def _of_type(annotation: Any) -> st.SearchStrategy[Any]:
 BOUNDS = st.one_of(NUMBERS, st.floats(-10, 10), st.integers(-2, 64), WORDS)
 CONDITIONS = st.one_of(
     ANYTHING,
-    st.dictionaries(st.sampled_from([*NAMES, "nothing"]), st.one_of(st.lists(SCALARS, max_size=3), ANYTHING), max_size=2),
+    st.dictionaries(st.sampled_from([*NAMES, "nothing"]), st.one_of(st.lists(SCALARS, max_size=3), ANYTHING),
+        max_size=2),
     st.dictionaries(st.sampled_from(NAMES), st.fixed_dictionaries({"at_least": SCALARS}), min_size=1, max_size=1),
 )  # fmt: skip
 GOOD_SPECS = st.one_of(
@@ -199,14 +204,21 @@ def _dumped(content: Any) -> bytes:
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 30))
 SNIPPETS = st.sampled_from(
     [
-        "!!python/object/apply:os.system ['touch /tmp/hone-fuzz-was-here']", "!!python/name:os.system", "!!python/object:x.Y {}",
+        "!!python/object/apply:os.system ['touch /tmp/hone-fuzz-was-here']", "!!python/name:os.system",
+        "!!python/object:x.Y {}",
         "!!python/tuple [1, 2]", "!unknown x", "!!binary aGVsbG8=", "!!set {a, b}", "!!omap [a: 1]", "!!pairs [a: 1]",
-        "!!timestamp x", "!!timestamp 2024-01-01", "2024-01-01", "2024-13-45", "2024-01-01T00:00:00Z", "!!int x", "!!int ''",
-        "!!float x", "!!bool x", "!!null x", "!!str 1", "!!map []", "!!seq {}", "&a [*a]", "&a {x: *a}", "*nowhere", "<<: 1",
-        "{<<: *nowhere}", "{? [a, b] : c}", "{? {a: b} : c}", "{a: 1, a: 2}", "{null: 1}", "{1: 2, true: 3}", '"\\ud800"', '"\\0"',
-        '"\\x1b[2J"', '"\\u202e"', "0x" + "f" * 4000, "0b", "0o7", "1:30:00", "-.inf", ".NaN", "1e400", "1e-400", "1_0", "9" * 5000,
-        "[" * 3000, "{a: " * 1500, "[" * 500 + "]" * 500, "- " * 2000, "|\n  text\n", ">-\n  folded", "'", '"', "{", "}", "@", "`", "%",
-        "!", "&", "*", "? ", ": ", "---\n", "...\n", "--- a\n--- b\n", "\t", "\u2028", "\ufeff", "#", "{ }", "[,]", "~", "=", "''",
+        "!!timestamp x", "!!timestamp 2024-01-01", "2024-01-01", "2024-13-45", "2024-01-01T00:00:00Z", "!!int x",
+        "!!int ''",
+        "!!float x", "!!bool x", "!!null x", "!!str 1", "!!map []", "!!seq {}", "&a [*a]", "&a {x: *a}",
+        "*nowhere", "<<: 1",
+        "{<<: *nowhere}", "{? [a, b] : c}", "{? {a: b} : c}", "{a: 1, a: 2}", "{null: 1}", "{1: 2, true: 3}",
+        '"\\ud800"', '"\\0"',
+        '"\\x1b[2J"', '"\\u202e"', "0x" + "f" * 4000, "0b", "0o7", "1:30:00", "-.inf", ".NaN", "1e400", "1e-400",
+        "1_0", "9" * 5000,
+        "[" * 3000, "{a: " * 1500, "[" * 500 + "]" * 500, "- " * 2000, "|\n  text\n", ">-\n  folded", "'",
+        '"', "{", "}", "@", "`", "%",
+        "!", "&", "*", "? ", ": ", "---\n", "...\n", "--- a\n--- b\n", "\t", "\u2028", "\ufeff", "#", "{ }",
+        "[,]", "~", "=", "''",
     ]
 )  # fmt: skip
 

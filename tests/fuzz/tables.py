@@ -31,10 +31,14 @@ from tasks.tracking import NullTracker
 from tests.fuzz.harness import ROOT, Outcome, dice, outcome
 
 NAMES = st.one_of(
-    st.sampled_from(["a", "b", "y", "id", "target", "prediction", "fold", "image", "class", "path", "index", "level_0", "None"]),
-    st.sampled_from(["", " ", "\n", "a\nb", "a\tb", "__index_level_0__", "probability_a", "A", "a ", "é", "e\u0301", "表", "\u202e"]),
-    st.sampled_from(["<b>x</b>", "<script>alert(1)</script>", 'quo"te', "a,b", "a;b", "`x`", "a.days", "\0target", "\x1b[31m", "x" * 500]),
-    st.sampled_from(["1", "1.5", "nan", "NA", "true", "2024-01-01", "Unnamed: 0", "a.1", "%s", "{x}", "[red]", "\\", "'", "../x"]),
+    st.sampled_from(["a", "b", "y", "id", "target", "prediction", "fold", "image", "class", "path", "index",
+        "level_0", "None"]),
+    st.sampled_from(["", " ", "\n", "a\nb", "a\tb", "__index_level_0__", "probability_a", "A", "a ", "é",
+        "e\u0301", "表", "\u202e"]),
+    st.sampled_from(["<b>x</b>", "<script>alert(1)</script>", 'quo"te', "a,b", "a;b", "`x`", "a.days",
+        "\0target", "\x1b[31m", "x" * 500]),
+    st.sampled_from(["1", "1.5", "nan", "NA", "true", "2024-01-01", "Unnamed: 0", "a.1", "%s", "{x}", "[red]",
+        "\\", "'", "../x"]),
     st.text(max_size=6),
 )  # fmt: skip
 SOME_NAMES = st.one_of(
@@ -44,14 +48,18 @@ SOME_NAMES = st.one_of(
     NAMES.map(lambda name: ["p", "q", name]),
 )
 TEXTS = st.one_of(
-    st.sampled_from(["x", "y", "yes", "no", "true", "False", "", " ", "NA", "nan", "None", "0", "1", "007", "1e5", "1e400", "-inf"]),
-    st.sampled_from(["2024-01-01", "2024-13-01", "0001-01-01", "9999-12-31", "2024-01-01T00:00:00+99:00", "1/2/2024", "12:30", "١٢"]),
-    st.sampled_from(["a\nb", "a,b", 'a"b', "\t", "<script>", "\x1b[0m", "\u202e", "x" * 2000, "1_000", "1,5", "é", "表", "0x10", "+1", "٣"]),
+    st.sampled_from(["x", "y", "yes", "no", "true", "False", "", " ", "NA", "nan", "None", "0", "1", "007",
+        "1e5", "1e400", "-inf"]),
+    st.sampled_from(["2024-01-01", "2024-13-01", "0001-01-01", "9999-12-31", "2024-01-01T00:00:00+99:00",
+        "1/2/2024", "12:30", "١٢"]),
+    st.sampled_from(["a\nb", "a,b", 'a"b', "\t", "<script>", "\x1b[0m", "\u202e", "x" * 2000, "1_000", "1,5",
+        "é", "表", "0x10", "+1", "٣"]),
     st.text(max_size=6),
 )  # fmt: skip
 FLOATS = st.one_of(
     st.floats(-3, 3),
-    st.sampled_from([0.0, -0.0, 1.0, 2.0, 1e-310, 5e-324, 1e99, 9e99, -9e99, 1e101, 1e308, float("inf"), float("-inf"), float("nan")]),
+    st.sampled_from([0.0, -0.0, 1.0, 2.0, 1e-310, 5e-324, 1e99, 9e99, -9e99, 1e101, 1e308, float("inf"),
+        float("-inf"), float("nan")]),
 )  # fmt: skip
 CALM = st.one_of(
     st.floats(-3, 3),
