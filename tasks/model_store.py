@@ -1,5 +1,6 @@
 """The final model as a folder: weights, preprocessor, description. No pickle, and equal models are equal bytes."""
 
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -37,6 +38,7 @@ FORMAT = 2  # 1 had one family and config for all networks, and no temperature o
 # Beyond scikit-learn's own classes, of which `model_format` takes a few. What asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
 SMALLEST_SIZE = 64
+WIDEST_CELL = 32  # numbers that a cell becomes, about
 FACTOR, SPARE = 8, 1 << 26
 """Of memory that making a network may take: so many times its weights, and some bytes."""
 
@@ -317,7 +319,13 @@ def _network(family: str, config: Config, inputs: InputSpec, weights: Mapping[st
                 and value > max(widest, len(weights), SMALLEST_SIZE)
             ):
                 raise ValueError(f"{name} {value} is beyond what its weights are of")
-        with _Bounded(FACTOR * n_bytes + SPARE):
+        if sum(inputs.cardinalities) > len(inputs.cardinalities) + sum(tensor.numel() for tensor in weights.values()):
+            raise ValueError("it has more categories than weights")
+        biggest = max([SMALLEST_SIZE, *(value for value in config.values() if isinstance(value, int))])
+        most = FACTOR * n_bytes + SPARE
+        # To look at each tensor takes time where columns are many; so do not where none can be large.
+        of_one = 4 * biggest * max(biggest, WIDEST_CELL * (inputs.n_num + len(inputs.cardinalities)))
+        with _Bounded(most) if of_one > most else contextlib.nullcontext():
             return load_network(family, config, inputs, weights)
     except Exception as error:  # of any type: a config may be any, and a factory may raise anything
         raise UserError(

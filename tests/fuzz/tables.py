@@ -342,8 +342,8 @@ SMALL = {"units": 8, "n_members": 2, "token_size": 8, "n_blocks": 1}
 class Project:
     """A folder in which each case's table is written, ingested, split and learnt from."""
 
-    def __init__(self, place: Path) -> None:
-        self.root = place
+    def __init__(self, place: Path, predicts: bool = True) -> None:
+        self.root, self._predicts = place, predicts
         place.mkdir()
         shutil.copyfile(ROOT / "dvc.yaml", place / "dvc.yaml")
         self._default = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -386,7 +386,7 @@ class Project:
         result = trainables.of_stage(stage, store)(trial)
         assert result.state is not State.FAILED, result.error
         checkpoint = checkpoints.read([store], trial.key)
-        if checkpoint is None or params.split.n_folds > 1:
+        if checkpoint is None or params.split.n_folds > 1 or not self._predicts:
             return
         self._predict(params.model.family, config, dict(checkpoint.weights()), params.data.scaling)
 
