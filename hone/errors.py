@@ -1,9 +1,12 @@
 """The exceptions that are meant for the person who runs Hone."""
 
 import errno
+import re
 
 OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
+SECRET = "password|passwd|pwd|secret|token|credential|api_?key|access_?key|signature"
+"""What names of secrets hold."""
 LONGEST = 600
 """Characters of a line in it: what a message quotes may be any cell, name or file."""
 
@@ -12,11 +15,13 @@ class UserError(ValueError):
     """Input that a person can mend: one or two lines naming what, where, the value and the remedy.
 
     The command line prints the message without a traceback and exits with code 2. Whatever is quoted in it, a
-    terminal can show: other characters are escaped, and long lines are cut in the middle.
+    terminal can show, and anybody may see: other characters are escaped, passwords in addresses are hidden, and long
+    lines are cut in the middle.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("\n".join(shortened(printable(line), LONGEST) for line in message.split("\n")))
+        lines = without_secrets(message).split("\n")
+        super().__init__("\n".join(shortened(printable(line), LONGEST) for line in lines))
 
 
 def printable(text: str) -> str:
@@ -24,6 +29,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without passwords and tokens: what stands before the @ of an address, and ``password=...``.
+
+    A password may hold @ and / itself, so all up to an address's last @ is hidden.
+    """
+    text = re.sub(r"://(?!user:password@)[^\s'\"`<>]*@", "://***@", text)
+    return re.sub(rf"(?i)\b([\w.-]*(?:{SECRET})[\w.-]*=)[^&;,\s'\"`<>)]+", r"\1***", text)
 
 
 def shortened(text: str, most: int) -> str:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from hone import metrics, models
 from hone.data.splitting import Gap, Scheme
-from hone.errors import UserError, printable, shortened
+from hone.errors import UserError, printable, shortened, without_secrets
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
 from tasks import params_file, pictures, pipeline, start_from, warm_start
@@ -523,7 +523,7 @@ def _explain(details: Sequence[ErrorDetails]) -> str:
         said = [one["msg"].removeprefix("Value error, ") for one in details]
         first, *others = [re.sub("^Input should be", "must be", one) for one in said]
         wrong = " or ".join([first, *(one.removeprefix("must be ") for one in dict.fromkeys(others) if one != first)])
-    return f"params.yaml: {_dotted(_keys(path))}: {shortened(repr(value), LONGEST_VALUE)} {wrong}"
+    return f"params.yaml: {_dotted(_keys(path))}: {shortened(without_secrets(repr(value)), LONGEST_VALUE)} {wrong}"
 
 
 def _keys(path: Sequence[str]) -> list[str]:

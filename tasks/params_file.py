@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from hone.errors import UserError, shortened
+from hone.errors import UserError, shortened, without_secrets
 
 TAG = "tag:yaml.org,2002:"
 PLAIN = frozenset(f"{TAG}{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge"))
@@ -62,7 +62,7 @@ def parse(text: str) -> Any:
         _check(node, {}, 1)
         content = loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise UserError(f"params.yaml: not valid YAML ({' '.join(str(error).split())})") from None
+        raise UserError(f"params.yaml: not valid YAML ({_said(error)})") from None
     except RecursionError:
         raise UserError("params.yaml: nested too deeply; it holds sections, and keys in them") from None
     return content
@@ -104,5 +104,13 @@ def _refused(node: Node, why: str) -> yaml.YAMLError:
     return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
 
 
+def _said(error: yaml.YAMLError) -> str:
+    """Return what is wrong and where, without the line itself, which may hold half of a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
 def _shown(node: Node) -> str:
-    return shortened(repr(node.value), 60)
+    return shortened(without_secrets(repr(node.value)), 60)

@@ -24,7 +24,8 @@ from tasks.model_store import Predictor
 from tasks.params import Tracking
 from tasks.tracking import OFF, uri
 from tasks.tracking.mlflow import KEY, PIPELINE, connect, find_experiment, find_runs
-from tasks.tracking.spool import ignore, one_line
+from tasks.tracking.spool import ignore
+from tasks.tracking.uri import one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -10,7 +10,7 @@ from hone.errors import UserError
 from hone.trial import Result, State, Trial, Value
 from tasks.tracking import uri as uris
 from tasks.tracking.mlflow import KEY, KIND, PIPELINE, connect, find_runs
-from tasks.tracking.spool import one_line
+from tasks.tracking.uri import one_line
 from tasks.warm_start import STAGES
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def read_trials(root: Path, uri: str | None, run: str) -> Logged:
         named = {name for each in runs for name in each.data.metrics if name in metrics.METRICS}
         results = [_result(client, each, name) for name in named for each in runs]
     except Exception as error:  # whatever the store raises
-        raise UserError(f"{shown}: cannot be read from {store} ({one_line(error)}); is it a run there?") from None
+        raise UserError(
+            f"{shown}: cannot be read from {uris.shown(store)} ({one_line(error)}); is it a run there?"
+        ) from None
     if len(named) != 1:
         raise UserError(
             f"{shown}: no trials of one metric under it; give the run of a pipeline of Hone's, or of a stage"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
 from tasks.tracking.mlflow_tables import Tables, passes, tables_of
-from tasks.tracking.spool import one_line
+from tasks.tracking.uri import one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -293,7 +293,7 @@ def test_a_folder_is_refused(root):
 
 
 BAD_PARAMS = [
-    ({}, {"target": None}, r"data\.target: not set; name the column to predict, one of id, age, paid"),
+    ({}, {"target": None}, r"data\.target: not set; name the column to predict, one of 'id', 'age', 'paid'"),
     ({}, {"target": "chrun"}, r"data\.target: there is no column 'chrun'; did you mean 'churn'\?"),
     ({}, {"target": "same"}, r"data\.target: column 'same' is constant"),
     ({}, {"target": "city", "task": "regression"}, r"column 'city' is to be predicted as a number, but row \d+ is"),

@@ -572,7 +572,7 @@ def test_a_uri_does_not_depend_on_the_working_directory(tmp_path: Path, uri: str
         ("sqlite:///", "no file"),
         ("sqlite:///:memory:", "no file"),
         ("http://", "no host"),
-        ("http://host:port", "Port"),
+        ("http://host:port", "its host or port is none"),
         ("file:///srv/mlruns", "unknown scheme 'file'"),
         ("postgres://u:secret@host/db", "did you mean postgresql"),
         ("htp://host", "did you mean http"),
