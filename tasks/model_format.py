@@ -37,6 +37,7 @@ PREPROCESSOR_TYPES = frozenset(
 
 Label = str | bool | int | float
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
+Shape = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=3, max_length=3)]
 
 
 class _Part(BaseModel):
@@ -61,7 +62,7 @@ class _Network(_Part):
 
 
 class _Picture(_Part):
-    shape: tuple[Literal[1, 3], Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
+    shape: Shape
     mean: list[float]
     std: list[float]
 
@@ -81,7 +82,7 @@ class _Column(_Part):
     levels: list[str] = []
     parts: list[Literal["days", "year", "month", "weekday", "hour"]] = []
     pattern: str | None = None
-    shape: tuple[int, int, int] | None = None
+    shape: Shape | None = None
 
 
 class _Schema(_Part):
@@ -213,6 +214,11 @@ def _contradiction(found: _Description) -> str:
         and not len(inputs.picture.mean) == len(inputs.picture.std) == inputs.picture.shape[0]
     ):
         return "pictures with another number of channels"
+    shapes = [column.shape for column in columns if column.kind == "image"]
+    if shapes != ([inputs.picture.shape] if inputs.picture is not None else []) or any(
+        shape is None or shape[0] not in (1, 3) for shape in shapes
+    ):
+        return "the networks' pictures are not the preprocessor's"
     if len({column.name for column in columns}) < len(columns):
         return "a column is there twice"
     if wrong := [column.pattern for column in columns if column.pattern is not None and column.pattern not in patterns]:

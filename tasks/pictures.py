@@ -28,7 +28,7 @@ PATH, REASON = "path", "reason"
 FOLDER = (".work", "pictures")
 LARGEST = 1 << 28
 """Bytes of a file beyond which it is no picture to learn from; what a zip says it unpacks to is checked too."""
-MOST_INFLATED, INFLATES_FREELY = 200, 1 << 20
+MOST_INFLATED, INFLATES_FREELY = 200, 1 << 18
 """Times that an archive may grow when it is unpacked, beyond some bytes: blank pictures grow by a hundred."""
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 X_NAMES = ("x", "images", "image", "pictures", "data")
@@ -209,10 +209,9 @@ def _read_file(path: Path, size: int) -> bytes:
 
 def _in_zip(archive: zipfile.ZipFile, name: str) -> dict[str, Read]:
     found: dict[str, Read] = {}
-    _check_inflation(
-        sum(one.file_size for one in archive.infolist()), sum(one.compress_size for one in archive.infolist()), name
-    )
-    for member in archive.infolist():
+    members = archive.infolist()
+    _check_inflation(sum(one.file_size for one in members), sum(one.compress_size for one in members), name)
+    for member in members:
         place = PurePosixPath(member.filename.replace("\\", "/"))
         if place.is_absolute() or ".." in place.parts or (place.parts and place.parts[0].endswith(":")):
             raise UserError(f"{name}: {member.filename!r} leads out of the archive; pack the pictures again")
@@ -236,7 +235,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -
 
 
 def _check_inflation(unpacked: int, packed: int, name: str) -> None:
-    """Raise UserError for an archive made to fill a memory or a disk; pictures are packed already, and arrays nearly."""
+    """Raise UserError for an archive made to fill a memory or a disk: pictures are packed already."""
     if unpacked > MOST_INFLATED * max(packed, INFLATES_FREELY):
         raise UserError(f"{name} unpacks to {unpacked >> 20} MB of {packed >> 20} MB; pack the pictures themselves")
 
@@ -322,7 +321,7 @@ def _load(path: Path, name: str) -> dict[str, NDArray[Any]]:
 def _check_header(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Raise ValueError for an array that says that it is larger than its bytes: numpy makes room for it first."""
     with packed.open(member) as file:
-        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+        version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
         if read is None:
             raise ValueError(f"{member.filename} is of a version that is not read")
