@@ -1,6 +1,7 @@
 """The model registry: a challenger is registered, and becomes champion if it is better on rows new to both."""
 
 import contextlib
+import html
 import math
 import re
 import tempfile
@@ -290,6 +291,7 @@ def _describe(predictor: Predictor) -> str:
     kinds = {column.name: column.kind for column in predictor.preprocessor.schema.columns}
     columns = ", ".join(f"{name} ({kinds[name]})" for name in predictor.columns)
     text = f"Predicts {_shown(predictor.problem)} from {columns}."
+    text = html.escape(text, quote=False)  # MLflow shows it as Markdown, which may hold markup
     return text if len(text) <= 5000 else f"{text[:4999]}…"
 
 
