@@ -65,6 +65,11 @@ class Tracker(ABC):
     def close(self) -> None:
         """Let go of whatever is open; nothing is logged afterwards."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether what it was told last could not be recorded for now."""
+        return False
+
 
 @final
 class NullTracker(Tracker):
@@ -89,6 +94,11 @@ class Fanout(Tracker):
         for tracker in self._trackers:
             tracker.log(entry)
 
+    @property
+    def is_down(self) -> bool:
+        """Whether any of them is."""
+        return any(tracker.is_down for tracker in self._trackers)
+
     def close(self) -> None:
         """Close every tracker, also behind one that raises."""
         with contextlib.ExitStack() as stack:
@@ -107,6 +117,11 @@ class WithoutTrials(Tracker):
         """Hand on the entry unless it is a trial's."""
         if entry.kind != "trial":
             self._tracker.log(entry)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the tracker is."""
+        return self._tracker.is_down
 
     def close(self) -> None:
         """Close the tracker."""
