@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from hone.errors import UserError
-from tasks import executors, files, pipeline, project, provenance, registry, terminal
+from tasks import executors, files, pipeline, project, provenance, record, registry, terminal
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
@@ -58,15 +58,20 @@ def run_stage(
     started = time.perf_counter()
     reporter.stage_started(name)
     try:
-        tags = provenance.tags(root, content, pipeline.data_hash(root, params.data.source))
+        data_hash = pipeline.data_hash(root, params.data.source)
+        tags = provenance.tags(root, content, data_hash, record.tracked(root, params))
         stage.track_start(
-            tags, _flat({name: section for name, section in content.items() if name not in provenance.SILENT})
+            tags,
+            _flat({name: section for name, section in content.items() if name not in provenance.SILENT}),
+            record.surroundings(root, params),
         )
         importlib.import_module(f"tasks.{name}").run(stage)
         if name == "evaluate":
             _publish(stage, tags)
         taken = time.perf_counter() - started
-        stage.track_end("finished", taken, outs=spec.outs)
+        # A reproduction must not measure a time limit anew.
+        kept = [record.BUDGET_LOCK] if params.budget.time_limit and (root / record.BUDGET_LOCK).is_file() else []
+        stage.track_end("finished", taken, outs=spec.outs, record=record.outs(root, name), kept=kept)
         shutil.rmtree(stage.rows, ignore_errors=True)
         _prune(stage)
     except BaseException as error:
