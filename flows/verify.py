@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows import processes
 from hone.errors import UserError
-from tasks import project, record, rerun, sandbox, versioning
+from tasks import environment, project, provenance, record, rerun, sandbox, versioning
 from tasks.params import load_params
 from tasks.record import Record
 from tasks.reporting import Reporter
@@ -27,6 +27,8 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
         plan = versioning.plan(place.root)
         recorded = Record(name="the working tree", outs=rerun.locked(plan), packages=record.installed())
         place.settle_params()
+        if why := environment.differs(root / provenance.LOCK_FILE, None):
+            reporter.warning(f"packages here are not those of {provenance.LOCK_FILE}: {', '.join(why[:3])}")
         plan = rerun.stages(plan, recorded, until)
         outcome = rerun.rerun(place, plan, recorded, reporter)
         if keep:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from hone.errors import UserError
@@ -81,8 +81,8 @@ def _minor(version: str) -> str:
 
 
 def public(version: str) -> str:
-    """Return a version without the suffix of a build, as +cpu."""
+    """Return a version without the suffix of a build, as +cpu, and zeros at its end: equal for what is the same."""
     try:
-        return Version(version).public
+        return canonicalize_version(Version(version).public)
     except InvalidVersion:
         return version

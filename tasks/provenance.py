@@ -65,7 +65,7 @@ def _changes(root: Path, refreshed: Collection[str]) -> list[str] | None:
     if status is None:
         return None
     prefix = _git(root, "rev-parse", "--show-prefix") or ""
-    entries = [(entry[:2], entry[3:].removeprefix(prefix)) for entry in status.split("\0") if entry]
+    entries = [(entry[:2], entry[3:].removeprefix(prefix) or ".") for entry in status.split("\0") if entry]
     return [path for kind, path in entries if not (path in refreshed and set(kind) <= {" ", "M"})]
 
 

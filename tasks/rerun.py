@@ -56,7 +56,7 @@ def stages(plan: Sequence[Planned], recorded: Record, until: str | None) -> list
     if until is not None and until not in names:
         raise UserError(f"--until: {until!r} is no stage of dvc.yaml; its stages are {', '.join(names)}")
     if until is not None and until not in recorded.outs:
-        raise UserError(f"--until: {recorded.name} has no record of {until}; it has {', '.join(recorded.outs)}")
+        raise UserError(f"{recorded.name}: has no record of {until}, but of {', '.join(recorded.outs)}")
     known = [name for name in names if name in recorded.outs]
     if not known:
         raise UserError(
