@@ -11,7 +11,8 @@ import typer
 
 from hone.errors import UserError
 from tasks import project
-from tasks.terminal import guarded, open_reporter
+from tasks.reporting import Reporter
+from tasks.terminal import guarded, open_reporter, report_unexpected
 
 # What a command needs is imported inside it: `hone --help` must not wait for torch, DVC and Prefect.
 app = typer.Typer(
@@ -285,8 +286,7 @@ def reproduce(
     def work(root: Path) -> int:
         from flows.reproduce import reproduce as again
 
-        with open_reporter() as reporter:
-            return again(root, run, reporter, until=until, keep=keep)
+        return _answered(lambda reporter: again(root, run, reporter, until=until, keep=keep))
 
     return work
 
@@ -304,8 +304,7 @@ def verify(until: Until = None, keep: Keep = False) -> Work:
     def work(root: Path) -> int:
         from flows.verify import verify as again
 
-        with open_reporter() as reporter:
-            return again(root, reporter, until=until, keep=keep)
+        return _answered(lambda reporter: again(root, reporter, until=until, keep=keep))
 
     return work
 
@@ -342,6 +341,18 @@ def _invoke(arguments: list[str]) -> int | None:
         code: int | None = chosen(_enter())
         return code
     return None
+
+
+def _answered(answer: Callable[[Reporter], int]) -> int:
+    """Return the exit code of a command whose 1 is an answer: a fault of Hone's is none, and ends with 2."""
+    with open_reporter() as reporter:
+        try:
+            return answer(reporter)
+        except UserError:
+            raise
+        except Exception as error:
+            report_unexpected(error)
+            return 2
 
 
 def _enter() -> Path:

@@ -44,13 +44,15 @@ def reproduce(root: Path, run: str, reporter: Reporter, *, until: str | None = N
         _refuse_incomplete(place, recorded.name, params)
         if logged is not None:
             _refuse_other(place, recorded.name, commit, logged, reporter)
-        plan = versioning.plan(place.root)
+        whole = versioning.plan(place.root)
         if logged is None:
-            edited = tuple(dict.fromkeys(path for stage in plan for path in stage.edited))
-            recorded = Record(name=recorded.name, outs=rerun.locked(plan), edited=edited)
+            edited = tuple(dict.fromkeys(path for stage in whole for path in stage.edited))
+            recorded = Record(name=recorded.name, outs=rerun.locked(whole), edited=edited)
             if edited:
                 reporter.warning(f"dvc.lock there was written before the last changes to {', '.join(edited)}")
-        plan = rerun.stages(plan, recorded, until or (logged.stage if logged is not None else None))
+        plan = rerun.stages(whole, recorded, until or (logged.stage if logged is not None else None))
+        of = "" if len(plan) == len(whole) else f"{len(plan)} of "
+        reporter.message(f"{recorded.name}: running {of}{len(whole)} stages of commit {commit[:12]} in {place.shown}")
         packages = _settle_environment(place, logged, reporter)
         here = record.this_machine(str((params.get("train") or {}).get("device", "cpu")))
         to_the_end = rerun.elsewhere(recorded, here)

@@ -46,6 +46,11 @@ class Sandbox:
         """The project in the checkout."""
         return self.folder / "checkout" / self.source.relative_to(toplevel(self.source))
 
+    @property
+    def shown(self) -> str:
+        """The checkout's place, from the project."""
+        return self.folder.relative_to(self.source).as_posix()
+
     def check_out(self, commit: str) -> None:
         """Make the checkout that of a commit. Raises UserError if git cannot."""
         self._clone()
@@ -98,8 +103,9 @@ class Sandbox:
         None if that is from before it could say so.
         """
         try:
-            found: dict[str, str] = json.loads(self.call([str(self.python), "-m", "tasks.provenance"]).splitlines()[-1])
-        except (UserError, ValueError, IndexError):
+            printed = self.call([str(self.python), "-m", "tasks.provenance"]).splitlines()
+            found: dict[str, str] = json.loads(next(line for line in reversed(printed) if line.startswith("{")))
+        except (UserError, ValueError, StopIteration):
             return None
         return found
 

@@ -217,27 +217,38 @@ def test_an_unknown_run_or_revision_is_one_line(short, inside, run):
     assert run in said
 
 
-def test_a_killed_reproduction_leaves_no_process_and_the_next_removes_its_checkout(short):
-    place = short.root / ".work" / "reproduce"
+def test_an_interrupted_reproduction_leaves_nothing_and_a_killed_one_a_checkout_for_the_next_to_remove(short):
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        process, left = begun(short)
+        os.kill(process.pid, number)
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == code
+        wait_for_nobody(left)
+        assert left.exists() == (number == signal.SIGKILL)
+        if number == signal.SIGINT:
+            assert said == "interrupted; the checkout is removed, and the same command begins anew\n"
+    assert "equal to the bit" in hone(short, "verify", "--until", "ingest")
+    assert not left.exists()
+
+
+def begun(project) -> tuple[subprocess.Popen[str], Path]:
+    """Return a reproduction whose first stage is at work, and the folder of its checkout."""
     process = subprocess.Popen(
         ["python", "-m", "flows.reproduce", "HEAD"],
-        cwd=short.root,
-        env=dict(short.environment),
+        cwd=project.root,
+        env=dict(project.environment),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    place = project.root / ".work" / "reproduce"
     deadline = time.monotonic() + 60
     while not list(place.glob("*/ingest.log")):
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
     (left,) = place.glob("*")
-    wait_for_nobody(left)
-    said = hone(short, "verify", "--until", "ingest")
-    assert "equal to the bit" in said
-    assert not left.exists()
+    return process, left
 
 
 def wait_for_nobody(folder: Path) -> None:
