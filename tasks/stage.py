@@ -74,11 +74,23 @@ class Stage:
         """The folder of rows encoded for this stage's processes; gone when it has ended well."""
         return self.workdir / "rows"
 
-    def track_start(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
-        """Tell the tracker that this stage of its pipeline begins. params: of the whole pipeline."""
+    def track_start(
+        self, tags: Mapping[str, str], params: Mapping[str, str], surroundings: Mapping[str, str] | None = None
+    ) -> None:
+        """Tell the tracker that this stage of its pipeline begins.
+
+        params: of the whole pipeline. surroundings: further tags, for the pipeline alone.
+        """
         name = f"{self.params.data.source} {self.pipeline[:8]}"
         self.tracker.log(
-            Entry(key=self.pipeline, kind="pipeline", name=name, params=dict(params), tags=dict(tags), status="running")
+            Entry(
+                key=self.pipeline,
+                kind="pipeline",
+                name=name,
+                params=dict(params),
+                tags={**tags, **(surroundings or {})},
+                status="running",
+            )
         )
         self.tracker.log(
             Entry(
@@ -107,11 +119,20 @@ class Stage:
                 points.append((f"best_{metric}", metrics.value(metric, best), step))
         self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", metrics=tuple(points), status="running"))
 
-    def track_end(self, status: Status, seconds: float, *, outs: Sequence[str] = ()) -> None:
+    def track_end(
+        self,
+        status: Status,
+        seconds: float,
+        *,
+        outs: Sequence[str] = (),
+        record: Mapping[str, str] | None = None,
+        kept: Sequence[str] = (),
+    ) -> None:
         """Tell the tracker how the stage ended, and the pipeline with it until its next stage starts.
 
         Nobody knows which stage is the last: under `dvc repro` those below may be unchanged, or not asked for.
-        Numbers in the stage's metrics.json become metrics, small outs artifacts.
+        Numbers in the stage's metrics.json become metrics, small outs artifacts. record and kept: tags and files, no
+        outs, for the pipeline.
         """
         written = [path for out in outs for path in _files(self.root / out) if path.suffix in LOGGED]
         numbers = [path for path in written if path.name == "metrics.json"]
@@ -129,7 +150,11 @@ class Stage:
                 seconds=seconds,
             )
         )
-        self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", status=status))
+        self.tracker.log(
+            Entry(
+                key=self.pipeline, kind="pipeline", name="", tags=dict(record or {}), files=tuple(kept), status=status
+            )
+        )
 
     @property
     def _key(self) -> str:

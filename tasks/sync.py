@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from hone.errors import UserError
-from tasks import files, pipeline, provenance, registry
+from tasks import files, pipeline, provenance, record, registry
 from tasks.params import load_params
 from tasks.registry import Published
 from tasks.reporting import Reporter
@@ -69,7 +69,7 @@ def publish(root: Path, reporter: Reporter) -> Published | None:
         rows=pd.read_parquet(root / "data" / "split" / "sealed" / "test.parquet"),
         example=pd.read_parquet(root / "data" / "split" / "validation.parquet"),
         scores=files.read_json(root / "artifacts" / "evaluate" / "metrics.json")["tuned"],
-        tags=provenance.tags(root, content, pipeline.data_hash(root, params.data.source)),
+        tags=provenance.tags(root, content, pipeline.data_hash(root, params.data.source), record.tracked(root, params)),
         warn=reporter.warning,
     )
     if published is not None:
