@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeVar
 
 from hone import metrics
 from hone.trial import Generation, Result, State
+from tasks import pipeline
 from tasks.allowance import Allowance
 from tasks.params import Params
 from tasks.reporting import Reporter
@@ -146,6 +147,7 @@ class Stage:
                     (name, value, 0) for path in numbers for name, value in _numbers(json.loads(path.read_text()))
                 ),
                 files=tuple(path.relative_to(self.root).as_posix() for path in written),
+                digests={path.relative_to(self.root).as_posix(): pipeline.hash_path(path) for path in written},
                 status=status,
                 seconds=seconds,
             )
