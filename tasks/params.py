@@ -17,7 +17,7 @@ from hone.data.splitting import Gap, Scheme
 from hone.errors import UserError, printable, shortened, without_secrets
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
-from tasks import params_file, pictures, pipeline, start_from, warm_start
+from tasks import pictures, pipeline, plain_yaml, start_from, warm_start
 from tasks.limits import Limits
 
 MOST = 10**9
@@ -282,7 +282,7 @@ class Schedule(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, le=params_file.LARGEST)] = 0
+    seed: Annotated[int, Field(ge=0, le=plain_yaml.LARGEST)] = 0
     data: Data = Data()
     split: Split = Split()
     model: Model = Model()
@@ -317,7 +317,7 @@ def read_params(root: Path) -> Params:
     """
     path = root / "params.yaml"
     try:
-        content = params_file.parse(path.read_text(encoding="utf-8-sig"))
+        content = plain_yaml.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"params.yaml: not found in {root}") from None
     except UnicodeDecodeError as error:
@@ -382,7 +382,7 @@ def size(text: str) -> int:
     if found is None:
         raise ValueError("is not a size such as 500MB or 4GiB")
     n_bytes = float(found[1]) * (1024 if found[3] else 1000) ** (1 + "kMGT".index(found[2]))
-    if n_bytes > params_file.LARGEST:
+    if n_bytes > plain_yaml.LARGEST:
         raise ValueError("is more than there is; give a size such as 500MB or 4GiB")
     return int(n_bytes)
 
