@@ -527,8 +527,13 @@ def _explain(details: Sequence[ErrorDetails]) -> str:
 
 
 def _keys(path: Sequence[str]) -> list[str]:
-    """Return the keys in a path; a union reports each member with the member's name behind the key."""
-    return [part for part in path if part.isidentifier()] or [*path]
+    """Return the keys in a path; a list or a union reports what of it is wrong, in words of pydantic's, behind the key."""
+    kind: Any = Params
+    for depth, part in enumerate(path):
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return [*path[: depth + (get_origin(kind) is dict)]]
+        kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+    return [*path]
 
 
 def _dotted(path: Sequence[str]) -> str:
