@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import multiprocessing.connection
 import os
 import random
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = Path(tempfile.mkdtemp(prefix="hone-chaos-", dir=asked.place))
     verdicts: list[Verdict] = []
     try:
-        for verdict in run(place, asked.faults, asked.seed, asked.jobs, asked.only):
+        for verdict in run(place, asked.faults, asked.seed, asked.jobs, asked.only, asked.each):
             verdicts.append(verdict)
             if asked.verbose or verdict.lost:
                 print(_line(verdict, asked.seed), flush=True)
@@ -72,13 +73,13 @@ def run(
 ) -> Iterator[Verdict]:
     """Yield what became of cases, as they end, until so many faults have happened.
 
-    only: names of kinds, or of cases: `kind#number`. each: one case of each kind, and this many, whatever the faults.
+    only: names of kinds, or of cases: `kind#number`. each: so many cases of each kind instead.
     """
     processes.preload()
     names = _possible(only)
     needs = {KINDS[name.partition("#")[0]].needs for name in names}
     with _world(place, needs) as everything:
-        yield from _cases(everything, _order(names, seed, each), faults, seed, jobs)
+        yield from _cases(everything, _order(names, seed, each), faults if each is None else math.inf, seed, jobs)
 
 
 def _possible(only: Sequence[str] | None) -> list[str]:
@@ -273,6 +274,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=lambda text: text.split(","),
         help=f"kinds, or cases as `kind#number`, with commas between them: {', '.join(KINDS)}",
     )
+    parser.add_argument("--each", type=int, help="so many cases of each kind, instead of so many faults")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--verbose", action="store_true", help="a line for each case, not only for those that are lost")
     parser.add_argument("--keep", action="store_true", help="keep the folder; it is kept anyway if something is lost")

@@ -197,6 +197,13 @@ def _become(root: Path, log: Path, environment: Mapping[str, str], spawn: bool) 
             return real("fork" if method == "spawn" else method)
 
         multiprocessing.get_context = context  # type: ignore[assignment]
+        os.register_at_fork(after_in_child=_as_if_new)
+
+
+def _as_if_new() -> None:
+    """Have a fork answer signals as a new process does: the pool ends its workers by SIGTERM when one has died."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end(code: int) -> None:
