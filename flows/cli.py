@@ -254,6 +254,23 @@ def start_from(
 
 
 @app.command()
+def sync() -> Work:
+    """Send what the trackers have not taken yet.
+
+    A tracking server that is away holds nothing up: what it was to be told waits in .work, and the next run, or this
+    command, sends it, each record once. Ends with exit code 2 if something still waits.
+    """
+
+    def work(root: Path) -> None:
+        from flows.sync import sync as run
+
+        with open_reporter() as reporter:
+            run(root, reporter)
+
+    return work
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> Work:
     """Open MLflow's pages on this project's runs, until Ctrl-C."""
 

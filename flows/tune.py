@@ -16,13 +16,15 @@ from prefect.states import Completed, Failed
 
 from flows import artifacts, check, processes, summary
 from hone.errors import UserError
-from tasks import project, run, versioning
+from tasks import project, run, sync, versioning
 from tasks.reporting import Reporter
 from tasks.terminal import open_reporter
 from tasks.tracking import Tracker
 
 T = TypeVar("T")
 UP_TO_DATE = "UpToDate"
+SOON = 60.0
+"""Seconds for which a run that finds nothing to do sends what trackers have not taken."""
 
 
 @flow(name="tune", description="From raw data to a retrained model with an honest held-out score.")
@@ -63,6 +65,9 @@ def _walk(root: Path, reporter: Reporter) -> State[Any]:
         reporter.message("nothing to do: data, code and params are as they were")
     if table is not None and "evaluate run" not in done:  # which shows it itself
         summary.show(root, table, reporter)
+    if not done and sync.owed(root):
+        with contextlib.suppress(UserError):  # there is time for it in the next run, too
+            sync.send(root, reporter, SOON)
     if not done:
         return Completed(name=UP_TO_DATE, message="nothing to do")
     return Completed(message=", ".join(done))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 
+from hone.errors import MachineError
 from hone.parallel import reason, settle
 from hone.search.strategy import Strategy
 from hone.trial import Generation, History, Result, State, Trial, results_of
@@ -29,6 +30,7 @@ def generations(
     must do and return; it lets a caller show, time or repeat a generation.
 
     What is asked depends on results and never on timing, so any number of workers gives the same history.
+    Raises MachineError if a trial did.
     """
     known = {result.trial.number: result for result in finished}
     history: list[Generation] = []
@@ -69,8 +71,13 @@ def _longest_first(trials: list[Trial], history: History) -> list[Trial]:
 
 
 def _evaluate(trials: list[Trial], trainable: Trainable, executor: Executor) -> Iterator[Result]:
-    """Yield a result for every trial, as they arrive; an exception becomes a failed result: the study goes on."""
+    """Yield a result for every trial, as they arrive; an exception becomes a failed result: the study goes on.
+
+    Not so a MachineError, which is raised: a full disk is no reason to avoid a config.
+    """
     for trial, outcome in settle(trainable, trials, executor):
+        if isinstance(outcome, MachineError):
+            raise outcome
         if isinstance(outcome, Exception):
             yield Result(trial=trial, state=State.FAILED, error=reason(outcome))
         else:

@@ -1,35 +1,64 @@
-"""Checkpoints on disk: tensors and one JSON text in a safetensors file; no pickle."""
+"""Checkpoints on disk: tensors and one JSON text in a safetensors file, with a digest of both; no pickle."""
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from hone.training.checkpoint import Checkpoint
+
+KEY = "checkpoint"
+
+
+class DamagedError(Exception):
+    """A file is not what was written."""
 
 
 def write(folder: Path, key: str, checkpoint: Checkpoint) -> None:
     """Write a trial's checkpoint under its key; a reader sees all of it or nothing."""
     folder.mkdir(parents=True, exist_ok=True)
+    info, tensors = json.dumps(checkpoint.info, sort_keys=True), dict(checkpoint.tensors)
     # One metadata entry: the order of several is not fixed, and equal checkpoints must be equal bytes.
-    content = save(dict(checkpoint.tensors), metadata={"info": json.dumps(checkpoint.info, sort_keys=True)})
+    about = json.dumps({"digest": _digest(tensors, info), "info": checkpoint.info}, sort_keys=True)
     partial = folder / f".{key}-{os.getpid()}"
-    partial.write_bytes(content)
-    partial.replace(_file(folder, key))
+    try:
+        # Not synced to the disk: what a power cut tears, its digest shows, and it is trained again.
+        partial.write_bytes(save(tensors, metadata={KEY: about}))
+        partial.replace(_file(folder, key))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def read(folders: Sequence[Path], key: str) -> Checkpoint | None:
-    """Return the checkpoint of that key from the first folder that has it, or None."""
+    """Return the checkpoint of that key from the first folder that has it, or None.
+
+    Raises DamagedError if the file is not what was written.
+    """
     for folder in folders:
         file = _file(folder, key)
         if file.exists():
-            with safe_open(file, framework="pt") as opened:
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no dict)
-                return Checkpoint(tensors=tensors, info=json.loads(opened.metadata()["info"]))
+            try:
+                with safe_open(file, framework="pt") as opened:
+                    tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no dict)
+                    about = json.loads(opened.metadata()[KEY])
+                info = about["info"]
+                sound = about["digest"] == _digest(tensors, json.dumps(info, sort_keys=True))
+            except FileNotFoundError:
+                continue  # deleted since
+            except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                raise DamagedError(f"{file}: damaged ({type(error).__name__})") from error
+            if not sound:
+                raise DamagedError(f"{file}: damaged, its digest is another")
+            return Checkpoint(tensors=tensors, info=info)
     return None
 
 
@@ -41,12 +70,25 @@ def copy(keys: Iterable[str], source: Path, target: Path) -> None:
             shutil.copyfile(_file(source, key), _file(target, key))
 
 
-def keep(folder: Path, keys: Iterable[str]) -> None:
-    """Delete every checkpoint of a folder but those of the given keys."""
-    wanted = {_file(folder, key) for key in keys}
-    for file in folder.glob("*.safetensors"):
+def keep(folder: Path, study: str, keys: Sequence[str], most: int | None = None) -> None:
+    """Delete every checkpoint of a study but those of the given keys, and of these the last beyond `most` bytes."""
+    wanted: dict[Path, int] = {}
+    left = most
+    for file in dict.fromkeys(_file(folder, key) for key in keys):
+        with contextlib.suppress(FileNotFoundError):
+            size = file.stat().st_size
+            if left is None or size <= left:
+                wanted[file] = size
+                left = None if left is None else left - size
+    for file in folder.glob(f"{study}-*.safetensors"):
         if file not in wanted:
-            file.unlink()
+            file.unlink(missing_ok=True)
+
+
+def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
+    digest = hashlib.sha256(save(dict(tensors)))
+    digest.update(info.encode())
+    return digest.hexdigest()
 
 
 def _file(folder: Path, key: str) -> Path:

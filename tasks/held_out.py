@@ -1,5 +1,6 @@
 """What the finalists' replays predict for rows that they were not trained on: the final model is composed by it."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from hone.data import problem as problems
@@ -18,7 +20,7 @@ from hone.trial import Config, Result
 from tasks import files
 
 Floats = NDArray[np.float64]
-KEY = "prediction"
+KEY, DIGEST = "prediction", "sha256"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,19 @@ class HeldOut:
 
 def write(folder: Path, key: str, prediction: Floats) -> None:
     """Write what a replay predicts for its held-out rows."""
-    files.write_bytes(folder / f"{key}.safetensors", save({KEY: np.ascontiguousarray(prediction)}))
+    prediction = np.ascontiguousarray(prediction)
+    about = {DIGEST: hashlib.sha256(prediction.tobytes()).hexdigest()}
+    files.write_bytes(folder / f"{key}.safetensors", save({KEY: prediction}, metadata=about))
+
+
+def is_there(folder: Path, key: str) -> bool:
+    """Return whether what a replay predicted is there, whole."""
+    try:
+        with safe_open(folder / f"{key}.safetensors", framework="np") as opened:
+            digest = (opened.metadata() or {}).get(DIGEST)
+            return digest == hashlib.sha256(opened.get_tensor(KEY).tobytes()).hexdigest()
+    except (OSError, SafetensorError):
+        return False
 
 
 def gather(path: Path, folder: Path, keys: Iterable[str]) -> None:

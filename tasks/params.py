@@ -18,6 +18,7 @@ from hone.errors import UserError
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
 from tasks import pictures, pipeline, start_from, warm_start
+from tasks.limits import Limits
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -30,6 +31,8 @@ Tables = Annotated[list[Table], AfterValidator(warm_start.check_different)]
 HANDED_ON = 32
 """How many of its best checkpoints a search stage hands on; more entrants than these there cannot be."""
 
+
+LEAST_MEMORY = 2**29  # bytes: Python, NumPy, torch and a small table
 
 SHORT = 600.0
 """Seconds; a time limit below leaves nothing to repeats of the baseline."""
@@ -93,6 +96,33 @@ class Model(Section):
     start_from: Weights | None = None
 
 
+class TrialLimits(Section):
+    weights: Positive | None = None
+    time: str | None = None
+    memory: str | None = None
+
+    @field_validator("time")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None and seconds(text) <= 0:
+            raise ValueError("must be longer than nothing, e.g. 30m or 2h")
+        return text
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, text: str | None) -> str | None:
+        if text is not None and size(text) < LEAST_MEMORY:
+            raise ValueError("is less than a worker takes that does nothing; use 1GiB or more")
+        return text
+
+    @property
+    def parsed(self) -> Limits:
+        """Return the limits of a trial's time and memory."""
+        return Limits(
+            None if self.time is None else seconds(self.time), None if self.memory is None else size(self.memory)
+        )
+
+
 class Train(Section):
     epochs: Positive = 54
     patience: Count = 12
@@ -101,6 +131,7 @@ class Train(Section):
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     class_weight: Literal["none", "balanced"] = "none"
+    limits: TrialLimits = TrialLimits()
 
 
 class Baseline(Section):
@@ -190,6 +221,15 @@ class Report(Section):
 
 class Execution(Section):
     workers: Literal["auto"] | Positive = "auto"
+    disk: str | None = None
+    keep_work: Count = 3
+
+    @field_validator("disk")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None:
+            size(text)
+        return text
 
 
 class Tracking(Section):
@@ -288,6 +328,17 @@ def seconds(text: str) -> float:
     if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])", "", text).strip():
         raise ValueError("is not a duration such as 90s, 10m or 1h30m")
     return sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
+
+
+def size(text: str) -> int:
+    """Return a size such as "500MB", "4GiB" or "1.5 TB" in bytes.
+
+    Raises ValueError if it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT])(i?)B", text.strip())
+    if found is None:
+        raise ValueError("is not a size such as 500MB or 4GiB")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** (1 + "kMGT".index(found[2])))
 
 
 def n_networks(params: Params) -> int:

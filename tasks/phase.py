@@ -2,14 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from hone import metrics, models
 from hone.data.problem import Problem
-from hone.errors import UserError
+from hone.errors import MachineError, UserError
+from hone.parallel import reason, settle
 from hone.search import edges, narrowing
 from hone.search.over_folds import OverFolds
 from hone.search.plateau import StopOnPlateau
@@ -21,10 +22,14 @@ from hone.study import generations
 from hone.trial import Config, Result, State, ranked, spent
 from tasks import checkpoints, files, trainables, trials, warm_start
 from tasks.journal import Journal
-from tasks.params import HANDED_ON
+from tasks.params import HANDED_ON, size
 from tasks.reporting import GenerationInfo
 from tasks.stage import Stage
 from tasks.trainables import read_problem
+
+Keep = Callable[[Sequence[Result]], Sequence[Result]]
+IN_PLAY = 2 * HANDED_ON
+"""Of how many trials that may be continued the checkpoints are kept; any other is trained again if it is continued."""
 
 REPLAY = "replay"
 """The study that trains the finalists again; each of its trials names the fold that it is scored on."""
@@ -53,6 +58,21 @@ class Findings:
     families: tuple[Config, ...] = ()
     replays: int | None = None
     n_folds: int = 1
+
+
+def best(results: Sequence[Result]) -> list[Result]:
+    """Return the results whose checkpoints are handed on, the best first."""
+    return ranked(results)[:HANDED_ON]
+
+
+def in_play(results: Sequence[Result], top: int) -> list[Result]:
+    """Return the likeliest results to be continued, the best first. top: the epochs of a whole training."""
+    superseded = {result.trial.parent for result in results if result.state is not State.FAILED}
+    return [
+        result
+        for result in ranked(results)
+        if result.trial.resource < top and not result.pruned and result.trial.key not in superseded
+    ][:IN_PLAY]
 
 
 def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
@@ -104,23 +124,26 @@ def run(
     study: str,
     former: Sequence[str] = (),
     plateau: int = 0,
-    prune: bool = True,
+    keep: Keep = best,
     budget: float | None = None,
 ) -> list[Result]:
     """Return the results of a strategy that has run to its end, going on where a killed run stopped.
 
     study: the name its trials carry. former: stages whose handed-on checkpoints may be continued. plateau: end
-    after this many generations without a better objective; 0 never. prune: keep only as many checkpoints as
-    are handed on. budget: what it may spend, for the display, as in `Findings`.
+    after this many generations without a better objective; 0 never. keep: whose checkpoints are kept, of the results
+    so far, the most wanted first. budget: what it may spend, for the display, as in `Findings`.
 
-    Raises UserError if not one trial completed.
+    Raises UserError if not one trial completed, MachineError if the machine fails.
     """
     problem = found.problem
     if budget is not None:
         budget *= found.n_folds
     store = stage.workdir / "checkpoints"
     journal = Journal(stage.workdir / f"{study}.jsonl")
+    if journal.n_damaged:
+        stage.reporter.warning(f"{study}: {journal.n_damaged} lines of its journal are damaged; their trials run again")
     trainable = trainables.of_stage(stage, store, former)
+    disk = stage.params.execution.disk
     if found.n_folds > 1 and study != REPLAY:
         strategy = OverFolds(strategy=strategy, n_folds=found.n_folds, prior=found.prior)
     if plateau:
@@ -130,16 +153,21 @@ def run(
         strategy,
         trainable,
         stage.executor,
-        # What failed may have failed of the machine (memory, a full disk): after a kill or an edit it is tried again.
-        finished=[result for result in journal.results if result.state is not State.FAILED],
+        # What failed may have failed of the machine (its memory): after a kill or an edit it is tried again.
+        finished=[
+            result
+            for result in journal.results
+            if result.state is not State.FAILED and not (study == REPLAY and trainable.missing(result.trial))
+        ],
         on_result=journal.append,
         step=lambda index, work: stage.step(f"{study}, generation {index}", work),
     ):
         history.append(generation)
         results = [result for past in history for result in past.results]
-        if prune:
-            # Ranked over all that is known: after a kill, that is more than the generations that are replayed so far.
-            checkpoints.keep(store, [result.trial.key for result in ranked(journal.results)[:HANDED_ON]])
+        if study != REPLAY:
+            # Of all that is known: after a kill, that is more than the generations that are replayed so far.
+            wanted = [result.trial.key for result in keep(journal.results)]
+            checkpoints.keep(store, study, wanted, None if disk is None else size(disk))
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
         _show(stage, study, results, [*found.prior, *results], problem.metric, spent(history), budget)
     results = [result for past in history for result in past.results]
@@ -179,10 +207,18 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
     write_summary(stage, metric, results, found.prior)
 
 
-def hand_on_checkpoints(stage: Stage, results: list[Result]) -> None:
-    """Copy the checkpoints of a phase's best to its outs, where a later phase may continue them."""
-    keys = [result.trial.key for result in ranked(results)[:HANDED_ON]]
-    checkpoints.copy(keys, stage.workdir / "checkpoints", stage.artifact("checkpoints"))
+def hand_on_checkpoints(stage: Stage, results: list[Result], former: Sequence[str] = ()) -> None:
+    """Copy the checkpoints of a phase's best to its outs, where a later phase may continue them.
+
+    Those that are gone are trained again first. former: as of `run`.
+    """
+    store, wanted = stage.workdir / "checkpoints", [result.trial for result in best(results) if not result.pruned]
+    trainable = trainables.of_stage(stage, store, former)
+    lost = [trial for trial in wanted if trainable.missing(trial)]
+    for _, outcome in settle(trainable.again, lost, stage.executor):
+        if isinstance(outcome, Exception):
+            raise MachineError(f"a checkpoint is gone, and cannot be trained again ({reason(outcome)}); run again")
+    checkpoints.copy([trial.key for trial in wanted], store, stage.artifact("checkpoints"))
 
 
 def write_summary(stage: Stage, metric: str, results: list[Result], prior: Sequence[Result]) -> None:

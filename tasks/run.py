@@ -6,22 +6,20 @@ import importlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from hone.errors import UserError
-from tasks import executors, files, pipeline, project, provenance, registry, terminal
+from hone.errors import UserError, of_the_machine
+from tasks import executors, pipeline, project, provenance, sync, terminal
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
 from tasks.tracking import Tracker, open_tracker
 
-KEPT_WORKDIRS = 3
-"""How many folders of interrupted or former work are kept a stage: params may be changed there and back."""
+ENDED = "ended"
+"""The file in a folder of work that says that its stage has ended well."""
 
 
 def run_stage(
@@ -57,6 +55,8 @@ def run_stage(
     )
     started = time.perf_counter()
     reporter.stage_started(name)
+    shutil.rmtree(stage.rows, ignore_errors=True)  # of an interrupted run: cheaper to make again than to check
+    _prune(stage)
     try:
         tags = provenance.tags(root, content, pipeline.data_hash(root, params.data.source))
         stage.track_start(
@@ -64,14 +64,18 @@ def run_stage(
         )
         importlib.import_module(f"tasks.{name}").run(stage)
         if name == "evaluate":
-            _publish(stage, tags)
+            sync.begin(root)
+            sync.publish(root, reporter)  # the registry is no out, and its failures are warnings
         taken = time.perf_counter() - started
         stage.track_end("finished", taken, outs=spec.outs)
         shutil.rmtree(stage.rows, ignore_errors=True)
-        _prune(stage)
+        if stage.workdir.is_dir():
+            (stage.workdir / ENDED).touch()
     except BaseException as error:
         status: Status = "failed" if isinstance(error, Exception) else "killed"
         stage.track_end(status, time.perf_counter() - started)
+        if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
+            raise failed from error
         raise
     reporter.stage_finished(name, taken, "")
     return taken
@@ -113,23 +117,6 @@ def surroundings(root: Path, reporter: Reporter) -> Iterator[tuple[Tracker, Exec
             pool.shutdown(cancel_futures=True)
 
 
-def _publish(stage: Stage, tags: Mapping[str, str]) -> None:
-    """Register the model that has just been evaluated; the registry is no out, and its failures are warnings."""
-    published = registry.publish(
-        stage.root,
-        stage.params.tracking,
-        pipeline=stage.pipeline,
-        model=stage.path("artifacts", "retrain", "model"),
-        rows=pd.read_parquet(stage.path("data", "split", "sealed", "test.parquet")),
-        example=pd.read_parquet(stage.path("data", "split", "validation.parquet")),
-        scores=files.read_json(stage.artifact("metrics.json"))["tuned"],
-        tags=tags,
-        warn=stage.reporter.warning,
-    )
-    if published is not None:
-        stage.reporter.message(f"registry: {published.name} version {published.version}; {published.decision}")
-
-
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in content.items():
@@ -141,12 +128,19 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _prune(stage: Stage) -> None:
-    """Delete the oldest folders of this stage's former work."""
-    folders = sorted(
-        stage.workdir.parent.glob(f"{stage.name}-*"), key=lambda folder: folder.stat().st_mtime, reverse=True
-    )
-    for folder in folders[KEPT_WORKDIRS:]:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Delete the checkpoints of stages that have ended, and the oldest folders of work, but for some of each stage.
+
+    Called when a stage begins, never when one ends: by then the stage before has been committed to DVC. Until it is,
+    a kill makes it run again, by what is here.
+    """
+    for name in pipeline.specs(stage.root):
+        folders = [folder for folder in stage.workdir.parent.glob(f"{name}-*") if folder != stage.workdir]
+        folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in folders[stage.params.execution.keep_work :]:
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders[: stage.params.execution.keep_work]:
+            if (folder / ENDED).exists():
+                shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def run(stage: Stage) -> None:
         study=stage.name,
         former=FORMER,
         plateau=search.hyperband.plateau,
-        prune=False,
+        keep=lambda results: phase.in_play(results, params.train.epochs),
         budget=found.budget,
     )
     phase.hand_on(stage, found, results, params.search.bayes.keep)
@@ -95,7 +95,7 @@ def run(stage: Stage) -> None:
         study=phase.REPLAY, configs=configs, resource=params.train.epochs, seeds=seeds, folds=params.split.folds
     )
     before = replace(found, prior=(*found.prior, *results))
-    replayed = phase.run(stage, again, before, study=phase.REPLAY, prune=False)
+    replayed = phase.run(stage, again, before, study=phase.REPLAY)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
     complete = [result.trial.key for result in replayed if result.state is State.COMPLETE]
     held_out.gather(stage.artifact("held_out.safetensors"), stage.workdir / "checkpoints", complete)

@@ -1,5 +1,6 @@
 """What a worker process does: one trial, from the split's files to a result and a checkpoint."""
 
+import contextlib
 import json
 import math
 import time
@@ -16,6 +17,7 @@ from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.data.splitting import Scheme
+from hone.errors import MachineError, of_the_machine
 from hone.models import prices
 from hone.seeds import derive
 from hone.space import Prices, SearchSpace, price_of
@@ -24,8 +26,10 @@ from hone.training.cross_validation import FoldsOutcome, train_folds
 from hone.training.predict import load_network, predict
 from hone.training.train import Outcome, Settings, TrainingData, train
 from hone.trial import Config, Result, Trial
-from tasks import checkpoints, held_out, start_from
+from tasks import checkpoints, held_out, journal, start_from
 from tasks import encoded as encoded_rows
+from tasks.checkpoints import DamagedError
+from tasks.limits import Limits, enforced
 from tasks.params import Params, search_space
 from tasks.stage import Stage
 
@@ -51,6 +55,7 @@ class TrainTrial:
     objective: what trials of the search are scored on: `holdout`, the validation rows; `folds`, of which there are
     n_folds; `reshuffled`, rows that each trial draws for itself by the scheme. Replays are scored on what they name.
     start_from: the file in the project at `root` that holds weights to start from. prices: of epochs.
+    limits: of one trial.
     """
 
     split: Path
@@ -68,15 +73,37 @@ class TrainTrial:
     root: Path = Path()
     start_from: str | None = None
     prices: Prices = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     def __call__(self, trial: Trial) -> Result:
-        """Return the trial's result, after its checkpoint is safely in the store."""
+        """Return the trial's result, after its checkpoint is safely in the store.
+
+        Raises MachineError if the machine fails, a full disk for example: that says nothing of the trial.
+        """
+        try:
+            with enforced(self.limits):
+                return self._result(trial)
+        except OSError as error:
+            if (failed := of_the_machine(error)) is not None:
+                raise failed from error
+            raise
+
+    def missing(self, trial: Trial) -> bool:
+        """Return whether what a complete trial leaves behind for the end of its study is gone, or damaged."""
+        if trial.origin == "replay":
+            return not held_out.is_there(self.store, trial.key)
+        try:
+            return checkpoints.read((self.store,), trial.key) is None
+        except DamagedError:
+            return True
+
+    def again(self, trial: Trial) -> None:
+        """Train a complete trial again, for its checkpoint alone: it is the same, to the bit."""
+        self._again(trial)
+
+    def _result(self, trial: Trial) -> Result:
         started = time.perf_counter()
-        parent = None if trial.parent is None else checkpoints.read((self.store, *self.former), trial.parent)
-        # Former studies hand on their best checkpoints only: a config without one starts afresh.
-        if trial.parent is not None and parent is None and trial.parent.startswith(f"{trial.study}-"):
-            raise FileNotFoundError(f"the checkpoint of {trial.parent}, which this trial continues, is gone")
-        found, checkpoint = self._trained(trial, parent)
+        found, checkpoint = self._trained(trial, self._before(trial))
         if checkpoint is not None and trial.origin == "replay":
             self._predict_held_out(trial, checkpoint)
         elif checkpoint is not None:
@@ -94,6 +121,32 @@ class TrainTrial:
             seconds=time.perf_counter() - started,
             error=outcome.error,
         )
+
+    def _before(self, trial: Trial) -> Checkpoint | None:
+        """Return the checkpoint that a trial continues, which is trained again if it is gone; None: it starts afresh.
+
+        A search deletes what is least likely to be continued, and disks forget.
+        """
+        if trial.parent is None:
+            return None
+        if not trial.parent.startswith(f"{trial.study}-"):
+            try:  # former studies hand on their best checkpoints only: a config without one starts afresh
+                return checkpoints.read(self.former, trial.parent)
+            except DamagedError as error:
+                raise MachineError(f"{error}; `dvc checkout --force` brings it back, then run again") from error
+        with contextlib.suppress(DamagedError):
+            if (found := checkpoints.read((self.store,), trial.parent)) is not None:
+                return found
+        known = {result.trial.key: result.trial for result in journal.read(journal.of(self.store, trial.study))}
+        if trial.parent not in known:
+            raise MachineError(f"the checkpoint of {trial.parent}, which {trial.key} continues, is gone; run again")
+        return self._again(known[trial.parent])
+
+    def _again(self, trial: Trial) -> Checkpoint | None:
+        _, checkpoint = self._trained(trial, self._before(trial))
+        if checkpoint is not None:
+            checkpoints.write(self.store, trial.key, checkpoint)
+        return checkpoint
 
     def _trained(self, trial: Trial, parent: Checkpoint | None) -> tuple[FoldsOutcome, Checkpoint | None]:
         """Return the outcome on what the trial is scored on, and a checkpoint to continue it from."""
@@ -164,6 +217,7 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
         root=stage.root,
         start_from=params.model.start_from,
         prices=full_space(stage).prices,
+        limits=params.train.limits.parsed,
     )
 
 
@@ -304,5 +358,6 @@ def settings(params: Params, problem: Problem) -> Settings:
         gradient_clip=params.train.gradient_clip,
         device=params.train.device,
         balanced=params.train.class_weight == "balanced",
+        weights=params.train.limits.weights,
         metric=problem.metric,
     )

@@ -40,7 +40,7 @@ class Settings:
     training stops; 0: never.
     gradient_clip: largest norm of a gradient; 0: not clipped. device: cpu, cuda or auto.
     metric: whose value on the validation rows is the objective. balanced: whether each class counts alike in the loss,
-    however many rows it has.
+    however many rows it has. weights: the most that a network may have; None: no limit.
     """
 
     epochs: int
@@ -49,6 +49,7 @@ class Settings:
     gradient_clip: float = 0.0
     device: str = "cpu"
     balanced: bool = False
+    weights: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ def train(
     where the config says `start: pretrained`.
 
     A training that diverges is an outcome and leaves no checkpoint. What a network raises, running out of memory
-    included, goes to the caller.
+    included, goes to the caller. Raises UserError for a network of more weights than settings allow.
     """
     if checkpoint is not None and dict(checkpoint.info["config"]) != dict(config):
         raise ValueError(f"the checkpoint is of another config: {checkpoint.info['config']}, not {dict(config)}")
@@ -125,7 +126,9 @@ def train(
     device = device_of(settings.device)
     seed = seed if checkpoint is None else int(checkpoint.info["seed"])
     with deterministic(device):
-        model = models.build(family, config, data.inputs, seed).to(device)
+        model = models.build(family, config, data.inputs, seed)
+        _check_size(model, settings.weights)
+        model.to(device)
         loaded = Loaded()
         if former is not None and config[START] == PRETRAINED:
             loaded = load(model, former, data.problem)
@@ -245,6 +248,12 @@ class _Validation:
     def measure(self, prediction: Prediction) -> dict[str, float]:
         values = metrics.score_all(self.data.problem, self.y, prediction)
         return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _check_size(model: nn.Module, most: int | None) -> None:
+    n = sum(parameter.numel() for parameter in model.parameters()) if most is not None else 0
+    if most is not None and n > most:
+        raise UserError(f"train.limits.weights: {most:,}, but this network has {n:,}; raise it, or narrow search.space")
 
 
 def _targets(arrays: Arrays, data: TrainingData) -> NDArray[Any]:

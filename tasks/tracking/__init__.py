@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.tracking.entry import Entry, Fanout, NullTracker, RefusedError, Tracker, WithoutTrials
 from tasks.tracking.mlflow import MlflowTracker
-from tasks.tracking.spool import SpoolingTracker, ignore
+from tasks.tracking.spool import SpoolingTracker, ignore, read
 from tasks.tracking.tensorboard import TensorBoardTracker
 from tasks.tracking.wandb import WandbTracker
 
@@ -25,15 +25,26 @@ __all__ = [
     "WandbTracker",
     "WithoutTrials",
     "open_tracker",
+    "waiting",
 ]
 OFF = "none"
+SPOOL = ".work/spool"
+PATIENCE = 30.0
 
 
-def open_tracker(root: Path, tracking: "Tracking", warn: Callable[[str], None] = ignore) -> Tracker:
+def waiting(root: Path) -> dict[str, int]:
+    """Return how many entries wait in the project's spool, by the name of their tracker."""
+    counts = {file.stem: len(read(file)) for file in sorted((root / SPOOL).glob("*.jsonl"))}
+    return {name: count for name, count in counts.items() if count}
+
+
+def open_tracker(
+    root: Path, tracking: "Tracking", warn: Callable[[str], None] = ignore, patience: float = PATIENCE
+) -> Tracker:
     """Return a tracker for the project at `root` that never blocks and never raises what a store raises.
 
     What waits in .work/spool/ from before is sent at once. `uri: none` leaves MLflow out.
-    warn: called with one line, from another thread, when something cannot be sent.
+    warn: called with one line, from another thread, when something cannot be sent. patience: see `SpoolingTracker`.
     Raises UserError if a URI is malformed or a package is not installed.
     """
     sinks: dict[str, Tracker] = {}
@@ -43,7 +54,9 @@ def open_tracker(root: Path, tracking: "Tracking", warn: Callable[[str], None] =
         sinks["tensorboard"] = TensorBoardTracker(root / ".work" / "tensorboard")
     if tracking.wandb is not None:
         sinks["wandb"] = WandbTracker(tracking.wandb, root / ".work" / "wandb")
-    spool = root / ".work" / "spool"
-    trackers = [SpoolingTracker(sink, spool / f"{name}.jsonl", name=name, warn=warn) for name, sink in sinks.items()]
+    trackers = [
+        SpoolingTracker(sink, root / SPOOL / f"{name}.jsonl", name=name, warn=warn, patience=patience)
+        for name, sink in sinks.items()
+    ]
     everything = Fanout(trackers) if trackers else NullTracker()
     return everything if tracking.trials else WithoutTrials(everything)

@@ -44,6 +44,7 @@ def connect(uri: str) -> "MlflowClient":
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    uris.knock(uri)
     if (path := uris.sqlite_path(uri)) is not None:
         _write_ahead(path)
     elif uri.partition("://")[0].partition("+")[0] in uris.DATABASES:

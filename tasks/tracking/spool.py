@@ -14,6 +14,7 @@ from typing import TextIO, final
 from tasks.tracking.entry import Entry, RefusedError, Tracker
 
 LONGEST_WAIT = 60.0
+DOWN = 3.0
 
 
 def ignore(text: str) -> None:
@@ -29,7 +30,8 @@ class SpoolingTracker(Tracker):
 
     name: what a warning calls the tracker. warn: called from the thread, with one line, at the first failure and
     the first refusal. retry: seconds before the second attempt; they double up to a minute. patience: seconds that
-    `close` waits for what is queued; the rest stays in the file.
+    `close` waits for what is queued; the rest stays in the file. It waits for one attempt only where the last failed,
+    and no longer than DOWN seconds.
     """
 
     def __init__(
@@ -49,10 +51,11 @@ class SpoolingTracker(Tracker):
         self._retry = retry
         self._patience = patience
         self._changed = threading.Condition()
-        self._entries: deque[Entry] = deque(_read(file))
+        self._entries: deque[Entry] = deque(read(file))
         self._handle: TextIO | None = None
         self._closing = False
         self._abandoned = False
+        self._down = False
         self._warned: set[str] = set()
         # A daemon: a server that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._send, name=f"track-{name}", daemon=True)
@@ -76,9 +79,10 @@ class SpoolingTracker(Tracker):
         """Send what is queued, or leave it in the file once patience ends."""
         with self._changed:
             self._closing = True
+            patience = min(self._patience, DOWN) if self._down else self._patience
             self._changed.notify_all()
         if self._thread.ident is not None:
-            self._thread.join(self._patience)
+            self._thread.join(patience)
         with self._changed:
             self._abandoned = True
             self._compact()
@@ -103,6 +107,7 @@ class SpoolingTracker(Tracker):
             except Exception as error:
                 self._warn_once("failed", f"it takes no entries now ({one_line(error)})")
                 with self._changed:
+                    self._down = True
                     if last_attempt or self._abandoned:
                         break
                     self._changed.wait_for(lambda: self._closing, wait)
@@ -110,6 +115,7 @@ class SpoolingTracker(Tracker):
                 continue
             wait = self._retry
             with self._changed:
+                self._down = False
                 self._entries.popleft()
                 if self._abandoned:  # close() has given up waiting and left the file as it should be
                     return
@@ -157,7 +163,7 @@ class SpoolingTracker(Tracker):
         self._warn(f"tracking with {self._name}: {text}{waiting}")
 
 
-def _read(file: Path) -> list[Entry]:
+def read(file: Path) -> list[Entry]:
     """Return the entries in a spool file; lines that are torn are left out."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -2,13 +2,17 @@
 
 import difflib
 import importlib.util
+import socket
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from hone.errors import UserError
 
 DATABASES = {"sqlite": "sqlite3", "postgresql": "psycopg2", "mysql": "MySQLdb", "mssql": "pyodbc"}
 SERVERS = ("http", "https", "databricks")
+KNOCK = 2.0
+"""Seconds a server may take to open a connection."""
 REMEDY = "use null, sqlite:///mlflow.db, postgresql://user:password@host/name or http://host:5000"
 
 
@@ -45,6 +49,14 @@ def resolve(root: Path, uri: str | None) -> str:
     if importlib.util.find_spec(module) is None:
         raise UserError(f"tracking.uri: {shown(uri)} needs the package {module}, which is not installed; install it")
     return uri
+
+
+def knock(uri: str) -> None:
+    """Raise OSError if nobody listens at a server's address: sooner than MLflow would, and before it is imported."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.hostname is None or getproxies().get(parts.scheme):
+        return  # a proxy answers for it
+    socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), KNOCK).close()
 
 
 def sqlite_path(uri: str) -> Path | None:

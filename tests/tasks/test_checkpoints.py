@@ -1,5 +1,6 @@
 """Checkpoints are equal bytes for equal content, whole or not there, and hold no pickle."""
 
+import pytest
 import torch
 
 from hone.training.checkpoint import Checkpoint
@@ -32,9 +33,33 @@ def test_equal_checkpoints_are_equal_bytes(tmp_path):
 
 
 def test_only_those_asked_for_are_kept_and_copied(tmp_path):
-    for key in ("a", "b", "c"):
+    for key in ("s-a", "s-b", "s-c", "replay-a"):
         checkpoints.write(tmp_path / "from", key, checkpoint())
-    checkpoints.copy(["a", "b", "gone"], tmp_path / "from", tmp_path / "to")
-    checkpoints.keep(tmp_path / "from", ["c"])
-    assert sorted(path.stem for path in (tmp_path / "to").iterdir()) == ["a", "b"]
-    assert sorted(path.stem for path in (tmp_path / "from").iterdir()) == ["c"]
+    checkpoints.copy(["s-a", "s-b", "s-gone"], tmp_path / "from", tmp_path / "to")
+    checkpoints.keep(tmp_path / "from", "s", ["s-c"])
+    assert sorted(path.stem for path in (tmp_path / "to").iterdir()) == ["s-a", "s-b"]
+    assert sorted(path.stem for path in (tmp_path / "from").iterdir()) == ["replay-a", "s-c"]
+
+
+@pytest.mark.parametrize("damage", ["a byte of a weight", "a byte of the info", "cut", "empty", "pickle"])
+def test_a_damaged_checkpoint_is_not_believed(tmp_path, damage):
+    checkpoints.write(tmp_path, "a", checkpoint())
+    path = tmp_path / "a.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "a byte of a weight":
+        content[-3] ^= 1
+    elif damage == "a byte of the info":
+        content[content.index(b"0.5")] ^= 1
+    else:
+        content = {"cut": content[:-1], "empty": b"", "pickle": b"cos\nsystem\n(S'true'\ntR."}[damage]
+    path.write_bytes(content)
+    with pytest.raises(checkpoints.DamagedError, match=r"a\.safetensors: damaged"):
+        checkpoints.read([tmp_path], "a")
+
+
+def test_a_cap_keeps_the_most_wanted_that_fit(tmp_path):
+    for key in ("s-a", "s-b", "s-c"):
+        checkpoints.write(tmp_path, key, checkpoint())
+    size = (tmp_path / "s-a.safetensors").stat().st_size
+    checkpoints.keep(tmp_path, "s", ["s-c", "s-gone", "s-a", "s-b"], 2 * size)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["s-a", "s-c"]
