@@ -34,7 +34,9 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the spool tries again, and it does not block
 }
 # They tell at length how a database is made, and that a model is about to be.
-TALKATIVE = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
+TALKATIVE = ("alembic", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
+# It shows a traceback, with the SQL, of every error that it also raises, which we tell of in a line.
+SHRILL = "mlflow.store.db.utils"
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -57,6 +59,7 @@ def connect(uri: str) -> "MlflowClient":
 
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(SHRILL).setLevel(logging.CRITICAL + 1)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -60,6 +60,13 @@ def flow(root: Path, names: Sequence[str]) -> int:
         return cli.main(["tune"])
 
 
+def sync(root: Path) -> int:
+    """Run `hone sync`; return the exit code."""
+    from flows import cli
+
+    return cli.main(["sync"])
+
+
 DOORS: dict[str, Callable[[Path, Sequence[str]], int]] = {"stages": stages, "walk": walk, "flow": flow}
 
 

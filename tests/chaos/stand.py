@@ -200,7 +200,7 @@ class Stand:
         for _ in range(TRIES):
             if not list(root.glob(".work/spool/*")):
                 return
-            self.ended(self._started(lambda: _sync(root), (), False))
+            self.ended(self._started(lambda: doors.sync(root), (), False), codes={0, 2})
         if left := list(root.glob(".work/spool/*")):
             raise LostError("MLflow", f"{left[0].name} is not sent: {left[0].read_text(errors='replace')[:300]}")
 
@@ -209,6 +209,10 @@ class Stand:
         wrong = [out for out, digest in found.items() if digest != self.world.hashes[out]]
         if wrong:
             raise LostError("not equal", ", ".join(wrong))
+        if self._door != "stages":
+            lock = self.root / "dvc.lock"
+            if lock.read_bytes() != (self.world.before(self._end) / "dvc.lock").read_bytes():
+                raise LostError("not equal", "dvc.lock")
         if (log := self.root / ".work" / "error.log").exists():
             raise LostError("exception", f"error.log: {log.read_text().strip().splitlines()[-1]}")
 
@@ -252,16 +256,3 @@ class Stand:
 
     def _environment(self) -> dict[str, str]:
         return world.environment(self.root, self.folder.name, self.world.api)
-
-
-def _sync(root: Path) -> int:
-    """Send what waits in the spool, as the start of any command that tracks does; return the exit code."""
-    from hone.errors import UserError
-    from tasks import run
-    from tasks.reporting import PlainReporter
-
-    try:
-        with run.surroundings(root, PlainReporter()):
-            return 0
-    except UserError:
-        return 2
