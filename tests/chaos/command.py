@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = Path(tempfile.mkdtemp(prefix="hone-chaos-", dir=asked.place))
     verdicts: list[Verdict] = []
     try:
-        for verdict in run(place, asked.faults, asked.seed, asked.jobs, asked.only, asked.each):
+        cases = run(place, asked.faults, asked.seed, asked.jobs, asked.only, each=asked.each, quick=asked.quick)
+        for verdict in cases:
             verdicts.append(verdict)
             if asked.verbose or verdict.lost:
                 print(_line(verdict, asked.seed), flush=True)
@@ -69,16 +70,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(
-    place: Path, faults: int, seed: int, jobs: int, only: Sequence[str] | None = None, each: int | None = None
+    place: Path,
+    faults: int,
+    seed: int,
+    jobs: int,
+    only: Sequence[str] | None = None,
+    *,
+    each: int | None = None,
+    quick: bool = False,
 ) -> Iterator[Verdict]:
     """Yield what became of cases, as they end, until so many faults have happened.
 
-    only: names of kinds, or of cases: `kind#number`. each: so many cases of each kind instead.
+    only: names of kinds, or of cases: `kind#number`. each: so many cases of each kind instead. quick: see `World`.
     """
     processes.preload()
     names = _possible(only)
     needs = {KINDS[name.partition("#")[0]].needs for name in names}
-    with _world(place, needs) as everything:
+    with _world(place, needs, quick) as everything:
         yield from _cases(everything, _order(names, seed, each), faults if each is None else math.inf, seed, jobs)
 
 
@@ -100,12 +108,12 @@ def _can_mount() -> bool:
 
 
 @contextlib.contextmanager
-def _world(place: Path, needs: set[str | None]) -> Iterator[World]:
+def _world(place: Path, needs: set[str | None], quick: bool) -> Iterator[World]:
     """Yield the undisturbed run, and the servers that are needed."""
     with contextlib.ExitStack() as stack:
         # Forks come first: the servers below are awaited by threads of nobody's, but processes of ours.
-        names, seconds = world.build(place)
-        everything = World(place, names, seconds)
+        names, seconds = world.build(place, quick=quick)
+        everything = World(place, names, seconds, quick=quick)
         if "server" in needs:
             port = servers.free_port()
             stack.enter_context(servers.mlflow(place / "server", port))
@@ -275,6 +283,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"kinds, or cases as `kind#number`, with commas between them: {', '.join(KINDS)}",
     )
     parser.add_argument("--each", type=int, help="so many cases of each kind, instead of so many faults")
+    parser.add_argument("--quick", action="store_true", help="spare what takes longest: new processes, DVC, Prefect")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     parser.add_argument("--verbose", action="store_true", help="a line for each case, not only for those that are lost")
     parser.add_argument("--keep", action="store_true", help="keep the folder; it is kept anyway if something is lost")

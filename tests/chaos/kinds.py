@@ -143,6 +143,51 @@ def kill_spool(stand: Stand) -> None:
     _placed(stand, lambda path: "/.work/spool/" in path, operations, nth, "kill group", *hooks)
 
 
+def kill_mlflow(stand: Stand) -> None:
+    """A kill before or after a call to MLflow, by the tracker or the registry."""
+    stage = stand.rng.choice((*ALL, "evaluate", "evaluate"))
+    stand.begin(stage)
+    note, nth, after = stand.note(), stand.rng.choice([1, 2, 3, 5, 8, 12]), stand.rng.random() < 0.5
+    stand.run(hooks=[lambda: _kill_at_call(note, nth, after)], codes={KILLED, 0})
+    if not note.exists():
+        raise MissedError
+    stand.hit(f"kill -9 {'after' if after else 'before'} call {nth} to MLflow, {note.read_text()}")
+
+
+def kill_sync(stand: Stand) -> None:
+    """`kill -9` of `hone sync`, when all of a search waits to be sent."""
+    stand.begin(stand.rng.choice(SEARCHES))
+    stand.run(hooks=[_mlflow_is_away])
+    for _ in range(stand.rng.randint(1, 3)):
+        command = stand.sync()
+        end = stand.rng.uniform(0.0, 1.2)
+        if not command.wait_until(lambda command=command, end=end: command.seconds >= end):
+            stand.ended(command, counts=False)
+            break
+        command.signal(signal.SIGKILL)
+        stand.hit(f"hone sync killed after {end:.2f} s")
+        stand.ended(command, {KILLED}, counts=False)
+    if not stand.hits:
+        raise MissedError
+
+
+def second(stand: Stand) -> None:
+    """The same command once more, while it is at work: it must say so, and touch nothing."""
+    _begin(stand, *ALL)
+    command = stand.start()
+    stand.pause(command, stand.rng.uniform(0.0, 0.5))
+    other = stand.start()
+    try:
+        stand.ended(other, {MENDABLE, 0})
+    finally:
+        said = other.wait(1).log
+    if "locked by" not in said:
+        stand.ended(command)
+        raise MissedError
+    stand.hit("a second command, which was refused")
+    stand.ended(command)
+
+
 def kill_commit(stand: Stand) -> None:
     """A kill between a stage's end and its commit to DVC, or in the midst of that."""
     stand.begin(stand.rng.choice(ALL), door="walk")
@@ -458,7 +503,7 @@ def series(stand: Stand) -> None:
 def _begin(stand: Stand, *among: str) -> str:
     """Begin at one of some stages; return it. Sometimes the next one is run too, sometimes through the flow's walk."""
     stage = stand.rng.choice(among)
-    door = "walk" if stand.rng.random() < 0.2 else "stages"
+    door = "walk" if stand.rng.random() < 0.2 and not stand.world.quick else "stages"
     stand.begin(stage, n=stand.rng.choice([1, 1, 1, 2]), door=door)
     return stage
 
@@ -537,6 +582,48 @@ def _kill_at_commit(note: Path, after: bool) -> None:
     Claim.commit = commit  # type: ignore[method-assign]
 
 
+def _kill_at_call(note: Path, nth: int, after: bool) -> None:
+    """Have the process group killed at the n-th call that changes what MLflow has."""
+    from mlflow.tracking import MlflowClient
+
+    from tasks.tracking.mlflow_tables import Tables
+
+    calls = 0
+
+    def watched(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            nonlocal calls
+            calls += 1
+            mine = calls == nth
+            found = real(*arguments, **options) if after or not mine else None
+            if mine:
+                note.write_text(name)
+                os.killpg(0, signal.SIGKILL)
+                signal.pause()
+            return found
+
+        setattr(owner, name, call)
+
+    watched(Tables, "write")
+    for name in (
+        "create_run",
+        "log_batch",
+        "set_terminated",
+        "update_run",
+        "log_artifact",
+        "create_logged_model",
+        "log_model_artifacts",
+        "finalize_logged_model",
+        "create_registered_model",
+        "create_model_version",
+        "set_registered_model_alias",
+        "set_model_version_tag",
+    ):
+        watched(MlflowClient, name)
+
+
 def _limit_database(pages: int) -> None:
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -560,8 +647,11 @@ KINDS: dict[str, Kind] = {
     "kill-rows": Kind("kill -9 in the encoded rows", 6, kill_rows),
     "kill-out": Kind("kill -9 in an out", 14, kill_out),
     "kill-spool": Kind("kill -9 in what waits for MLflow", 10, kill_spool),
+    "kill-mlflow": Kind("kill -9 between two calls to MLflow", 14, kill_mlflow),
+    "kill-sync": Kind("kill -9 of `hone sync`", 5, kill_sync),
     "kill-commit": Kind("kill -9 between a stage and its commit to DVC, or in that", 14, kill_commit),
     "kill-flow": Kind("kill -9 of `hone tune`", 4, kill_flow, "prefect"),
+    "second": Kind("the same command a second time, meanwhile", 5, second),
     "full-journal": Kind("disk full: journal", 6, full_journal),
     "full-checkpoint": Kind("disk full: checkpoints", 6, full_checkpoint),
     "full-out": Kind("disk full: outs", 8, full_out),

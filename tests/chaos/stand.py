@@ -130,11 +130,23 @@ class Stand:
     def start(self, *, hooks: Sequence[Hook] = (), spawn: bool = False) -> Command:
         """Return the command at work."""
         door, root, names = doors.DOORS[self._door], self.root, self._names
-        return self._started(lambda: door(root, names), hooks, spawn)
+        return self._started(lambda: door(root, names), hooks, spawn and not self.world.quick)
 
-    def ended(self, command: Command, codes: Collection[int] = (0,), *, wait: float = PATIENCE) -> Ended:
-        """Return how a command ended; raise LostError if it did so as no person should see it."""
-        ended = self._last = command.wait(wait)
+    def sync(self) -> Command:
+        """Return `hone sync` at work."""
+        root = self.root
+        return self._started(lambda: doors.sync(root), (), False)
+
+    def ended(
+        self, command: Command, codes: Collection[int] = (0,), *, wait: float = PATIENCE, counts: bool = True
+    ) -> Ended:
+        """Return how a command ended; raise LostError if it did so as no person should see it.
+
+        counts: whether the stages' work is done if it ended well, and is not otherwise.
+        """
+        ended = command.wait(wait)
+        if counts:
+            self._last = ended
         code, tail = ended.code, " | ".join(ended.log.strip().splitlines()[-3:])
         self.story.append(f"→ {code}")
         deadline = time.monotonic() + 5  # a kill reaches the children a moment later
@@ -198,9 +210,9 @@ class Stand:
         """What waits in the spool is sent when anything is run again."""
         root = self.root
         for _ in range(TRIES):
-            if not list(root.glob(".work/spool/*")):
+            if not list(root.glob(".work/spool/*")) and not (root / ".work" / "unregistered.json").exists():
                 return
-            self.ended(self._started(lambda: doors.sync(root), (), False), codes={0, 2})
+            self.ended(self.sync(), codes={0, 2}, counts=False)
         if left := list(root.glob(".work/spool/*")):
             raise LostError("MLflow", f"{left[0].name} is not sent: {left[0].read_text(errors='replace')[:300]}")
 
