@@ -160,7 +160,7 @@ def kill_sync(stand: Stand) -> None:
     stand.run(hooks=[_mlflow_is_away])
     for _ in range(stand.rng.randint(1, 3)):
         command = stand.sync()
-        end = stand.rng.uniform(0.0, 1.2)
+        end = stand.rng.uniform(0.0, 0.6)
         if not command.wait_until(lambda command=command, end=end: command.seconds >= end):
             stand.ended(command, counts=False)
             break
