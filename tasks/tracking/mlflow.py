@@ -31,7 +31,9 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would print two lines for every trial
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the spool tries again, and it does not block
+    # The spool tries again, and it does not block. MLflow would also repeat what has been done: where the answer to
+    # the creation of a run was lost, there would be two.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
 # They tell at length how a database is made, and that a model is about to be.
 TALKATIVE = ("alembic", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
@@ -175,9 +177,18 @@ class MlflowTracker(Tracker):
         pipeline = _pipeline(key)
         if pipeline not in self._runs:
             known: dict[str, _Run] = {}
+            bare: list[tuple[str, _Run]] = []
             for found in find_runs(client, self._experiment, pipeline):
                 run = _Run(found.info.run_id, found.info.status, set(found.data.params), dict(found.data.tags))
-                known.setdefault(found.data.tags.get(KEY, ""), run)
+                name = found.data.tags.get(KEY, "")
+                if found.data.params or found.data.metrics:
+                    known.setdefault(name, run)
+                else:
+                    bare.append((name, run))
+            for name, run in bare:
+                # A server may create a run after it was given up waiting for, and another one was created.
+                if known.setdefault(name, run) is not run:
+                    client.delete_run(run.id)
             self._runs[pipeline] = known
         return self._runs[pipeline].get(key)
 

@@ -1,5 +1,6 @@
 """A tracker in front of another one, so that tracking is never waited for and never loses an entry."""
 
+import contextlib
 import json
 import os
 import re
@@ -88,9 +89,6 @@ class SpoolingTracker(Tracker):
         with self._changed:
             self._abandoned = True
             self._compact()
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
             if self._entries and not self._warned:
                 self._warn_once("slow", f"{len(self._entries)} entries were not taken in {self._patience:g} s")
 
@@ -137,14 +135,21 @@ class SpoolingTracker(Tracker):
             self._handle.write(f"\n{_line(entry)}")
             self._handle.flush()
         except OSError as error:
+            with contextlib.suppress(OSError):  # it still holds what could not be written
+                self._let_go()
             self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); entries wait in memory")
+
+    def _let_go(self) -> None:
+        """Close the file, which is as good as closed if that fails."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
 
     def _compact(self) -> None:
         """Leave just what is not yet sent in the file."""
         try:
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
+            with contextlib.suppress(OSError):
+                self._let_go()
             if not self._entries:
                 self._file.unlink(missing_ok=True)
                 return
