@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
-from tasks.tracking.mlflow_tables import Tables, passes, tables_of
+from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
 from tasks.tracking.spool import one_line
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def connect(uri: str) -> "MlflowClient":
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger(SHRILL).setLevel(logging.CRITICAL + 1)
+    if path is not None:
+        make_tables(path)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
