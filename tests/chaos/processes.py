@@ -5,6 +5,7 @@ Whoever forks must have imported only: threads of torch's, DVC's or MLflow's wou
 
 import atexit
 import contextlib
+import ctypes
 import faulthandler
 import importlib
 import io
@@ -178,6 +179,9 @@ def preload() -> None:
 
 
 def _become(root: Path, log: Path, environment: Mapping[str, str], spawn: bool) -> None:
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(descriptor, 1)
