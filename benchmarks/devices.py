@@ -4,14 +4,16 @@
 
 Each family's default config, batches as Hone chooses them for a table of that size, trained by `hone.training.train`
 in production's pool of processes; every worker trains one trial. A first, short training starts the workers and is not
-counted. Says whether `train.device: cuda` pays for such a table, and how many `workers` should share the device.
+counted. On CUDA once with every kernel asked for by itself, and once with steps that are recorded and replayed
+(hone/training/graphs.py), as Hone does.
+Says whether `train.device: cuda` pays for such a table, and how many `workers` should share the device.
 """
 
 import argparse
 import sys
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -23,9 +25,12 @@ from sklearn.datasets import make_classification
 from hone import models
 from hone.data import preprocessing, schema
 from hone.data import problem as problems
+from hone.training import graphs
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import State
 from tasks.executors import WorkerPool
+
+GRAPHS = graphs.FEWEST_STEPS
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,12 @@ class Work:
     rows: int
     columns: int
     epochs: int
+    recorded: bool = True
 
     def __call__(self, number: int) -> float:
         """Return the validation rows' ROC AUC after the best epoch."""
         data = table(self.rows, self.columns)
+        graphs.FEWEST_STEPS = GRAPHS if self.recorded else sys.maxsize
         config = models.fitted(models.default_space(self.family), data.inputs, len(data.train)).default
         settings = Settings(epochs=self.epochs, metric="roc_auc", gradient_clip=1.0, device=self.device)
         outcome, _ = train(config, self.family, data, settings, resource=self.epochs, seed=number)
@@ -75,7 +82,7 @@ def main() -> int:
     parser.add_argument("--workers", default="1,4,8", help="how many trials share a device, one figure each")
     parser.add_argument("--families", default=",".join(families))
     chosen = parser.parse_args()
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = ["cpu", *(["cuda, step by step", "cuda"] if torch.cuda.is_available() else [])]
     counts = [int(text) for text in chosen.workers.split(",")]
     shown = Table(*["family", *(f"{device}, {count} at once" for device in devices for count in counts), "ROC AUC"])
     for family in chosen.families.split(","):
@@ -96,9 +103,10 @@ def main() -> int:
 def measure(family: str, device: str, count: int, chosen: argparse.Namespace) -> tuple[float, float]:
     """Return epochs a minute of `count` trials at once, and the first one's score."""
     pool = WorkerPool(count)
-    list(pool.map(Work(family, device, chosen.rows, chosen.columns, 1), range(count)))
+    work = partial(Work, family, device.partition(",")[0], chosen.rows, chosen.columns, recorded="," not in device)
+    list(pool.map(work(1), range(count)))
     started = time.perf_counter()
-    scores = list(pool.map(Work(family, device, chosen.rows, chosen.columns, chosen.epochs), range(count)))
+    scores = list(pool.map(work(chosen.epochs), range(count)))
     seconds = time.perf_counter() - started
     pool.shutdown()
     return 60 * count * chosen.epochs / seconds, scores[0]

@@ -65,7 +65,6 @@ def load(root: Path, n: int, batch: int) -> int:
         "budget.epochs": 10.0 * n,
         "search.space": {"units_1": 8, "n_layers": 1, "embedding": "none", "batch_size": 64},
         "search.random.trials": n,
-        "search.random.share": 0.2,
         "search.random.epochs": 1,
         "search.bayes.epochs": 1,
         "search.hyperband.min_epochs": 1,

@@ -3,19 +3,15 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from io import StringIO
+from collections.abc import Iterator
 from pathlib import Path
-
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
 
 from hone import models
 from hone.data import schema
 from hone.errors import UserError
-from tasks import files, pictures, pipeline, project, tables, versioning
+from tasks import pictures, pipeline, project, tables, versioning
 from tasks.params import Params, read_params
+from tasks.params_file import set_params
 
 RAW = Path("data") / "raw"
 
@@ -61,35 +57,6 @@ def _check_pictures(place: Path, target: str | None) -> None:
         raise UserError(f"--target: {target!r}, but a picture's target is the class that it is of; leave it out")
     with pictures.listing(place, str(place)) as found:
         pictures.check_classes([entry.label for entry in found.entries], str(place))
-
-
-def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
-    """Write values into a section of a params.yaml, whose comments and order stay."""
-    yaml = YAML(typ="rt")  # keeps comments, and builds no objects of tags
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.Representer = _Representer
-    content = yaml.load(path.read_text(encoding="utf-8")) or {}
-    given = content.setdefault(section, {})
-    for key, value in values.items():
-        if isinstance(given.get(key), list):
-            given[key][:] = value
-        else:
-            given[key] = value
-    text = StringIO()
-    yaml.dump(content, text)
-    files.write_text(path, text.getvalue())
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes null as people do, and not as nothing."""
-
-
-def _null(representer: RoundTripRepresenter, value: None) -> ScalarNode:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _null)
 
 
 @contextlib.contextmanager

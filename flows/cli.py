@@ -11,7 +11,8 @@ import typer
 
 from hone.errors import UserError
 from tasks import project
-from tasks.terminal import guarded, open_reporter
+from tasks.reporting import Reporter
+from tasks.terminal import guarded, open_reporter, report_unexpected
 
 # What a command needs is imported inside it: `hone --help` must not wait for torch, DVC and Prefect.
 app = typer.Typer(
@@ -36,8 +37,9 @@ app = typer.Typer(
     and each finds nothing to do after the other.
     """,
 )
-Work = Callable[[Path], None]
-"""What a command does in the project at a path. Typer only reads the command line: it would swallow Ctrl-C."""
+Work = Callable[[Path], int | None]
+"""What a command does in the project at a path; what it returns is the exit code. Typer only reads the command line: it
+would swallow Ctrl-C."""
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. Left out: a free one.")]
 
 
@@ -253,6 +255,60 @@ def start_from(
     return work
 
 
+Until = Annotated[str | None, typer.Option(metavar="STAGE", help="Look at no stage after this one. Left out: all.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the checkout, and what its stages printed; say where.")]
+
+
+@app.command()
+def reproduce(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="The id of a run in MLflow (of a pipeline, a stage or a trial), or a git revision.",
+            show_default=False,
+        ),
+    ],
+    until: Until = None,
+    keep: Keep = False,
+) -> Work:
+    """Do a past run again, and say whether it gives the same.
+
+    Its commit, its version of the data and its budget.lock are checked out beside this project, which may go on
+    meanwhile. The stages run there without any cache, with the packages of its requirements.lock, and their outs are
+    compared with the hashes that the run recorded; of a git revision, with its dvc.lock. At the first stage that
+    differs it stops, and says in what: an out's hash, the first trial whose config or curve differs, versions, the
+    processor. On another processor it goes on to the end and compares the final metrics.
+
+    Exit code 0: equal, 1: differs, 2: cannot be done, and why.
+    """
+
+    def work(root: Path) -> int:
+        from flows.reproduce import reproduce as again
+
+        return _answered(lambda reporter: again(root, run, reporter, until=until, keep=keep))
+
+    return work
+
+
+@app.command()
+def verify(until: Until = None, keep: Keep = False) -> Work:
+    """Run the pipeline again, and say whether the outs that are here come out the same.
+
+    The working tree, uncommitted changes included, is copied aside and its stages run there without any cache; the
+    project may go on meanwhile. All stages must be up to date: `hone tune` comes first.
+
+    Exit code 0: equal, 1: differs, 2: cannot be done, and why.
+    """
+
+    def work(root: Path) -> int:
+        from flows.verify import verify as again
+
+        return _answered(lambda reporter: again(root, reporter, until=until, keep=keep))
+
+    return work
+
+
 @app.command()
 def sync() -> Work:
     """Send what the trackers have not taken yet.
@@ -287,7 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
 
 
-def _invoke(arguments: list[str]) -> None:
+def _invoke(arguments: list[str]) -> int | None:
     # Typer has its own copy of click in newer versions; the class is reached through what Typer exports in all.
     usage_error: Any = typer.BadParameter.__mro__[1]
     if not arguments:
@@ -299,7 +355,21 @@ def _invoke(arguments: list[str]) -> None:
         where = context.command_path if context is not None else "hone"
         raise UserError(f"{error.format_message().rstrip('.')}; `{where} --help` explains") from None
     if callable(chosen):  # not so after --help
-        chosen(_enter())
+        code: int | None = chosen(_enter())
+        return code
+    return None
+
+
+def _answered(answer: Callable[[Reporter], int]) -> int:
+    """Return the exit code of a command whose 1 is an answer: a fault of Hone's is none, and ends with 2."""
+    with open_reporter() as reporter:
+        try:
+            return answer(reporter)
+        except UserError:
+            raise
+        except Exception as error:
+            report_unexpected(error)
+            return 2
 
 
 def _enter() -> Path:

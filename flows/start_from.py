@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from flows.add import set_params
 from flows.warm_start import SILENT, derived, named_well, undone_if_refused
 from hone.errors import UserError
 from tasks import files, project, start_from
 from tasks.params import load_params, read_params
+from tasks.params_file import set_params
 from tasks.reporting import Reporter
 
 REGISTRY = "models:/"

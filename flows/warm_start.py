@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from flows.add import set_params
 from hone.errors import UserError
 from tasks import files, project, trials, warm_start
 from tasks.params import load_params, read_params
+from tasks.params_file import set_params
 from tasks.reporting import NullReporter, Reporter
 from tasks.tracking.logged import read_trials
 

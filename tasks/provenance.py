@@ -1,8 +1,13 @@
-"""Where a run's results come from, as tags: versions of the data, the code, the params, the packages and Python."""
+"""Where a run's results come from, as tags: versions of the data, the code, the params, the packages and Python.
 
+`python -m tasks.provenance` prints them as JSON: a former commit says by its own code what a run there would carry.
+"""
+
+import json
 import platform
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +18,59 @@ LOCK_FILE = "requirements.lock"
 WRITTEN = ("dvc.lock", "budget.lock")
 # These sections of params.yaml cannot change a result.
 SILENT = ("execution", "tracking", "schedule")
+SHOWN = 20  # changed files that a tag names
 
 
-def tags(root: Path, params: Mapping[str, Any], data_hash: str) -> dict[str, str]:
+def tags(root: Path, params: Mapping[str, Any], data_hash: str, refreshed: Collection[str] = ()) -> dict[str, str]:
     """Return tags for a run of the project at `root`.
 
-    params: the whole of params.yaml, defaults filled in. Outside of a git repository, or before its first commit,
-    the commit is "none". A tree is dirty if tracked files are changed, or files are neither tracked nor ignored.
+    params: the whole of params.yaml, defaults filled in. refreshed: the .dvc files of inputs, which a run brings up to
+    date itself: a change in them makes no tree dirty, as a run says elsewhere what they hold. Outside of a git
+    repository, or before its first commit, the commit is "none". A tree is dirty if tracked files are changed, or
+    files are neither tracked nor ignored; which, the tag `hone.git_changes` says.
     """
     commit = _git(root, "rev-parse", "--verify", "HEAD") or "none"
-    changes = _git(root, "status", "--porcelain", "--", ".", *(f":(exclude){name}" for name in WRITTEN))
+    changes = _changes(root, refreshed)
     return {
         "hone.data_hash": data_hash,
         "hone.git_commit": commit,
         "hone.git_dirty": "unknown" if changes is None else str(bool(changes)).lower(),
+        "hone.git_changes": _listed(changes or []) or "none",
         "hone.params_hash": pipeline.hash_json({name: params[name] for name in params if name not in SILENT}),
         "hone.lock_hash": pipeline.hash_path(root / LOCK_FILE),
         "hone.python": platform.python_version(),
         **({} if commit == "none" else {"mlflow.source.git.commit": commit}),  # MLflow's own pages show this one
     }
+
+
+def main() -> int:
+    """Print the tags of a run of the project in the working directory, and its pipeline's key; return the exit code."""
+    from tasks import terminal
+    from tasks.params import load_params
+
+    def work() -> None:
+        root = Path.cwd()
+        params = load_params(root)
+        content, source = params.model_dump(mode="json"), params.data.source
+        found = tags(root, content, pipeline.data_hash(root, source))
+        print(json.dumps({**found, "pipeline": pipeline.pipeline_fingerprint(root, content, source)}))
+
+    return terminal.guarded(work)
+
+
+def _changes(root: Path, refreshed: Collection[str]) -> list[str] | None:
+    """Return the files that git finds changed or new, relative to the project; None if it cannot say."""
+    excluded = (f":(exclude){name}" for name in WRITTEN)
+    status = _git(root, "status", "--porcelain", "-z", "--no-renames", "--", ".", *excluded)
+    if status is None:
+        return None
+    prefix = _git(root, "rev-parse", "--show-prefix") or ""
+    entries = [(entry[:2], entry[3:].removeprefix(prefix) or ".") for entry in status.split("\0") if entry]
+    return [path for kind, path in entries if not (path in refreshed and set(kind) <= {" ", "M"})]
+
+
+def _listed(paths: list[str]) -> str:
+    return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -40,4 +79,8 @@ def _git(root: Path, *arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout.rstrip("\n") if done.returncode == 0 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

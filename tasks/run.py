@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError, of_the_machine
-from tasks import executors, pipeline, project, provenance, sync, terminal
+from tasks import executors, pipeline, project, provenance, record, sync, terminal
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
@@ -58,16 +58,21 @@ def run_stage(
     shutil.rmtree(stage.rows, ignore_errors=True)  # of an interrupted run: cheaper to make again than to check
     _prune(stage)
     try:
-        tags = provenance.tags(root, content, pipeline.data_hash(root, params.data.source))
+        data_hash = pipeline.data_hash(root, params.data.source)
+        tags = provenance.tags(root, content, data_hash, record.tracked(root, params))
         stage.track_start(
-            tags, _flat({name: section for name, section in content.items() if name not in provenance.SILENT})
+            tags,
+            _flat({name: section for name, section in content.items() if name not in provenance.SILENT}),
+            record.surroundings(root, params),
         )
         importlib.import_module(f"tasks.{name}").run(stage)
         if name == "evaluate":
-            sync.begin(root)
-            sync.publish(root, reporter)  # the registry is no out, and its failures are warnings
+            # The registry is no out, and its failures are warnings.
+            (sync.publish_later if tracker.is_down else sync.publish)(root, reporter)
         taken = time.perf_counter() - started
-        stage.track_end("finished", taken, outs=spec.outs)
+        # A reproduction must not measure a time limit anew.
+        kept = [record.BUDGET_LOCK] if params.budget.time_limit and (root / record.BUDGET_LOCK).is_file() else []
+        stage.track_end("finished", taken, outs=spec.outs, record=record.outs(root, name), kept=kept)
         shutil.rmtree(stage.rows, ignore_errors=True)
         if stage.workdir.is_dir():
             (stage.workdir / ENDED).touch()

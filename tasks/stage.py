@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeVar
 
 from hone import metrics
 from hone.trial import Generation, Result, State
+from tasks import pipeline
 from tasks.allowance import Allowance
 from tasks.params import Params
 from tasks.reporting import Reporter
@@ -74,11 +75,23 @@ class Stage:
         """The folder of rows encoded for this stage's processes; gone when it has ended well."""
         return self.workdir / "rows"
 
-    def track_start(self, tags: Mapping[str, str], params: Mapping[str, str]) -> None:
-        """Tell the tracker that this stage of its pipeline begins. params: of the whole pipeline."""
+    def track_start(
+        self, tags: Mapping[str, str], params: Mapping[str, str], surroundings: Mapping[str, str] | None = None
+    ) -> None:
+        """Tell the tracker that this stage of its pipeline begins.
+
+        params: of the whole pipeline. surroundings: further tags, for the pipeline alone.
+        """
         name = f"{self.params.data.source} {self.pipeline[:8]}"
         self.tracker.log(
-            Entry(key=self.pipeline, kind="pipeline", name=name, params=dict(params), tags=dict(tags), status="running")
+            Entry(
+                key=self.pipeline,
+                kind="pipeline",
+                name=name,
+                params=dict(params),
+                tags={**tags, **(surroundings or {})},
+                status="running",
+            )
         )
         self.tracker.log(
             Entry(
@@ -107,11 +120,20 @@ class Stage:
                 points.append((f"best_{metric}", metrics.value(metric, best), step))
         self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", metrics=tuple(points), status="running"))
 
-    def track_end(self, status: Status, seconds: float, *, outs: Sequence[str] = ()) -> None:
+    def track_end(
+        self,
+        status: Status,
+        seconds: float,
+        *,
+        outs: Sequence[str] = (),
+        record: Mapping[str, str] | None = None,
+        kept: Sequence[str] = (),
+    ) -> None:
         """Tell the tracker how the stage ended, and the pipeline with it until its next stage starts.
 
         Nobody knows which stage is the last: under `dvc repro` those below may be unchanged, or not asked for.
-        Numbers in the stage's metrics.json become metrics, small outs artifacts.
+        Numbers in the stage's metrics.json become metrics, small outs artifacts. record and kept: tags and files, no
+        outs, for the pipeline.
         """
         written = [path for out in outs for path in _files(self.root / out) if path.suffix in LOGGED]
         numbers = [path for path in written if path.name == "metrics.json"]
@@ -125,11 +147,16 @@ class Stage:
                     (name, value, 0) for path in numbers for name, value in _numbers(json.loads(path.read_text()))
                 ),
                 files=tuple(path.relative_to(self.root).as_posix() for path in written),
+                digests={path.relative_to(self.root).as_posix(): pipeline.hash_path(path) for path in written},
                 status=status,
                 seconds=seconds,
             )
         )
-        self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", status=status))
+        self.tracker.log(
+            Entry(
+                key=self.pipeline, kind="pipeline", name="", tags=dict(record or {}), files=tuple(kept), status=status
+            )
+        )
 
     @property
     def _key(self) -> str:

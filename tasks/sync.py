@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from hone.errors import UserError
-from tasks import files, pipeline, provenance, registry
+from tasks import files, pipeline, provenance, record, registry
 from tasks.params import load_params
 from tasks.registry import Published
 from tasks.reporting import Reporter
@@ -35,16 +35,20 @@ def send(root: Path, reporter: Reporter, patience: float = LONGEST) -> None:
         sent = count - after.get(name, 0)
         reporter.message(f"{name}: {sent} of {count} entries sent")
     if (root / PENDING).exists() and not after:
-        publish(root, reporter)
+        if files.read_json(root / PENDING) == {"pipeline": _key(root)}:
+            publish(root, reporter)
+        else:  # what has been edited since has no model yet: it is registered when it has
+            (root / PENDING).unlink()
     if after or (root / PENDING).exists():
         what = ", ".join(f"{count} entries for {name}" for name, count in after.items())
         why = f" ({said[0].partition('; ')[0]})" if said else ""
         raise UserError(f"{what or 'the model'} could not be sent{why}; they wait in .work, `hone sync` tries again")
 
 
-def begin(root: Path) -> None:
-    """Forget what an earlier pipeline owed the registry: its model is gone."""
-    (root / PENDING).unlink(missing_ok=True)
+def publish_later(root: Path, reporter: Reporter) -> None:
+    """Note that the registry is to get the model that was evaluated last: asking it now would hold things up."""
+    _note(root)
+    reporter.warning("registry: not asked, as tracking is away; the next run or `hone sync` registers the model")
 
 
 def publish(root: Path, reporter: Reporter) -> Published | None:
@@ -56,12 +60,7 @@ def publish(root: Path, reporter: Reporter) -> Published | None:
     if params.tracking.uri == OFF:
         return None
     content = params.model_dump(mode="json")
-    key = pipeline.pipeline_fingerprint(root, content, params.data.source)
-    note = root / PENDING
-    if note.exists() and files.read_json(note).get("pipeline") != key:
-        note.unlink()  # what has been edited since has no model yet: it is registered when it has
-        return None
-    files.write_json(note, {"pipeline": key})
+    key = _note(root)
     published = registry.publish(
         root,
         params.tracking,
@@ -70,10 +69,22 @@ def publish(root: Path, reporter: Reporter) -> Published | None:
         rows=pd.read_parquet(root / "data" / "split" / "sealed" / "test.parquet"),
         example=pd.read_parquet(root / "data" / "split" / "validation.parquet"),
         scores=files.read_json(root / "artifacts" / "evaluate" / "metrics.json")["tuned"],
-        tags=provenance.tags(root, content, pipeline.data_hash(root, params.data.source)),
+        tags=provenance.tags(root, content, pipeline.data_hash(root, params.data.source), record.tracked(root, params)),
         warn=reporter.warning,
     )
     if published is not None:
-        note.unlink(missing_ok=True)
+        (root / PENDING).unlink(missing_ok=True)
         reporter.message(f"registry: {published.name} version {published.version}; {published.decision}")
     return published
+
+
+def _note(root: Path) -> str:
+    """Note that the pipeline's model is still to be registered; return its key."""
+    key = _key(root)
+    files.write_json(root / PENDING, {"pipeline": key})
+    return key
+
+
+def _key(root: Path) -> str:
+    params = load_params(root)
+    return pipeline.pipeline_fingerprint(root, params.model_dump(mode="json"), params.data.source)

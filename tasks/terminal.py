@@ -144,27 +144,26 @@ class RichReporter:
             self._progress.refresh()
 
 
-def guarded(work: Callable[[], object]) -> int:
+def guarded(work: Callable[[], int | None]) -> int:
     """Do the work of a command; return its exit code, after saying on standard error what went wrong, if so.
 
-    0: done. 2: a UserError, whose text is all that is shown, or a full disk and the like. 130: Ctrl-C, 143: SIGTERM;
-    what was done is kept.
-    1: anything else: one line, and the traceback in a file.
+    0, or what the work returns: done. 2: a UserError, whose text is all that is shown, or a full disk and the like. 130:
+    Ctrl-C, 143: SIGTERM; what was done is kept, unless the exception says otherwise. 1: anything else: one line, and the
+    traceback in a file.
     """
     with _sigterm_as_exception(), _main_left_alone():
         try:
-            work()
+            return work() or 0
         except UserError as error:
             return _say(f"error: {error}", 2)
-        except _Terminated:
-            return _say(f"ended by SIGTERM; {GO_ON}", 143)
-        except KeyboardInterrupt:
-            return _say(f"interrupted; {GO_ON}", 130)
+        except _Terminated as end:
+            return _say(f"ended by SIGTERM; {end.args[0] if end.args else GO_ON}", 143)
+        except KeyboardInterrupt as end:
+            return _say(f"interrupted; {end.args[0] if end.args else GO_ON}", 130)
         except Exception as error:
             if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
                 return _say(f"error: {failed}", 2)
             return report_unexpected(error)
-    return 0
 
 
 def report_unexpected(error: BaseException) -> int:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import yaml
 
 from hone.errors import UserError, of_the_machine
 from tasks import project
+from tasks.record import overlap
 
 
 def order(root: Path) -> list[str]:
@@ -136,14 +137,128 @@ def track(root: Path, path: Path) -> Path:
         return Path(stage.path)
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A stage as dvc.yaml states it. outs: by path from the project, the hash in dvc.lock; None where it has none.
+
+    edited: what it depends on, no stage writes, and is not what it was when dvc.lock was written.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    folder: Path
+    outs: Mapping[str, str | None]
+    edited: tuple[str, ...]
+
+
+def plan(root: Path) -> list[Planned]:
+    """Return the pipeline's stages in the order in which `dvc repro` takes them."""
+    with _repo(root, _aside(root)) as repo:
+        stages = [stage for stage in _plan(repo) if not stage.is_data_source]
+        # Data has a hash of its own: a folder of it may hold more than is used, and holds an out.
+        written = [_from(root, out) for stage in repo.index.stages for out in stage.outs]
+        return [
+            Planned(
+                name=stage.name,
+                commands=tuple(stage.cmd if isinstance(stage.cmd, list) else str(stage.cmd).splitlines()),
+                folder=Path(stage.wdir),
+                outs={_from(root, out): out.hash_info.value for out in stage.outs},
+                edited=tuple(_edited(root, stage, written)) if any(out.hash_info for out in stage.outs) else (),
+            )
+            for stage in stages
+        ]
+
+
+def tracked(root: Path) -> list[str]:
+    """Return the paths, from the project, of all that .dvc files track."""
+    with _repo(root, _aside(root)) as repo:
+        return [_from(root, out) for stage in repo.index.stages if stage.is_data_source for out in stage.outs]
+
+
+def bring(root: Path, source: Path, named: Collection[str]) -> None:
+    """Bring what .dvc files track into a checkout of a project, from the project's cache, or else from its remote.
+
+    root: the checkout. source: the project. named: paths that are needed; of the rest, what is missing stays away.
+    Raises UserError for what is needed and in neither.
+    """
+    with _repo(root, _shared(root, source)) as repo:
+        for stage in [stage for stage in repo.index.stages if stage.is_data_source]:
+            needed = [path for path in named for out in stage.outs if overlap(path, _from(root, out))]
+            if (why := _brought(repo, str(stage.relpath))) and needed:
+                raise UserError(
+                    f"{needed[0]}: the version wanted (md5 {stage.outs[0].hash_info.value}) is not in DVC's cache, and "
+                    f"could not be fetched ({why}); `dvc push` it where it is still, then `dvc remote add` and "
+                    "`dvc fetch` here"
+                )
+
+
+def cached(root: Path, md5: str) -> Path | None:
+    """Return the file of a hash in the project's cache, or None. Not for folders."""
+    from dvc.repo import Repo
+
+    with _as_user_errors(), Repo(str(root)) as repo:
+        path = Path(repo.cache.local.oid_to_path(md5))
+        return path if path.is_file() else None
+
+
+def _brought(repo: Any, target: str) -> str | None:
+    """Return why what a .dvc file tracks cannot be brought, or None after doing it."""
+    from dvc.exceptions import CheckoutError, DvcException
+
+    why = ""
+    for fetch in (False, True):
+        try:
+            if fetch:
+                repo.fetch(targets=[target])
+            repo.checkout(targets=[target], force=True)
+            return None
+        except CheckoutError:
+            why = "the remote does not have it"
+        except DvcException as error:
+            why = _flat(error)
+    return why
+
+
+def _edited(root: Path, stage: Any, written: Collection[str]) -> Iterator[str]:
+    for dep in stage.deps:
+        if any(overlap(_from(root, dep), out) for out in written):
+            continue
+        for path, what in dep.status().items():
+            yield from what if isinstance(what, dict) else [path]
+
+
+def _from(root: Path, entry: Any) -> str:
+    path = Path(entry.fs_path)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _aside(root: Path) -> dict[str, Any]:
+    """Return settings with which DVC leaves nothing outside of a throw-away checkout."""
+    return {"core": {"site_cache_dir": str(root / ".work" / "dvc")}}
+
+
+def _shared(root: Path, source: Path) -> dict[str, Any]:
+    """Return the settings of a project, its own and its user's, for a checkout that is to share its cache."""
+    from dvc.repo import Repo
+
+    with _as_user_errors(), Repo(str(source)) as repo:
+        config = {section: dict(values) for section, values in repo.config.items()}
+        config["cache"]["dir"] = repo.cache.local_cache_dir
+    config["core"] |= _aside(root)["core"]
+    return config
+
+
 @contextlib.contextmanager
-def _repo(root: Path) -> Iterator[Any]:
-    """Open the project, locked. DVC reads the working directory in places, so it is the root meanwhile."""
+def _repo(root: Path, config: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """Open the project, locked. DVC reads the working directory in places, so it is the root meanwhile.
+
+    config: settings over those in the project's own files.
+    """
     logging.getLogger("dvc").setLevel(logging.ERROR)  # its progress is not the user's: he did not call it
     with _as_user_errors(), contextlib.chdir(root):
         from dvc.repo import Repo, lock_repo
 
-        with Repo(str(root)) as repo, lock_repo(repo), repo.scm_context(quiet=True):
+        with Repo(str(root), config=config) as repo, lock_repo(repo), repo.scm_context(quiet=True):
             if project.is_held(root):
                 _heal(repo)
             yield repo

@@ -8,12 +8,12 @@ from typing import final
 
 import numpy as np
 
-from hone.search.proposals import TOLERANCE, Proposal, walk
+from hone.search.proposals import TOLERANCE
 from hone.search.sobol import sobol
-from hone.search.strategy import Strategy
+from hone.search.walk import Walk
 from hone.seeds import derive
 from hone.space import Categorical, Domain, Fixed, Float, Int, SearchSpace
-from hone.trial import Config, History, Trial, Value
+from hone.trial import Config, Value
 
 
 def levels(domain: Domain, n: int) -> tuple[Value, ...]:
@@ -35,40 +35,19 @@ def levels(domain: Domain, n: int) -> tuple[Value, ...]:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Grid(Strategy):
-    """All combinations of `levels` values a number and every choice; trial 0 is the default.
+class Grid(Walk):
+    """All combinations of `levels` values a number and every choice.
 
     A grid that the budget pays for is walked in order, the last parameter fastest. A larger one is cut: its
     points are taken in the order of a Sobol' sequence laid over it, so that what is tried is spread evenly.
-    Fields as in `Uniform`.
     """
 
-    study: str
-    space: SearchSpace
-    seed: int
-    budget: float
-    resource: int
-    rows: float = 1.0
-    batch: int = 8
-    starts: tuple[Proposal, ...] = ()
+    origin = "grid"
+
     levels: int = 3
 
-    def ask(self, history: History) -> list[Trial]:
-        """Return the next points of the grid whose configs are new, as far as the budget goes."""
-        return walk(
-            self.study,
-            self._configs(),
-            history,
-            space=self.space,
-            starts=self.starts,
-            origin="grid",
-            budget=self.budget,
-            resource=self.resource,
-            rows=self.rows,
-            batch=self.batch,
-        )
-
-    def _configs(self) -> Iterator[Config]:
+    def configs(self) -> Iterator[Config]:
+        """Yield the points of the grid."""
         axes = {name: levels(domain, self.levels) for name, domain in self.space.domains.items()}
         n_affordable = math.floor(self.budget / (self.resource * self.rows) + TOLERANCE)
         if math.prod(len(axis) for axis in axes.values()) <= n_affordable:

@@ -61,10 +61,10 @@ def affordable(budget: float, history: History, cost: float, at_most: int) -> in
     return max(0, min(at_most, math.floor(left(budget, history) / cost)))
 
 
-def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int) -> list[Config]:
+def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int, patience: int = PATIENCE) -> list[Config]:
     """Return the first n configs that neither repeat one another nor one already tried.
 
-    Fewer are returned where `configs` ends, or repeats itself `PATIENCE` times in a row: the space is used up.
+    Fewer are returned where `configs` ends, or repeats itself `patience` times in a row: the space is used up.
     """
     known = {identity(config) for config in tried}
     new: list[Config] = []
@@ -78,41 +78,6 @@ def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int) -> lis
         if len(new) == n or repeats == PATIENCE:
             break
     return new
-
-
-def walk(
-    study: str,
-    configs: Iterable[Config],
-    history: History,
-    *,
-    space: SearchSpace,
-    starts: Sequence[Proposal],
-    origin: str,
-    budget: float,
-    resource: int,
-    rows: float,
-    batch: int,
-) -> list[Trial]:
-    """Return the next generation of a strategy that walks a fixed sequence of configs behind the default and `starts`.
-
-    `configs` starts anew each time: what was tried is skipped, so that nothing but the history is state. So is what is
-    too dear for the space.
-    """
-    tried = [result.trial.config for result in results_of(history)]
-    known = {identity(config) for config in tried}
-    default = space.default
-    opening = [each for each in (Proposal(default, "default"), *starts) if identity(each.config) not in known][:batch]
-    behind = [*tried, default, *(start.config for start in starts)]
-    cheap = (config for config in configs if space.price(config) <= space.dearest)
-    new = first_new(cheap, behind, batch - len(opening))
-    proposals, funds = list[Proposal](), left(budget, history)
-    for proposal in [*opening, *(Proposal(config, origin) for config in new)]:
-        price = resource * rows * space.price(proposal.config)
-        if price > funds:
-            break
-        funds -= price
-        proposals.append(proposal)
-    return numbered(study, history, proposals, resource=resource, rows=rows)
 
 
 def uniform(space: SearchSpace, seed: int) -> Iterator[Config]:

@@ -7,11 +7,10 @@ from typing import final
 import torch
 from torch.quasirandom import SobolEngine
 
-from hone.search.proposals import Proposal, walk
-from hone.search.strategy import Strategy
+from hone.search.walk import Walk
 from hone.seeds import derive
 from hone.space import SearchSpace
-from hone.trial import Config, History, Trial
+from hone.trial import Config
 
 CHUNK = 64  # points drawn at once; has no influence on which
 
@@ -26,29 +25,11 @@ def sobol(space: SearchSpace, seed: int) -> Iterator[Config]:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sobol(Strategy):
-    """The points of one Sobol' sequence, in its order; trial 0 is the default. Fields as in `Uniform`."""
+class Sobol(Walk):
+    """The points of one Sobol' sequence, in its order."""
 
-    study: str
-    space: SearchSpace
-    seed: int
-    budget: float
-    resource: int
-    rows: float = 1.0
-    batch: int = 8
-    starts: tuple[Proposal, ...] = ()
+    origin = "sobol"
 
-    def ask(self, history: History) -> list[Trial]:
-        """Return the next points whose configs are new, as far as the budget goes."""
-        return walk(
-            self.study,
-            sobol(self.space, derive(self.seed, self.study)),
-            history,
-            space=self.space,
-            starts=self.starts,
-            origin="sobol",
-            budget=self.budget,
-            resource=self.resource,
-            rows=self.rows,
-            batch=self.batch,
-        )
+    def configs(self) -> Iterator[Config]:
+        """Yield the configs at the points."""
+        return sobol(self.space, derive(self.seed, self.study))

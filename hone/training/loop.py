@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from hone.seeds import torch_generator
+from hone.training import graphs
 from hone.training.determinism import seeded
 from hone.training.eager import clip_gradients
 from hone.training.optimizers import RATE
@@ -84,16 +85,38 @@ def fit(
     frozen: Sequence[nn.Parameter] = (),
     frozen_epochs: int = 0,
     augment: Augment | None = None,
+    recorded: bool = False,
 ) -> Iterator[EpochMetrics]:
     """Train `model` in place and yield after each of `epochs` (numbers from 1), until the caller takes no more.
 
     horizon: epochs over which the schedule runs. gradient_clip: largest norm of a gradient; 0 does not clip.
     frozen: parameters that rest for the first `frozen_epochs`.
     augment: what a batch's x_num and y are replaced by, in each epoch anew.
+    recorded: whether, on a CUDA device, steps are replayed from a recording; nothing in them may wait for a result,
+    nothing be frozen.
     Every random number is drawn from (seed, epoch), so any run of epochs may be split in two at any point.
     """
     sizes = batches.sizes()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def step(x_num: Tensor, x_cat: Tensor, y: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        if augment is not None:
+            x_num, y = augment(x_num, y)
+        batch_loss = loss(model(x_num, x_cat), y)
+        batch_loss.backward()  # type: ignore[no-untyped-call]
+        if gradient_clip > 0:
+            clip_gradients(parameters, gradient_clip)
+        optimizer.step()
+        return batch_loss.detach()
+
+    whole: graphs.Step = step
+    # By the horizon, not by these epochs: parts of a training must do what the whole does.
+    if recorded and sizes[0] == batches.size and horizon * len(sizes) >= graphs.FEWEST_STEPS:
+        model.train()
+        example = (batches.x_num[: batches.size], batches.x_cat[: batches.size], batches.y[: batches.size])
+        with seeded(batches.y.device, seed, "recording"):
+            whole = graphs.record(step, example, model, optimizer)
     for epoch in epochs:
         model.train()
         for parameter in frozen:
@@ -101,19 +124,16 @@ def fit(
         total = torch.zeros((), device=batches.y.device)
         with seeded(batches.y.device, seed, "dropout", epoch):
             dealt = batches.epoch(torch_generator(seed, "shuffle", epoch))
-            for step, (x_num, x_cat, y) in enumerate(dealt):
-                progress = (epoch - 1 + step / len(sizes)) / horizon
+            for number, (x_num, x_cat, y) in enumerate(dealt):
+                progress = (epoch - 1 + number / len(sizes)) / horizon
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate * group[RATE] * schedule(progress)
-                optimizer.zero_grad()
-                if augment is not None:
-                    x_num, y = augment(x_num, y)
-                batch_loss = loss(model(x_num, x_cat), y)
-                batch_loss.backward()  # type: ignore[no-untyped-call]
-                if gradient_clip > 0:
-                    clip_gradients(parameters, gradient_clip)
-                optimizer.step()
-                total += batch_loss.detach() * (sizes[step] / len(batches.y))  # read once an epoch: a sync point
+                    rate = learning_rate * group[RATE] * schedule(progress)
+                    if isinstance(group["lr"], Tensor):
+                        group["lr"].fill_(rate)
+                    else:
+                        group["lr"] = rate
+                batch_loss = (whole if len(y) == batches.size else step)(x_num, x_cat, y)
+                total += batch_loss * (sizes[number] / len(batches.y))  # read once an epoch: a sync point
         # A norm is finite only if every weight is; weights that overflow it have diverged too.
         finite = torch.isfinite(total + get_total_norm(parameters, foreach=True))
         yield EpochMetrics(epoch, float(total), bool(finite))

@@ -175,6 +175,11 @@ def train(
                 augment=models.augment(family, config, data.inputs),
                 frozen=loaded.backbone,
                 frozen_epochs=int(config[FROZEN]) if loaded.backbone else 0,
+                # A person's own network may wait for results.
+                recorded=device.type == "cuda"
+                and data.inputs.picture is None
+                and family in models.FAMILIES
+                and not loaded.backbone,
             )
         for trained in steps:
             epoch = trained.epoch

@@ -21,7 +21,8 @@ class Entry:
 
     key: names the run, uniquely and for good: "<pipeline>", "<pipeline>/<stage>" or "<pipeline>/<stage>/<number>".
     parent: the key of the run above it. metrics: (name, value, step); a point (name, step) is recorded once.
-    files: paths relative to the project, kept as artifacts. seconds: how long the work took.
+    files: paths relative to the project, kept as artifacts. digests: SHA-256 of some of these, when this was logged:
+    one that has changed since belongs to a later run, and is left out. seconds: how long the work took.
     at: when it was logged, in seconds since 1970; filled in by the tracker if None.
     A running entry may be followed by more with its key, which add to it; a finished or failed trial is complete,
     a pipeline or stage runs again if its next entry says so.
@@ -35,6 +36,7 @@ class Entry:
     metrics: tuple[Point, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
     status: Status = "running"
     seconds: float | None = None
     at: float | None = None
@@ -65,6 +67,11 @@ class Tracker(ABC):
     def close(self) -> None:
         """Let go of whatever is open; nothing is logged afterwards."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether what it was told last could not be recorded for now."""
+        return False
+
 
 @final
 class NullTracker(Tracker):
@@ -89,6 +96,11 @@ class Fanout(Tracker):
         for tracker in self._trackers:
             tracker.log(entry)
 
+    @property
+    def is_down(self) -> bool:
+        """Whether any of them is."""
+        return any(tracker.is_down for tracker in self._trackers)
+
     def close(self) -> None:
         """Close every tracker, also behind one that raises."""
         with contextlib.ExitStack() as stack:
@@ -107,6 +119,11 @@ class WithoutTrials(Tracker):
         """Hand on the entry unless it is a trial's."""
         if entry.kind != "trial":
             self._tracker.log(entry)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the tracker is."""
+        return self._tracker.is_down
 
     def close(self) -> None:
         """Close the tracker."""

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
+from tasks.pipeline import hash_path
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
 from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
@@ -154,7 +155,7 @@ class MlflowTracker(Tracker):
         if run is None:
             run = self._create(client, entry, at)
         self._log_values(client, run, entry, at)
-        missing = self._log_files(client, run, entry.files)
+        missing = self._log_files(client, run, entry)
         status = STATUS.get(entry.status)
         if status is not None and status != run.status:
             client.set_terminated(run.id, status, at)
@@ -165,7 +166,7 @@ class MlflowTracker(Tracker):
         if entry.kind == "trial" and run.status in COMPLETE:
             self._runs[_pipeline(entry.key)][entry.key] = _Run(run.id, run.status)  # of thousands, keep little
         if missing:
-            raise RefusedError(f"no such file: {', '.join(missing)}")
+            raise RefusedError(f"gone, or changed since: {', '.join(missing)}")
 
     def _connected(self) -> "MlflowClient":
         if self._client is None:
@@ -270,12 +271,17 @@ class MlflowTracker(Tracker):
             run.points[name] = {metric.step for metric in history}
         return run.points[name]
 
-    def _log_files(self, client: "MlflowClient", run: _Run, files: Sequence[str]) -> list[str]:
-        """Copy files and folders into the run, each under its path in the project; return those that are missing."""
+    def _log_files(self, client: "MlflowClient", run: _Run, entry: Entry) -> list[str]:
+        """Copy files and folders into the run, each under its path in the project; return those that are not there.
+
+        Nor as they were.
+        """
         missing = []
-        for name in files:
+        for name in entry.files:
             path = self._root / name
-            if path.is_dir():
+            if path.is_file() and entry.digests.get(name, hash_path(path)) != hash_path(path):
+                missing.append(name)
+            elif path.is_dir():
                 client.log_artifacts(run.id, str(path), name)
             elif path.is_file():
                 folder = Path(name).parent.as_posix()

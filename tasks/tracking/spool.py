@@ -78,6 +78,11 @@ class SpoolingTracker(Tracker):
             if self._thread.ident is None:
                 self._thread.start()
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the last attempt to send something failed."""
+        return self._down
+
     def close(self) -> None:
         """Send what is queued, or leave it in the file once patience ends."""
         with self._changed:

@@ -1,5 +1,6 @@
 """A served schedule: nothing to do when nothing has changed, a new tuning when a row was added."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from mlflow.tracking import MlflowClient
 
 pytestmark = pytest.mark.e2e
 FIRING = "*/1 * * * *"
@@ -18,6 +21,17 @@ def wait_for(condition, what: str, seconds: float):
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.5)
+
+
+def pipelines(project):
+    client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()], max_results=1000)
+    return [run.data.tags for run in runs if run.data.tags.get("hone.kind") == "pipeline"]
+
+
+def tracked_by(project) -> str:
+    outs = yaml.safe_load((project.root / "data/raw/table.csv.dvc").read_text())["outs"]
+    return json.dumps({"data/raw/table.csv.dvc": outs})
 
 
 def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
@@ -50,6 +64,9 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
             # Only once it is committed: a kill in the midst of that can leave DVC an empty lock file.
             wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
             assert project.hashes()["data/split/train.parquet"] != before["data/split/train.parquet"]
+            # That night's run can be reproduced: it says which version of the table it had, and counts as committed.
+            assert tracked_by(project) in [tags["hone.data"] for tags in pipelines(project)]
+            assert {tags["hone.git_dirty"] for tags in pipelines(project)} == {"false"}
         finally:
             os.killpg(served.pid, signal.SIGTERM)
             try:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.add import add, set_params
+from flows.add import add
 from flows.check import check
 from hone.errors import UserError
 from tasks import split
 from tasks.params import load_params
+from tasks.params_file import set_params
 from tasks.reporting import PlainReporter
 from tests.flows.editing import HERE
 

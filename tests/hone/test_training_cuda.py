@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hone import models
-from hone.training import TrainingData, train
+from hone.training import TrainingData, graphs, train
 from hone.trial import State
 from tests.hone import test_picture_networks, test_training
 
@@ -24,16 +24,16 @@ TABLES = [
 
 
 def same_in_parts(family: str, data: TrainingData, config: dict[str, Any]) -> None:
-    """Train to 4 at once, and to 2 and on to 4; on the CPU, too."""
+    """Train to 16 at once, and to 8 and on to 16; on the CPU, too."""
     there = test_training.settings(data, device="cuda")
-    straight = train(config, family, data, there, resource=4, seed=3)
+    straight = train(config, family, data, there, resource=16, seed=3)
     assert straight[0].state is State.COMPLETE
-    _, checkpoint = train(config, family, data, there, resource=2, seed=3)
+    _, checkpoint = train(config, family, data, there, resource=8, seed=3)
     assert checkpoint is not None
     handed = test_training.passed_on(checkpoint)
-    test_training.assert_equal(straight, train(config, family, data, there, resource=4, seed=3, checkpoint=handed))
-    test_training.assert_equal(straight, train(config, family, data, there, resource=4, seed=3))
-    here, _ = train(config, family, data, test_training.settings(data), resource=4, seed=3, checkpoint=handed)
+    test_training.assert_equal(straight, train(config, family, data, there, resource=16, seed=3, checkpoint=handed))
+    test_training.assert_equal(straight, train(config, family, data, there, resource=16, seed=3))
+    here, _ = train(config, family, data, test_training.settings(data), resource=16, seed=3, checkpoint=handed)
     assert here.state is State.COMPLETE  # a checkpoint goes on where there is no CUDA
 
 
@@ -54,3 +54,29 @@ def test_optimizers(optimizer: str) -> None:
 def test_pictures(family: str, mixing: str) -> None:
     config = test_picture_networks.config(family, mixing=mixing, mixing_alpha=0.5, dropout=0.2)
     same_in_parts(family, test_picture_networks.data(), config)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("family", test_training.FAMILIES)
+def test_a_recorded_step_does_what_the_step_does(family: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = test_training.table(n=70)  # in batches of 16: the last one is smaller, and not recorded
+    config = test_training.config_of(family, dropout=0.2, optimizer=optimizer, momentum=0.9, learning_rate=1e-3)
+    there = test_training.settings(data, device="cuda")
+    recordings = 0
+    record = graphs.record
+
+    def counted(*arguments: Any) -> graphs.Step:
+        nonlocal recordings
+        recordings += 1
+        return record(*arguments)
+
+    monkeypatch.setattr(graphs, "record", counted)
+    recorded, replayed = train(config, family, data, there, resource=12, seed=3)
+    monkeypatch.setattr(graphs, "FEWEST_STEPS", 10**9)
+    plain, stepped = train(config, family, data, there, resource=12, seed=3)
+    assert recordings == 1
+    assert replayed is not None
+    assert stepped is not None
+    assert recorded.metrics["train_loss"] == pytest.approx(plain.metrics["train_loss"], rel=1e-3)
+    for name, tensor in stepped.tensors.items():
+        assert torch.allclose(replayed.tensors[name], tensor, rtol=1e-3, atol=1e-4), name

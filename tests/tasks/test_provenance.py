@@ -45,6 +45,30 @@ def test_a_tree_is_dirty_by_what_people_change_and_not_by_what_runs_write(
     assert provenance.tags(repository, PARAMS, "d1")["hone.git_dirty"] == dirty
 
 
+def test_a_newer_version_of_the_data_makes_no_tree_dirty_but_data_that_git_does_not_know_does(repository: Path) -> None:
+    project = repository / "below"
+    tracked = project / "data" / "raw" / "t.csv.dvc"
+    tracked.parent.mkdir(parents=True)
+    tracked.write_text("outs: [{md5: a, path: t.csv}]")
+
+    def changes() -> str:
+        tags = provenance.tags(project, PARAMS, "d", ["data/raw/t.csv.dvc"])
+        assert tags["hone.git_dirty"] == str(tags["hone.git_changes"] != "none").lower()
+        return tags["hone.git_changes"]
+
+    assert changes() != "none"
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "data")
+    tracked.write_text("outs: [{md5: b, path: t.csv}]")
+    assert changes() == "none"
+    git(repository, "add", ".")
+    assert changes() == "none"
+    (project / "notes.txt").write_text("x")
+    assert changes() == "notes.txt"
+    tracked.unlink()
+    assert changes() == "data/raw/t.csv.dvc, notes.txt"
+
+
 def test_outside_of_git_there_is_no_commit(tmp_path: Path) -> None:
     tags = provenance.tags(tmp_path, PARAMS, "d1")
     assert tags["hone.git_commit"] == "none"

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from hone.errors import UserError
+from tasks.files import sha256
 from tasks.params import Tracking
 from tasks.tracking import (
     Entry,
@@ -403,6 +404,21 @@ def test_a_broken_store_costs_one_warning_and_its_entries_are_sent_later(root: P
     assert len(warnings) == 1
     assert set(runs_of(root)) == {entry.key for entry in ENTRIES}
     assert history(root, runs_of(root)["abc"], "best_so_far") == [(0, 0.5), (1, 0.7)]
+
+
+def test_a_file_that_a_later_run_has_changed_is_not_taken_for_an_earlier_ones(root: Path) -> None:
+    for name in ("kept.json", "changed.json"):
+        (root / name).write_text("{}")
+    digests = {name: sha256(root / name) for name in ("kept.json", "changed.json")}
+    entry = Entry(key="abc", kind="pipeline", name="n", files=tuple(digests), digests=digests, status="finished")
+    (root / "changed.json").write_text('{"later": 1}')
+    tracker = MlflowTracker(root, None, "hone")
+    with pytest.raises(RefusedError, match=r"gone, or changed since: changed\.json"):
+        tracker.log(Entry.from_json(json.loads(json.dumps(entry.to_json()))))
+    tracker.close()
+    run = runs_of(root)["abc"]
+    assert run.info.status == "FINISHED"
+    assert {each.name for each in (root / "mlartifacts").rglob("*.json")} == {"kept.json"}
 
 
 def test_a_server_that_is_down_costs_one_warning(root: Path) -> None:

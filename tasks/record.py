@@ -1,0 +1,213 @@
+"""What a run leaves behind so that anybody can do it again and compare: hashes of its outs, its data's version, the
+machine and the packages. A pipeline's run in MLflow carries it as tags."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hone.errors import UserError
+from tasks import pipeline
+from tasks.pipeline import Spec
+
+if TYPE_CHECKING:
+    from tasks.params import Params
+
+BUDGET_LOCK = "budget.lock"
+OUTS, DATA, PACKAGES = "hone.outs.", "hone.data", "hone.packages"
+PROCESSOR, VECTOR, DEVICE = "hone.processor", "hone.vector", "hone.device"
+NUMERICAL = ("torch", "numpy", "scikit-learn", "optuna")
+"""Packages whose version may show in a result's last bits."""
+VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("avx", "AVX"), ("sve", "SVE"), ("asimd", "NEON"))
+"""Flags of processors, the most capable first: libraries choose by them how they add up."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the last bits of a sum may depend on. device: what params ask for, and which one that is."""
+
+    processor: str
+    vector: str
+    device: str
+
+    def __str__(self) -> str:
+        parts = [self.processor, self.vector, "" if self.device == "cpu" else self.device]
+        return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What to compare with. name: as people call it. outs: of each stage, by path, the hash that DVC would give.
+
+    machine and packages: None and empty where nobody wrote them down. data: by the path of a .dvc file, its outs.
+    edited: what is not as it was when the hashes were written.
+    """
+
+    name: str
+    outs: Mapping[str, Mapping[str, str]]
+    machine: Machine | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    edited: tuple[str, ...] = ()
+
+
+def surroundings(root: Path, params: "Params") -> dict[str, str]:
+    """Return tags for a pipeline's run: the data's version in DVC, the packages, the machine, threads and the seed."""
+    machine = this_machine(params.train.device)
+    return {
+        DATA: json.dumps(tracked(root, params)),
+        PACKAGES: json.dumps(installed()),
+        PROCESSOR: machine.processor,
+        VECTOR: machine.vector,
+        DEVICE: machine.device,
+        "hone.cores": str(os.cpu_count()),
+        "hone.threads": "1",  # of each training; see tasks/executors.py
+        "hone.seed": str(params.seed),
+    }
+
+
+def outs(root: Path, name: str) -> dict[str, str]:
+    """Return tags for a pipeline's run when a stage has ended: hashes of its outs, and of all stages above it.
+
+    A stage that was restored from a cache logs nothing: one below it speaks for it.
+    """
+    tags = {}
+    for spec in _down_to(pipeline.specs(root), name):
+        hashes = {out: hashed for out in spec.outs if (hashed := md5(root / out)) is not None}
+        if len(hashes) == len(spec.outs):
+            tags[OUTS + spec.name] = json.dumps(hashes)
+    return tags
+
+
+def parse(name: str, tags: Mapping[str, str]) -> Record:
+    """Return what the tags of a pipeline's run record; UserError if they hold no hashes, or what is no JSON."""
+    try:
+        found = {key.removeprefix(OUTS): json.loads(text) for key, text in tags.items() if key.startswith(OUTS)}
+        data, packages = (json.loads(tags.get(key, "{}")) for key in (DATA, PACKAGES))
+    except ValueError:
+        raise UserError(f"{name}: its record is cut off; `hone reproduce` of the git revision compares too") from None
+    if not found:
+        raise UserError(
+            f"{name}: recorded no hashes: an earlier version of Hone made it, or no stage has ended; "
+            "`hone reproduce` of a git revision compares with its dvc.lock"
+        )
+    machine = Machine(tags[PROCESSOR], tags.get(VECTOR, ""), tags.get(DEVICE, "cpu")) if PROCESSOR in tags else None
+    return Record(name=name, outs=found, machine=machine, packages=packages, data=data)
+
+
+def named(params: "Params") -> list[str]:
+    """Return the paths of all inputs that params name: the data, earlier studies, former weights."""
+    source = [] if params.data.source.startswith("sklearn:") else [params.data.source]
+    former = [] if params.model.start_from is None else [params.model.start_from]
+    return [*source, *params.search.warm_start, *former]
+
+
+def tracked(root: Path, params: "Params") -> dict[str, list[dict[str, Any]]]:
+    """Return the outs of the .dvc files that track what params name, by the path of each; what cannot be read is left
+    out."""
+    found = {}
+    for path in named(params):
+        for place in (Path(path), *Path(path).parents):
+            file = place.parent / f"{place.name}.dvc"
+            if place.name and (root / file).is_file():
+                with suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+                    found[file.as_posix()] = list(yaml.safe_load((root / file).read_text(encoding="utf-8"))["outs"])
+                break
+    return found
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of the packages that compute, of those that are there."""
+    versions = {}
+    for name in NUMERICAL:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+@cache
+def this_machine(device: str) -> Machine:
+    """Return what this machine is. device: as params have it."""
+    about = _cpuinfo()
+    flags = (about.get("flags") or about.get("Features") or "").split()
+    name = about.get("model name") or _macs_processor() or platform.processor() or platform.machine()
+    # Clouds give many processors one name.
+    numbers = [f"{key} {about[key]}" for key in ("cpu family", "model") if key in about]
+    return Machine(
+        processor=f"{name} ({', '.join(numbers)})" if numbers else name,
+        vector=next((shown for flag, shown in VECTORS if flag in flags), ""),
+        device="cpu" if device == "cpu" else _accelerator(device),
+    )
+
+
+def md5(path: Path) -> str | None:
+    """Return the hash by which DVC knows a file or a folder, or None if it is not there.
+
+    DVC's own function takes a second to import, in the process of every stage; a test compares the two.
+    """
+    if path.is_file():
+        return _md5(path, path.stat().st_mtime_ns, path.stat().st_size)
+    if not path.is_dir():
+        return None
+    below = {p.relative_to(path).as_posix(): md5(p) for p in path.rglob("*") if p.is_file()}
+    listing = [{"md5": below[name], "relpath": name} for name in sorted(below)]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+@cache
+def _md5(path: Path, modified_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _down_to(stages: Mapping[str, Spec], name: str) -> Iterator[Spec]:
+    """Yield a stage and all that it depends on, in the pipeline's order."""
+    needed: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (current := waiting.pop()) not in needed:
+            needed.add(current)
+            deps = stages[current].deps
+            waiting += [s.name for s in stages.values() if any(overlap(o, d) for o in s.outs for d in deps)]
+    yield from (spec for spec in stages.values() if spec.name in needed)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Return whether two paths are the same, or one lies in the other."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the first processor."""
+    with suppress(OSError):
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    return {}
+
+
+def _macs_processor() -> str:
+    return _output("sysctl", "-n", "machdep.cpu.brand_string") if platform.system() == "Darwin" else ""
+
+
+def _accelerator(device: str) -> str:
+    """Return the device, and the name of the GPU where there is one; torch would take seconds and memory to say it."""
+    name = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").partition("\n")[0]
+    return re.sub(r"\s+", " ", f"{device} ({name})") if name else device
+
+
+def _output(*command: str) -> str:
+    """Return what a command prints, nothing if it fails or is not there."""
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return ""
