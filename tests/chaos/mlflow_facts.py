@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 KEY = "hone.key"
-CHANGING = ("mlflow.", "hone.git_dirty")
+CHANGING = ("mlflow.", "hone.git_dirty", "hone.git_changes")
 """Beginnings of tags that say who ran it, and in which tree."""
 
 
