@@ -74,7 +74,10 @@ def of_stages(facts: Facts, stages: Collection[str], before: Facts) -> Facts:
         below = key.partition("/")[2]
         if not below:
             former = before.runs[key].points if key in before.runs else {}
-            runs[key] = replace(run, points={point: n for point, n in run.points.items() if point not in former})
+            points = {point: n for point, n in run.points.items() if point not in former}
+            outs = {f"hone.outs.{stage}" for stage in stages}
+            tags = frozenset(tag for tag in run.tags if not tag[0].startswith("hone.outs.") or tag[0] in outs)
+            runs[key] = replace(run, points=points, tags=tags)
         elif below.partition("/")[0] in stages:
             runs[key] = run
     return Facts(runs, facts.doubled, facts.versions - before.versions)
