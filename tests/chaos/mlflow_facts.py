@@ -33,6 +33,9 @@ class Facts:
     versions: int
 
 
+NONE = Facts({}, (), 0)
+
+
 def read(database: Path, experiment: str, artifacts: Path | None = None) -> Facts:
     """Return the facts of one experiment. artifacts: the folder of its runs' files, if it is here."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
@@ -75,8 +78,8 @@ def of_stages(facts: Facts, stages: Collection[str], before: Facts) -> Facts:
         if not below:
             former = before.runs[key].points if key in before.runs else {}
             points = {point: n for point, n in run.points.items() if point not in former}
-            outs = {f"hone.outs.{stage}" for stage in stages}
-            tags = frozenset(tag for tag in run.tags if not tag[0].startswith("hone.outs.") or tag[0] in outs)
+            # A stage's end tells the outs of those above it, too, and not those of all that have run before.
+            tags = frozenset(tag for tag in run.tags if not tag[0].startswith("hone.outs."))
             runs[key] = replace(run, points=points, tags=tags)
         elif below.partition("/")[0] in stages:
             runs[key] = run

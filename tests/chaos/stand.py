@@ -236,6 +236,7 @@ class Stand:
         if self._by_server:
             expected = mlflow_facts.of_stages(expected, self._names, before)
             found = mlflow_facts.read(self.world.database, self.experiment)
+            found = mlflow_facts.of_stages(found, self._names, mlflow_facts.NONE)
             found = mlflow_facts.Facts(found.runs, found.doubled, expected.versions)  # all experiments share them
         else:
             found = mlflow_facts.read(self.root / "mlflow.db", self.experiment, self.root / "mlartifacts")

@@ -97,7 +97,7 @@ class World:
     def _facts(self, index: int) -> Facts:
         root = self.before(index)
         if not (root / "mlflow.db").exists():
-            return Facts({}, (), 0)
+            return mlflow_facts.NONE
         return mlflow_facts.read(root / "mlflow.db", EXPERIMENT, root / "mlartifacts")
 
 
