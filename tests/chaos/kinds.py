@@ -521,7 +521,7 @@ def _placed(
 
 
 def _full(stand: Stand, matches: Callable[[str], bool], operations: tuple[Operation, ...], nth: int) -> None:
-    times = stand.rng.choice([1, 3, 10**9])
+    times = stand.rng.choice([2, 4, 10**9])
     fault = Fault(
         matches, stand.rng.choice(operations), nth, "full", stand.note(), fraction=stand.rng.random(), times=times
     )

@@ -47,6 +47,12 @@ class Fault:
             return self.nth <= self.seen < self.nth + self.times
         return self.seen >= self.nth and not self.note.exists()
 
+    def part(self, content: Any) -> memoryview:
+        """Return what gets through of a write."""
+        bytes_ = memoryview(content).cast("B")
+        is_first = self.act != "full" or self.seen == self.nth
+        return bytes_[: int(self.fraction * len(bytes_)) if is_first else 0]
+
     def happen(self, path: str) -> None:
         """Let it happen."""
         descriptor = os.open(self.note, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -68,8 +74,11 @@ class _Watched(io.FileIO):
 
     def write(self, content: Any) -> int:
         if self.fault.strikes("write", self.path):
-            part = memoryview(content).cast("B")
-            super().write(part[: int(self.fault.fraction * len(part))])
+            part = self.fault.part(content)
+            # As a disk that is about to be full: it first takes less than it was given, and then nothing.
+            written = super().write(part) if part else 0
+            if written and self.fault.act == "full":
+                return written
             self.fault.happen(self.path)
         return super().write(content)
 
@@ -104,8 +113,10 @@ def install(fault: Fault) -> None:
     def write(descriptor: int, content: Any) -> int:
         path = _path(descriptor)
         if fault.strikes("write", path):
-            part = memoryview(content).cast("B")
-            _REAL_WRITE(descriptor, part[: int(fault.fraction * len(part))])
+            part = fault.part(content)
+            written = _REAL_WRITE(descriptor, part) if part else 0
+            if written and fault.act == "full":
+                return written
             fault.happen(path)
         return _REAL_WRITE(descriptor, content)
 
