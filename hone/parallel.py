@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import TypeVar
 
+from hone.errors import MachineError, of_the_machine
+
 A = TypeVar("A")
 B = TypeVar("B")
 WORKER_DIED = "the worker process died of it (killed, or out of memory)"
@@ -14,6 +16,9 @@ def settle(function: Callable[[A], B], items: Sequence[A], executor: Executor) -
 
     When a worker dies, its pool breaks and takes innocent work along. All that was lost is tried again one at a
     time, so that the guilty item is found, which gets a BrokenExecutor, and the others are kept.
+
+    Raises MachineError if the machine failed an item, by a full disk for example: a result that lacks it would be
+    another one than where there was room.
     """
     futures: dict[Future[B], A] = {}
     lost = []
@@ -27,14 +32,23 @@ def settle(function: Callable[[A], B], items: Sequence[A], executor: Executor) -
         if isinstance(error, BrokenExecutor):
             lost.append(futures[future])
         elif isinstance(error, Exception):
-            yield futures[future], error
+            yield futures[future], _of_the_item(error)
         else:
             yield futures[future], future.result()
     for item in (item for item in items if item in lost):
         try:
             yield item, executor.submit(function, item).result()
         except Exception as error:
-            yield item, error
+            yield item, _of_the_item(error)
+
+
+def _of_the_item(error: Exception) -> Exception:
+    """Return an error that an item is to blame for; raise MachineError if it is not."""
+    if isinstance(error, MachineError):
+        raise error
+    if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
+        raise failed from error
+    return error
 
 
 def reason(error: Exception) -> str:

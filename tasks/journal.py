@@ -6,7 +6,6 @@ its trial runs again.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.trial import Result, State, Trial
-from tasks import files
+from tasks import files, lines
 
 
 class Journal:
@@ -34,11 +33,10 @@ class Journal:
 
     def append(self, result: Result) -> None:
         """Write one result and wait until the disk has it."""
-        text = json.dumps(to_json(result))
         size = self._path.stat().st_size if self._path.exists() else 0
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(f"{_digest(text.encode())} {text}\n")
+                file.write(lines.sealed(json.dumps(to_json(result))))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -76,14 +74,9 @@ def from_json(record: dict[str, Any]) -> Result:
 
 def _parsed(line: bytes) -> Result | None:
     """Return the result of a line, or None if it is not as it was written."""
-    digest, _, text = line.partition(b" ")
-    if not text.endswith(b"\n") or digest != _digest(text[:-1]).encode():
+    if (text := lines.unsealed(line)) is None:
         return None
     try:
         return from_json(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None  # somebody made a line with the right digest
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:16]

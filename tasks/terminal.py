@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
-from hone.errors import UserError
+from hone.errors import UserError, of_the_machine
 from tasks import project
 from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain
 from tasks.tracking.uri import hidden
@@ -148,8 +148,9 @@ class RichReporter:
 def guarded(work: Callable[[], int | None]) -> int:
     """Do the work of a command; return its exit code, after saying on standard error what went wrong, if so.
 
-    0, or what the work returns: done. 2: a UserError, whose text is all that is shown. 130: Ctrl-C, 143: SIGTERM; what
-    was done is kept, unless the exception says otherwise. 1: anything else: one line, and the traceback in a file.
+    0, or what the work returns: done. 2: a UserError, whose text is all that is shown, or a full disk and the like.
+    130: Ctrl-C, 143: SIGTERM; what was done is kept, unless the exception says otherwise. 1: anything else: one line,
+    and the traceback in a file.
     """
     with _sigterm_as_exception(), _main_left_alone():
         try:
@@ -161,6 +162,8 @@ def guarded(work: Callable[[], int | None]) -> int:
         except KeyboardInterrupt as end:
             return _say(f"interrupted; {end.args[0] if end.args else GO_ON}", 130)
         except Exception as error:
+            if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
+                return _say(f"error: {failed}", 2)
             return report_unexpected(error)
 
 

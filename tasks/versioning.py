@@ -7,13 +7,18 @@ Each function does what DVC 3.67 does at the same moment of a reproduction: `dvc
 import contextlib
 import json
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hone.errors import UserError
+import yaml
+
+from hone.errors import UserError, of_the_machine
 from tasks import project
 from tasks.record import overlap
 
@@ -260,12 +265,18 @@ def _repo(root: Path, config: Mapping[str, Any] | None = None) -> Iterator[Any]:
 
 
 def _heal(repo: Any) -> None:
-    """Delete DVC's list of who reads and writes what if a kill tore it: DVC would refuse all work until that is done.
+    """Delete what a kill tore of DVC's files, which DVC would refuse all work for: who reads and writes what, dvc.lock.
 
-    The caller holds the project's lock: no stage is at work, so the list has nobody to name.
+    The caller holds the project's lock: no stage is at work, so the list has nobody to name. What dvc.lock said is in
+    git, and in the cache of runs, from which stages are restored.
     """
+    from dvc.dvcfile import LOCK_FILE
     from dvc.lock import make_lock
     from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+
+    lock_file = Path(repo.root_dir) / LOCK_FILE
+    if lock_file.exists() and _is_torn(lock_file.read_bytes()):
+        lock_file.replace(Path(repo.tmp_dir) / f"{LOCK_FILE}.torn")
 
     file = Path(repo.tmp_dir) / RWLOCK_FILE
     if _is_whole(file):
@@ -275,6 +286,21 @@ def _heal(repo: Any) -> None:
     with make_lock(str(file.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hard):
         if not _is_whole(file):
             file.unlink()
+
+
+@lru_cache(maxsize=2)  # it is asked at every call
+def _is_torn(content: bytes) -> bool:
+    """Return whether this is no dvc.lock, and nobody can be at work on it: git's marks of a conflict are a person's."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    if b"<<<<<<<" in content:
+        return False
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (yaml.YAMLError, ValueError, Invalid):
+        return True
+    return False
 
 
 def _is_whole(file: Path) -> bool:
@@ -301,6 +327,8 @@ def _as_user_errors() -> Iterator[None]:
         raise UserError(f"DVC is at work in this project: {_flat(error)}") from error
     except DvcException as error:
         raise UserError(f"DVC: {_flat(error)}") from error
+    except OSError as error:
+        raise of_the_machine(error) or error from error
 
 
 def _flat(error: BaseException) -> str:
@@ -326,10 +354,21 @@ def _stage(repo: Any, name: str) -> Any:
 
 
 def _save(stage: Any) -> None:
+    from dvc.dvcfile import LOCK_FILE, Lockfile
+
     uncached = any(not out.use_cache for out in stage.outs if not (out.is_metric or out.is_plot))
     stage.save(run_cache=not uncached)
     stage.commit()
-    stage.dump(update_pipeline=False)
+    # DVC writes its lock file in place, where a kill would leave half of it.
+    whole = Path(stage.path).with_name(LOCK_FILE)
+    partial = Path(stage.repo.tmp_dir) / LOCK_FILE
+    partial.unlink(missing_ok=True)
+    if whole.exists():
+        shutil.copyfile(whole, partial)
+    Lockfile(stage.repo, str(partial)).dump(stage)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(whole)
 
 
 def _inputs(stage: Any) -> dict[str, str]:

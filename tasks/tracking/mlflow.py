@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 from tasks.pipeline import hash_path
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
-from tasks.tracking.mlflow_tables import Tables, passes, tables_of
+from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
 from tasks.tracking.uri import one_line
 
 if TYPE_CHECKING:
@@ -32,10 +32,14 @@ SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would print two lines for every trial
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the spool tries again, and it does not block
+    # The spool tries again, and it does not block. MLflow would also repeat what has been done: where the answer to
+    # the creation of a run was lost, there would be two.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
 # They tell at length how a database is made, and that a model is about to be.
-TALKATIVE = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
+TALKATIVE = ("alembic", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
+# It shows a traceback, with the SQL, of every error that it also raises, which we tell of in a line.
+SHRILL = "mlflow.store.db.utils"
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -58,6 +62,9 @@ def connect(uri: str) -> "MlflowClient":
 
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(SHRILL).setLevel(logging.CRITICAL + 1)
+    if path is not None:
+        make_tables(path)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -173,9 +180,18 @@ class MlflowTracker(Tracker):
         pipeline = _pipeline(key)
         if pipeline not in self._runs:
             known: dict[str, _Run] = {}
+            bare: list[tuple[str, _Run]] = []
             for found in find_runs(client, self._experiment, pipeline):
                 run = _Run(found.info.run_id, found.info.status, set(found.data.params), dict(found.data.tags))
-                known.setdefault(found.data.tags.get(KEY, ""), run)
+                name = found.data.tags.get(KEY, "")
+                if found.data.params or found.data.metrics:
+                    known.setdefault(name, run)
+                else:
+                    bare.append((name, run))
+            for name, run in bare:
+                # A server may create a run after it was given up waiting for, and another one was created.
+                if known.setdefault(name, run) is not run:
+                    client.delete_run(run.id)
             self._runs[pipeline] = known
         return self._runs[pipeline].get(key)
 

@@ -6,8 +6,12 @@ compares them. Where this does not work, there is always the client.
 """
 
 import re
+import sqlite3
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from tasks.tracking.entry import Point
@@ -116,6 +120,28 @@ def tables_of(client: "MlflowClient", experiment: str) -> Tables | None:
     if type(store) is not SqlAlchemyStore:
         return None
     return Tables(store, experiment, client.get_experiment(experiment).artifact_location)
+
+
+def make_tables(path: Path) -> None:
+    """Make MLflow's tables in a SQLite database that has none, in one transaction: a kill leaves all of them or none.
+
+    MLflow makes them one after the other, and cannot use a database that has some of them, ever after.
+    """
+    with closing(sqlite3.connect(path, timeout=5)) as database:
+        if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return
+        import sqlalchemy
+
+        try:
+            from mlflow.store.db.utils import _initialize_tables
+        except ImportError:  # another version of MLflow, which makes them itself
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            engine = sqlalchemy.create_engine(f"sqlite:///{scratch}/mlflow.db")
+            _initialize_tables(engine)  # type: ignore[no-untyped-call]
+            engine.dispose()
+            with closing(sqlite3.connect(f"{scratch}/mlflow.db")) as made:
+                made.backup(database)
 
 
 def passes(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """A tracker in front of another one, so that tracking is never waited for and never loses an entry."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO, final
 
+from tasks import lines
 from tasks.tracking.entry import Entry, RefusedError, Tracker
 
 LONGEST_WAIT = 60.0
@@ -27,6 +29,7 @@ class SpoolingTracker(Tracker):
 
     An entry is in the file before `log` returns, so it outlives a kill; the next tracker with the same file sends
     what it finds there first. What was sent just before a kill is sent again, which adds nothing (see Tracker.log).
+    Each line has a digest: one that is not as it was written is left out, and not taken for another entry.
 
     name: what a warning calls the tracker. warn: called from the thread, with one line, at the first failure and
     the first refusal. retry: seconds before the second attempt; they double up to a minute. patience: seconds that
@@ -91,9 +94,6 @@ class SpoolingTracker(Tracker):
         with self._changed:
             self._abandoned = True
             self._compact()
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
             if self._entries and not self._warned:
                 self._warn_once("slow", f"{len(self._entries)} entries were not taken in {self._patience:g} s")
 
@@ -137,23 +137,30 @@ class SpoolingTracker(Tracker):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._handle = self._file.open("a", encoding="utf-8")
             # The newline comes first too: the file may end in a line that a kill or a full disk cut short.
-            self._handle.write(f"\n{json.dumps(entry.to_json())}\n")
+            self._handle.write(f"\n{_line(entry)}")
             self._handle.flush()
         except OSError as error:
+            with contextlib.suppress(OSError):  # it still holds what could not be written
+                self._let_go()
             self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); entries wait in memory")
+
+    def _let_go(self) -> None:
+        """Close the file, which is as good as closed if that fails."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
 
     def _compact(self) -> None:
         """Leave just what is not yet sent in the file."""
         try:
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
+            with contextlib.suppress(OSError):
+                self._let_go()
             if not self._entries:
                 self._file.unlink(missing_ok=True)
                 return
             part = self._file.with_suffix(".part")
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text("".join(f"{json.dumps(entry.to_json())}\n" for entry in self._entries), encoding="utf-8")
+            part.write_text("".join(map(_line, self._entries)), encoding="utf-8")
             os.replace(part, self._file)
         except OSError as error:
             self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); some entries may be lost")
@@ -169,18 +176,22 @@ class SpoolingTracker(Tracker):
 
 
 def read(file: Path) -> list[Entry]:
-    """Return the entries in a spool file; lines that are torn are left out."""
+    """Return the entries in a spool file; lines that are torn or damaged are left out."""
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        content = file.read_bytes()
     except OSError:
         return []
     entries = []
-    for line in filter(None, lines):
+    for text in filter(None, map(lines.unsealed, content.splitlines(keepends=True))):
         try:
-            entries.append(Entry.from_json(json.loads(line)))
+            entries.append(Entry.from_json(json.loads(text)))
         except (ValueError, KeyError, TypeError):
             continue
     return entries
+
+
+def _line(entry: Entry) -> str:
+    return lines.sealed(json.dumps(entry.to_json()))
 
 
 def one_line(error: Exception) -> str:

@@ -301,6 +301,18 @@ def test_a_trial_that_mlflow_refuses_is_refused_and_the_next_is_not(root: Path, 
     assert all(runs_of(root)[trial.key].info.status == "FINISHED" for trial in TRIALS[1:])
 
 
+def test_of_a_run_that_a_server_made_twice_one_is_left(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"), (PIPELINE, STAGE))
+    client = connect(resolve(root, None))
+    experiment = client.get_experiment_by_name("hone").experiment_id
+    for key in (STAGE.key, TRIALS[0].key, TRIALS[0].key):
+        client.create_run(experiment, tags={"hone.key": key, "hone.pipeline": "abc"})
+    log_all(MlflowTracker(root, None, "hone"), (*TRIALS, DONE))
+    runs = runs_of(root)  # where each key is there once
+    assert len(runs) == 2 + len(TRIALS)
+    assert runs[TRIALS[0].key].info.status == "FINISHED"
+
+
 def test_a_pipeline_that_has_ended_and_runs_again_is_running_and_then_finished(root: Path) -> None:
     statuses = []
     for status in ("failed", "running", "finished", "running", "killed", "running", "finished"):
@@ -347,6 +359,19 @@ def test_a_new_database_is_made_without_a_word(tmp_path: Path) -> None:
     done = run_python(script, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert set(runs_of(tmp_path)) == {"k"}
+
+
+def test_a_database_whose_making_was_cut_short_has_no_tables_yet(tmp_path: Path) -> None:
+    script = (
+        "import os, sqlite3, sys\n"
+        "from mlflow.store.db import utils\n"
+        "from tasks.tracking.mlflow import connect\n"
+        "utils._upgrade_db = lambda engine: os._exit(9)\n"  # with half of the tables made
+        "connect('sqlite:///' + os.path.abspath('mlflow.db'))"
+    )
+    assert run_python(script, tmp_path).returncode == 9
+    log_all(MlflowTracker(tmp_path, None, "hone"), TRIALS)
+    assert len(runs_of(tmp_path)) == 2 + len(TRIALS)
 
 
 def test_entries_logged_just_before_a_kill_are_sent_next_time(root: Path) -> None:
@@ -480,6 +505,25 @@ def test_a_torn_line_in_the_spool_is_left_out(tmp_path: Path) -> None:
     fast = Slow(0)
     SpoolingTracker(fast, file, name="fast").close()
     assert fast.names == ["a", "b", "d"]
+
+
+def test_a_damaged_line_in_the_spool_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "s.jsonl"
+    log_all(SpoolingTracker(Slow(60), file, name="slow", patience=0), (named("abc"), named("def")))
+    file.write_bytes(file.read_bytes().replace(b"abc", b"abd"))
+    fast = Slow(0)
+    SpoolingTracker(fast, file, name="fast").close()
+    assert fast.names == ["def"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_a_spool_on_a_full_disk_costs_no_entry_and_stops_nobody(tmp_path: Path) -> None:
+    file, slow, warnings = tmp_path / "s.jsonl", Slow(0.2), []
+    tracker = SpoolingTracker(slow, file, name="slow", warn=warnings.append)
+    file.symlink_to("/dev/full")  # not before: reading it has no end
+    log_all(tracker, (named("a"), named("b")))
+    assert slow.names == ["a", "b"]
+    assert len(warnings) == 1
 
 
 def test_a_spool_that_cannot_be_written_costs_no_entry(tmp_path: Path) -> None:

@@ -238,6 +238,26 @@ def test_a_list_of_readers_and_writers_that_a_kill_tore_stops_nobody(left: str, 
     assert dvcs(root) == []
 
 
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+def test_a_lock_file_that_a_kill_tore_is_written_anew_from_the_cache_of_runs(share: float, root: Path) -> None:
+    ours(root)
+    whole = (root / "dvc.lock").read_bytes()
+    (root / "dvc.lock").write_bytes(whole[: int(share * len(whole))])
+    with project.lock(root, "hone tune"):
+        assert not any("run" in what.split()[1] for what in ours(root))
+    assert (root / "dvc.lock").read_bytes() == whole
+    assert clean(root)
+
+
+def test_a_lock_file_with_conflicts_is_a_persons_to_mend(root: Path) -> None:
+    ours(root)
+    text = f"<<<<<<< ours\n{(root / 'dvc.lock').read_text()}"
+    (root / "dvc.lock").write_text(text)
+    with project.lock(root, "hone tune"), pytest.raises(UserError, match=r"dvc\.lock"):
+        ours(root)
+    assert (root / "dvc.lock").read_text() == text
+
+
 def test_a_whole_list_of_readers_and_writers_is_left_alone(root: Path) -> None:
     with versioning.claim(root, "first"):
         before = (root / ".dvc" / "tmp" / "rwlock").read_bytes()
