@@ -227,6 +227,7 @@ def test_a_preprocessor_of_types_that_none_of_hones_needs_is_refused(estimator: 
     dump({"numeric": estimator}, folder / "preprocess.skops")
     with pytest.raises(UserError) as refusal:
         model_store.load(folder)
+    assert "refused, it holds types that no preprocessor of Hone's needs" in one_line(refusal)
     assert type(estimator).__name__ in one_line(refusal)
 
 
