@@ -353,6 +353,8 @@ def test_no_message_shows_a_password(address: str, tmp_path: Path, monkeypatch: 
         f"tracking:\n  uri: postgresql://someone:{SECRET}@host/mlflow: x\n",
         f"tracking:\n  uri: 'postgresql://someone:{SECRET}@host/mlflow\n",
         f'tracking:\n  uri: "postgresql://someone:{SECRET}@host/mlflow\\0"\n',
+        f'tracking:\n  uri: "postgresql://someone:{SECRET}{"x" * 99}@host/mlflow\\0"\n',
+        f"tracking:\n  uri: [postgresql://someone:{SECRET}{'x' * 99}@host/mlflow]\n",
         f"tracking:\n  url: postgresql://someone:{SECRET}@host/mlflow\n",
         f"tracking:\n  uri: {{address: postgresql://someone:{SECRET}@host/{'x' * 200}}}\n",
     ],
