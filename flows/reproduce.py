@@ -15,6 +15,7 @@ from tasks.reporting import Reporter
 from tasks.sandbox import Sandbox
 from tasks.tracking import OFF
 from tasks.tracking.logged import LoggedRun, read_run
+from tasks.wording import plural
 
 MLFLOW = "mlflow:"
 HASHES = {
@@ -52,7 +53,9 @@ def reproduce(root: Path, run: str, reporter: Reporter, *, until: str | None = N
                 reporter.warning(f"dvc.lock there was written before the last changes to {', '.join(edited)}")
         plan = rerun.stages(whole, recorded, until or (logged.stage if logged is not None else None))
         of = "" if len(plan) == len(whole) else f"{len(plan)} of "
-        reporter.message(f"{recorded.name}: running {of}{len(whole)} stages of commit {commit[:12]} in {place.shown}")
+        reporter.message(
+            f"{recorded.name}: running {of}{plural(len(whole), 'stage')} of commit {commit[:12]} in {place.shown}"
+        )
         packages = _settle_environment(place, logged, reporter)
         here = record.this_machine(str((params.get("train") or {}).get("device", "cpu")))
         to_the_end = rerun.elsewhere(recorded, here)

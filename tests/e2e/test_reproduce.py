@@ -58,15 +58,14 @@ def commit(project, what: str) -> str:
 
 @pytest.fixture(scope="module")
 def short(make_project):
-    """A project of two stages on a table that DVC tracks, run once; dvc.lock is committed afterwards."""
+    """A project of one stage on a table that DVC tracks, run once; dvc.lock is committed afterwards."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
     table["y"] = np.where(table["a"] + table["b"] > 0, "up", "down")
     project = make_project({"data.source": "data/raw/table.csv", "data.target": "y"}, table, name="short")
     stages = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]
-    short = {"stages": {name: stages[name] for name in ("ingest", "split")}}
-    (project.root / "dvc.yaml").write_text(yaml.safe_dump(short))
-    commit(project, "two stages")
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"split": stages["split"]}}))
+    commit(project, "one stage")
     project.dvc("repro")
     commit(project, "its results")
     return project
@@ -141,11 +140,11 @@ def test_the_working_tree_is_verified_as_it_is(short, tmp_path):
     code.write_text(code.read_text() + "\nfrom hone.data import uncommitted as uncommitted\n")
     (project.root / "hone" / "data" / "uncommitted.py").write_text("")
     project.git("rm", "-q", "--cached", "prefect.toml")
-    assert "ingest: is not up to date" in hone(project, "verify", code=2)
+    assert "split: is not up to date" in hone(project, "verify", code=2)
     project.change({"split.test": 0.3})
     project.dvc("repro")
     said = hone(project, "verify")
-    assert "equal to the bit: the working tree, 9 outs of 2 stages" in said
+    assert "equal to the bit: the working tree, 8 outs of 1 stage" in said
 
 
 def test_a_revision_is_compared_with_its_lock_file(short):
@@ -202,8 +201,7 @@ def test_uncommitted_changes_that_outs_depend_on_are_refused_and_others_are_not(
     assert "params.yaml, notes.txt" in said
     assert "`hone verify`" in said
     project.git(*AS, "commit", "-qam", "what it was made with")  # but for the notes
-    for stage in ("ingest", "split"):
-        project.run("python", "-m", "tasks.run", stage)
+    project.run("python", "-m", "tasks.run", "split")
     assert tags_of(project, run)["hone.git_dirty"] == "true"
     assert "equal to the bit" in hone(project, "reproduce", run)
 
@@ -227,7 +225,7 @@ def test_an_interrupted_reproduction_leaves_nothing_and_a_killed_one_a_checkout_
         assert left.exists() == (number == signal.SIGKILL)
         if number == signal.SIGINT:
             assert said == "interrupted; the checkout is removed, and the same command begins anew\n"
-    assert "equal to the bit" in hone(short, "verify", "--until", "ingest")
+    assert "equal to the bit" in hone(short, "verify")
     assert not left.exists()
 
 
@@ -243,7 +241,7 @@ def begun(project) -> tuple[subprocess.Popen[str], Path]:
     )
     place = project.root / ".work" / "reproduce"
     deadline = time.monotonic() + 60
-    while not list(place.glob("*/ingest.log")):
+    while not list(place.glob("*/split.log")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
