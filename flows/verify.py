@@ -19,6 +19,8 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
     is stale or fails. The project is locked only while it is copied.
     """
     with sandbox.opened(root, processes.child, keep=keep) as place:
+        if keep:
+            reporter.message(f"the checkout stays in {place.shown}")
         with project.lock(root, "hone verify"):
             params = load_params(root)
             for name in versioning.order(root):
@@ -33,8 +35,6 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
         plan = rerun.stages(plan, recorded, until)
         reporter.message(f"running {plural(len(plan), 'stage')} of the working tree in {place.shown}")
         outcome = rerun.rerun(place, plan, recorded, reporter)
-        if keep:
-            reporter.message(f"the checkout is kept: {place.root}")
         here = record.this_machine(params.train.device)
         return rerun.verdict(place, plan, recorded, outcome, reporter, here=here, packages=record.installed())
 

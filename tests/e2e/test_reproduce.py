@@ -58,14 +58,15 @@ def commit(project, what: str) -> str:
 
 @pytest.fixture(scope="module")
 def short(make_project):
-    """A project of one stage on a table that DVC tracks, run once; dvc.lock is committed afterwards."""
+    """A project of two stages on a table that DVC tracks, run once; dvc.lock is committed afterwards."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
     table["y"] = np.where(table["a"] + table["b"] > 0, "up", "down")
     project = make_project({"data.source": "data/raw/table.csv", "data.target": "y"}, table, name="short")
     stages = yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"]
-    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"split": stages["split"]}}))
-    commit(project, "one stage")
+    short = {name: stages[name] for name in ("ingest", "split")}
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": short}))
+    commit(project, "two stages")
     project.dvc("repro")
     commit(project, "its results")
     return project
@@ -140,11 +141,11 @@ def test_the_working_tree_is_verified_as_it_is(short, tmp_path):
     code.write_text(code.read_text() + "\nfrom hone.data import uncommitted as uncommitted\n")
     (project.root / "hone" / "data" / "uncommitted.py").write_text("")
     project.git("rm", "-q", "--cached", "prefect.toml")
-    assert "split: is not up to date" in hone(project, "verify", code=2)
+    assert "ingest: is not up to date" in hone(project, "verify", code=2)
     project.change({"split.test": 0.3})
     project.dvc("repro")
     said = hone(project, "verify")
-    assert "equal to the bit: the working tree, 8 outs of 1 stage" in said
+    assert "equal to the bit: the working tree, 9 outs of 2 stages" in said
 
 
 def test_a_revision_is_compared_with_its_lock_file(short):
@@ -225,7 +226,7 @@ def test_an_interrupted_reproduction_leaves_nothing_and_a_killed_one_a_checkout_
         assert left.exists() == (number == signal.SIGKILL)
         if number == signal.SIGINT:
             assert said == "interrupted; the checkout is removed, and the same command begins anew\n"
-    assert "equal to the bit" in hone(short, "verify")
+    assert "equal to the bit" in hone(short, "verify", "--until", "ingest")
     assert not left.exists()
 
 
@@ -241,7 +242,7 @@ def begun(project) -> tuple[subprocess.Popen[str], Path]:
     )
     place = project.root / ".work" / "reproduce"
     deadline = time.monotonic() + 60
-    while not list(place.glob("*/split.log")):
+    while not list(place.glob("*/ingest.log")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
