@@ -9,6 +9,7 @@ from tasks import environment, project, provenance, record, rerun, sandbox, vers
 from tasks.params import load_params
 from tasks.record import Record
 from tasks.reporting import Reporter
+from tasks.wording import plural
 
 
 def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bool = False) -> int:
@@ -18,6 +19,8 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
     is stale or fails. The project is locked only while it is copied.
     """
     with sandbox.opened(root, processes.child, keep=keep) as place:
+        if keep:
+            reporter.message(f"the checkout stays in {place.shown}")
         with project.lock(root, "hone verify"):
             params = load_params(root)
             for name in versioning.order(root):
@@ -30,10 +33,8 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
         if why := environment.differs(root / provenance.LOCK_FILE, None):
             reporter.warning(f"packages here are not those of {provenance.LOCK_FILE}: {', '.join(why[:3])}")
         plan = rerun.stages(plan, recorded, until)
-        reporter.message(f"running {len(plan)} stages of the working tree in {place.shown}")
+        reporter.message(f"running {plural(len(plan), 'stage')} of the working tree in {place.shown}")
         outcome = rerun.rerun(place, plan, recorded, reporter)
-        if keep:
-            reporter.message(f"the checkout is kept: {place.root}")
         here = record.this_machine(params.train.device)
         return rerun.verdict(place, plan, recorded, outcome, reporter, here=here, packages=record.installed())
 

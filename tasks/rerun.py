@@ -15,7 +15,7 @@ from tasks.record import Machine, Record
 from tasks.reporting import Reporter
 from tasks.sandbox import Sandbox
 from tasks.versioning import Planned
-from tasks.wording import number
+from tasks.wording import number, plural
 
 EQUAL, DIFFERS = 0, 1
 SCORES = "artifacts/evaluate/metrics.json"
@@ -123,7 +123,7 @@ def verdict(
         rows.append([stage.name, str(n), said if stage.name in outcome.ran else "not run"])
     reporter.table("", ["stage", "outs", "result"], rows)
     if not outcome.differing:
-        shown = f"{outcome.n_outs} outs of {len(outcome.ran)} stages"
+        shown = f"{plural(outcome.n_outs, 'out')} of {plural(len(outcome.ran), 'stage')}"
         reporter.message(f"equal to the bit: {recorded.name}, {shown}")
         return EQUAL
     first = next(iter(outcome.differing))

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks import run
+from hone.errors import UserError
+from tasks import record, run
 from tasks.params import Params
 from tasks.reporting import NullReporter
 from tasks.tracking import MlflowTracker
+from tasks.tracking.logged import read_run
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import resolve
 
@@ -85,3 +87,32 @@ def test_a_password_in_the_tracking_uri_is_not_among_a_runs_params(root: Path) -
         assert found["data.source"] == "sklearn:digits"
         assert not [name for name in found if name.startswith(("tracking.", "execution.", "schedule."))]
     assert "hunter2" not in str([run.to_dictionary() for run in runs])
+
+
+def test_a_pipelines_run_records_what_is_needed_to_do_it_again(root: Path) -> None:
+    content = yaml.safe_load((root / "params.yaml").read_text())
+    content["budget"]["time_limit"] = "10m"
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    (root / "budget.lock").write_text("{}")
+    run_stage(root, "ingest")
+    ingested = {"ingest": {"data/raw/ingested": record.md5(root / "data/raw/ingested")}}
+    (stage,) = [found.info.run_id for found in runs_of(root) if found.data.tags["hone.kind"] == "stage"]
+    logged = read_run(root, None, stage)
+    assert (logged.stage, logged.stages) == ("ingest", {"ingest": stage})
+    assert logged.file("budget.lock") == b"{}"
+    assert logged.file("no.such") is None
+    assert record.parse("it", logged.tags).outs == ingested
+
+    # A stage restored from a cache logs nothing: the one below it speaks for it.
+    for name in ("mlflow.db", "mlflow.db-shm", "mlflow.db-wal"):
+        (root / name).unlink(missing_ok=True)
+    run_stage(root, "split")
+    (pipeline,) = [found.info.run_id for found in runs_of(root) if found.data.tags["hone.kind"] == "pipeline"]
+    logged = read_run(root, None, pipeline)
+    assert logged.stage is None
+    assert record.parse("it", logged.tags).outs == {
+        **ingested,
+        "split": {"data/split": record.md5(root / "data/split")},
+    }
+    with pytest.raises(UserError, match="is it a run there"):
+        read_run(root, None, "0" * 32)

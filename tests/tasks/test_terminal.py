@@ -202,3 +202,4 @@ def test_a_signal_unwinds_the_stack_and_says_how_to_go_on(number: signal.Signals
 
 def test_work_that_succeeds_ends_with_code_0() -> None:
     assert guarded(lambda: "anything") == 0
+    assert guarded(lambda: 1) == 1  # unless 1 is what it answers
