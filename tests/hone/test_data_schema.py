@@ -166,7 +166,7 @@ BAD = [
     ({"kinds": {"text": "numeric"}}, r"data\.kinds: column 'text' is set to numeric, but holds 'a'"),
     ({"kinds": {"text": "date"}}, r"data\.kinds: column 'text' is set to date, but holds 'a'"),
     ({"kinds": {"text": "boolean"}}, r"data\.kinds: column 'text' is set to boolean, but holds 'a'"),
-    ({"drop": ["floats", "ints", "text"]}, r"no column is left to learn from \(floats: listed in data\.drop"),
+    ({"drop": ["floats", "ints", "text"]}, r"no column is left to learn from \('floats': listed in data\.drop"),
 ]
 
 
