@@ -144,8 +144,11 @@ def test_the_working_tree_is_verified_as_it_is(short, tmp_path):
     assert "ingest: is not up to date" in hone(project, "verify", code=2)
     project.change({"split.test": 0.3})
     project.dvc("repro")
-    said = hone(project, "verify")
+    said = project.run("python", "-m", "flows.verify", "--keep").stdout
     assert "equal to the bit: the working tree, 9 outs of 2 stages" in said
+    (kept,) = (project.root / ".work" / "reproduce").iterdir()
+    assert kept.name in said
+    assert record.md5(kept / "checkout" / "data" / "split") == record.md5(project.root / "data" / "split")
 
 
 def test_a_revision_is_compared_with_its_lock_file(short):
