@@ -113,8 +113,10 @@ def _mounts() -> bool:
 
 def _can_mount() -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        done = os.system(f"mount -t tmpfs -o size=4k chaos {folder} 2>/dev/null && umount {folder}")
-    return done == 0
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=4k", "chaos", folder], capture_output=True, check=False
+        )
+        return done.returncode == 0 and subprocess.run(["umount", folder], check=False).returncode == 0
 
 
 @contextlib.contextmanager

@@ -103,11 +103,6 @@ class Stand:
         return self.folder.name if self._by_server else world.EXPERIMENT
 
     @property
-    def stage(self) -> str:
-        """The stage it begins with."""
-        return self.world.names[self._index]
-
-    @property
     def usual(self) -> float:
         """About how many seconds the stages take."""
         return sum(min(self.world.seconds[name], 5.0) for name in self._names)
