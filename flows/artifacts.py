@@ -1,6 +1,8 @@
 """What Prefect's UI shows of a run: a progress artifact a phase, the final table, and where the report is."""
 
 import contextlib
+import html
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,10 +80,17 @@ def publish(root: Path, table: Summary) -> None:
     """Put the final table and the way to the report into Prefect's UI."""
     rows: list[dict[str, Any]] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     with _never_fatal():
-        create_table_artifact(rows, key="result", description=table.title)
+        create_table_artifact(rows, key="result", description=html.escape(table.title))
         report = root / REPORT
         if report.exists():
-            create_markdown_artifact(f"[Open the report]({report.as_uri()})\n\n`{report}`", key="report")
+            create_markdown_artifact(f"[Open the report]({report.as_uri()})\n\n{code(str(report))}", key="report")
+
+
+def code(text: str) -> str:
+    """Return a text as Markdown shows it as it is: between more backticks than it holds in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " if text[:1] == "`" or text[-1:] == "`" else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
 @contextlib.contextmanager

@@ -176,6 +176,13 @@ def predict(
     ] = None,
     keep: Annotated[list[str] | None, typer.Option(help="A column to write along; may be given again.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the predictions that are there.")] = False,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:NAME",
+            help="Code that the model may import and run, beside this project's own model.family; may be given again.",
+        ),
+    ] = None,
 ) -> Work:
     """Predict a table with the tuned model.
 
@@ -190,7 +197,7 @@ def predict(
         from flows.predict import predict as run
 
         with open_reporter() as reporter:
-            run(root, table, out, model, keep or (), reporter, overwrite=overwrite)
+            run(root, table, out, model, keep or (), reporter, overwrite=overwrite, trusted=trust or ())
 
     return work
 

@@ -1,14 +1,13 @@
 """Predicts a file with the tuned model."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from hone.errors import UserError
-from tasks import model_store, pictures, tables
+from tasks import model_store, params, pictures, tables
 from tasks import predict as pieces
 from tasks.model_store import Predictor
-from tasks.params import load_params
 from tasks.reporting import Reporter
 
 MODEL = Path("artifacts") / "retrain" / "model"
@@ -24,13 +23,15 @@ def predict(
     reporter: Reporter,
     *,
     overwrite: bool = False,
+    trusted: Collection[str] = (),
 ) -> Path:
     """Return where the predictions for a table are, after writing them.
 
     table: a file, or pictures. out: a .csv or .parquet; None: beside the table, as NAME.predictions.csv. model: a
     model's folder, or a name in MLflow's registry (models:/...); None: the project's tuned model. keep: the table's
     columns to write along.
-    overwrite: whether a file that is there may be replaced. Raises UserError, and writes nothing, if the model or
+    overwrite: whether a file that is there may be replaced. trusted: families of a person's own that the model may
+    import and call, beside the project's. Raises UserError, and writes nothing, if the model or
     the table cannot be read or do not fit.
     """
     place = out if out is not None else table.with_name(f"{_stem(table)}.predictions.csv")
@@ -38,19 +39,20 @@ def predict(
         raise UserError(f"--out: {place} is the table itself; name another file")
     if place.exists() and not overwrite:
         raise UserError(f"--out: {place} is there already; name another file, or say --overwrite")
-    predictor = load(root, model)
+    predictor = load(root, model, trusted)
     n_rows = pieces.predict(predictor, table, place, keep, reporter.warning)
     reporter.message(f"{place}: predictions of {predictor.problem.target!r} for {n_rows:,} rows")
     return place
 
 
-def load(root: Path, model: str | None) -> Predictor:
-    """Return the model of a folder or of MLflow's registry; None: the project's own."""
+def load(root: Path, model: str | None, trusted: Collection[str] = ()) -> Predictor:
+    """Return the model of a folder or of MLflow's registry; None: the project's own. trusted: as in `predict`."""
+    trusted = [*params.trusted(root), *trusted]
     if model is not None and model.startswith(REGISTRY):
         from tasks import registry
 
-        return registry.load(root, load_params(root).tracking, model)
-    return model_store.load(root / MODEL if model is None else Path(model))
+        return registry.load(root, params.load_params(root).tracking, model, trusted)
+    return model_store.load(root / MODEL if model is None else Path(model), trusted)
 
 
 def _stem(table: Path) -> str:

@@ -17,11 +17,13 @@ from typing import Any, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.errors import UserError
+from hone.errors import UserError, shortened
 from hone.trial import Value
 
 Array = NDArray[np.float64]
 
+LARGEST, LARGEST_WHOLE = 1e100, 2**53
+"""Of numbers in a space: beyond, their differences overflow, or floats no longer tell whole numbers apart."""
 DIGITS = 6  # of a float: significant ones on a log scale, relative to the width of the domain on a linear one
 
 
@@ -99,6 +101,8 @@ class Int:
         for name, bound in (("low", self.low), ("high", self.high)):
             if bound != int(bound):
                 raise UserError(f"{name} {bound} is not a whole number; use type: float, or a whole number")
+            if abs(bound) > LARGEST_WHOLE:
+                raise UserError(f"{name} {bound:g} is too large for a whole number; stay within {LARGEST_WHOLE}")
             object.__setattr__(self, name, int(bound))
 
     @property
@@ -149,9 +153,9 @@ class Categorical:
         object.__setattr__(self, "choices", tuple(self.choices))
         if not self.choices:
             raise UserError("choices is empty; list at least one value")
-        wrong = [choice for choice in self.choices if not isinstance(choice, str | int | float | bool)]
+        wrong = [choice for choice in self.choices if not is_value(choice)]
         if wrong:
-            raise UserError(f"choices holds {wrong[0]!r}; a choice is a text, a number, true or false")
+            raise UserError(f"choices holds {wrong[0]!r}; a choice is a text, a finite number, true or false")
         seen = [json.dumps(choice) for choice in self.choices]
         if len(set(seen)) < len(seen):
             double = next(text for text in seen if seen.count(text) > 1)
@@ -201,8 +205,8 @@ class Fixed:
     value: Value
 
     def __post_init__(self) -> None:
-        if not isinstance(self.value, str | int | float | bool):
-            raise UserError(f"{self.value!r} is no value; give a text, a number, true or false")
+        if not is_value(self.value):
+            raise UserError(f"{self.value!r} is no value; give a text, a finite number, true or false")
 
     @property
     def middle(self) -> Value:
@@ -273,8 +277,10 @@ def encode_all(domain: Domain, values: Array) -> Array:
 
 def _check_bounds(low: object, high: object, log: bool) -> None:
     for name, bound in (("low", low), ("high", high)):
-        if not is_number(bound) or not math.isfinite(cast(float, bound)):
+        if not is_number(bound) or bound != bound or abs(bound) == math.inf:
             raise UserError(f"{name} {bound!r} is no finite number; give a number")
+        if abs(bound) > LARGEST:
+            raise UserError(f"{name} {shortened(str(bound), 20)} is too large; stay within {LARGEST:g}")
     lower, upper = cast(float, low), cast(float, high)
     if lower > upper:
         raise UserError(f"low {lower:g} is above high {upper:g}; swap them")
@@ -289,6 +295,13 @@ def _clip(value: float, low: float, high: float) -> float:
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether value is an int or a float; True is neither."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_value(value: object) -> TypeGuard[Value]:
+    """Return whether a config can have a value: a text, a truth value, or a number that files and databases hold."""
+    if isinstance(value, str | bool):
+        return True
+    return is_number(value) and (abs(value) < math.inf if isinstance(value, float) else value.bit_length() < 64)
 
 
 def same(a: Value, b: Value) -> bool:

@@ -1,15 +1,51 @@
 """The exceptions that are meant for the person who runs Hone."""
 
 import errno
+import re
 
 OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+
+SECRET = "password|passwd|pwd|secret|token|credential|api_?key|access_?key|signature"
+"""What names of secrets hold."""
+LONGEST = 600
+"""Characters of a line in it: what a message quotes may be any cell, name or file."""
 
 
 class UserError(ValueError):
     """Input that a person can mend: one or two lines naming what, where, the value and the remedy.
 
-    The command line prints the message without a traceback and exits with code 2.
+    The command line prints the message without a traceback and exits with code 2. Whatever is quoted in it, a
+    terminal can show, and anybody may see: other characters are escaped, passwords in addresses are hidden, and long
+    lines are cut in the middle.
     """
+
+    def __init__(self, message: str) -> None:
+        lines = without_secrets(message).split("\n")
+        super().__init__("\n".join(shortened(printable(line), LONGEST) for line in lines))
+
+
+def printable(text: str) -> str:
+    r"""Return a text with what a terminal cannot show, or would obey, as escapes such as ``\x1b``; lines stay lines."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without passwords and tokens: what stands before the @ of an address, and ``password=...``.
+
+    A password may hold @ and / itself, so all up to an address's last @ is hidden.
+    """
+    text = re.sub(r"://(?!user:password@)[^\s'\"`<>]*@", "://***@", text)
+    return re.sub(rf"(?i)\b([\w.-]*(?:{SECRET})[\w.-]*=)[^&;,\s'\"`<>)]+", r"\1***", text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most so many characters, cut in the middle: the remedy is at a message's end."""
+    if len(text) <= most:
+        return text
+    head = (most - 3) * 2 // 3
+    return f"{text[:head]} … {text[len(text) - (most - 3 - head) :]}"
 
 
 class MachineError(UserError):

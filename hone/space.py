@@ -19,7 +19,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hone.domains import Categorical, Domain, Fixed, Float, Int, is_number
+from hone.domains import Categorical, Domain, Fixed, Float, Int, is_number, is_value
 from hone.errors import UserError
 from hone.trial import Config, Value, identity
 
@@ -294,7 +294,7 @@ def parse_domain(name: str, spec: object) -> tuple[Domain, Condition | None]:
     try:
         if isinstance(spec, Mapping):
             return _domain(key, spec), _condition(key, spec.get("when"))
-        if isinstance(spec, Sequence) and not isinstance(spec, str):
+        if isinstance(spec, Sequence) and not isinstance(spec, str | bytes):
             return Categorical(tuple(_value(choice) for choice in spec)), None
         return Fixed(_value(spec)), None
     except UserError as error:
@@ -303,7 +303,7 @@ def parse_domain(name: str, spec: object) -> tuple[Domain, Condition | None]:
 
 def _domain(key: str, spec: Mapping[str, Any]) -> Domain:
     kind = spec.get("type")
-    if kind not in KEYS:
+    if not isinstance(kind, str) or kind not in KEYS:
         said = "type is missing" if kind is None else f"type {kind!r} is unknown"
         raise UserError(f"{key}: {said}; it is one of float, int, categorical")
     allowed = KEYS[kind] | {"type", "when", "default", "name"}
@@ -337,13 +337,19 @@ def _condition(key: str, when: object) -> Condition | None:
     if not isinstance(when, Mapping) or len(when) != 1:
         raise UserError(f"{key}.when: {when!r} is no condition; write e.g. {{n_layers: [2, 3]}}")
     ((parent, allowed),) = when.items()
+    if not isinstance(parent, str) or not parent.isprintable():
+        raise UserError(f"{key}.when: {parent!r} is no hyperparameter's name; write e.g. {{n_layers: [2, 3]}}")
     if isinstance(allowed, Mapping):
-        if set(allowed) != {"at_least"} or not is_number(_value(allowed["at_least"])):
+        least: Any = _value(allowed.get("at_least"))
+        if set(allowed) != {"at_least"} or not is_value(least) or not is_number(least):
             raise UserError(f"{key}.when.{parent}: {dict(allowed)!r} is no condition; write {{at_least: 2}}")
-        return Condition(parent, at_least=_value(allowed["at_least"]))
+        return Condition(parent, at_least=least)
     values = allowed if isinstance(allowed, Sequence) and not isinstance(allowed, str) else [allowed]
     if not values:
         raise UserError(f"{key}.when.{parent}: the list is empty, so that {key} would never exist; list a value")
+    for value in values:
+        if not is_value(_value(value)):
+            raise UserError(f"{key}.when.{parent}: {value!r} is no value; list texts, finite numbers, true or false")
     return Condition(parent, tuple(_value(value) for value in values))
 
 

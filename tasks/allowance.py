@@ -1,18 +1,20 @@
 """What a run may spend, as the stage `budget` wrote it down, and what its params are within that."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from hone.space import Prices
 from tasks import files
 from tasks.params import Params
 
 if TYPE_CHECKING:
     from tasks.stage import Stage
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FILE = ("artifacts", "budget.json")
 
 
@@ -26,14 +28,14 @@ class Allowance:
     any. dearest: price above which nothing is searched.
     """
 
-    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    epochs: Positive
     training: Annotated[int, Field(ge=1)] | None = None
     replays: Annotated[int, Field(ge=0)] | None = None
     networks: Annotated[int, Field(ge=0)] | None = None
     seeds: Annotated[int, Field(ge=1)] | None = None
-    final: Annotated[float, Field(gt=0)] | None = None
-    dearest: Annotated[float, Field(gt=0)] | None = None
-    prices: Prices | None = None
+    final: Positive | None = None
+    dearest: Positive | None = None
+    prices: Mapping[str, Mapping[str, Positive] | tuple[Positive, Finite]] | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

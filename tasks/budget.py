@@ -253,15 +253,18 @@ _warm: list[float | None] = []
 
 def written_down(path: Path, stage: Stage) -> Allowance | None:
     """Return what a budget.lock allows, or None if there is none or it was measured for other inputs."""
-    if not path.exists():
-        return None
+    return parsed(path, _inputs(stage)) if path.exists() else None
+
+
+def parsed(path: Path, inputs: str) -> Allowance | None:
+    """Return what a budget.lock allows, None if it was measured for other inputs; UserError if it is broken."""
     try:
         content = files.read_json(path)
-        if content["inputs"] != _inputs(stage):
+        if content["inputs"] != inputs:
             return None
         del content["inputs"], content["measured"]
         return Allowance.from_json(content)
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{LOCK}: cannot be read; delete it, and the epochs are measured anew") from None
 
 

@@ -110,7 +110,8 @@ def run(stage: Stage) -> None:
     networks = {
         name: predicted
         for name, folder in (("tuned", "model"), ("defaults", "defaults"))
-        if (predicted := _predict(stage.path("artifacts", "retrain", folder), rows)) is not None
+        if (predicted := _predict(stage.path("artifacts", "retrain", folder), rows, stage.params.model.family))
+        is not None
     }
     predictions = {**networks, **_boosted(stage)}
     groups = _groups(stage, rows)
@@ -280,11 +281,11 @@ def _fitted(asked: Boosting) -> Predicted:
     return asked()
 
 
-def _predict(folder: Path, rows: pd.DataFrame) -> Predicted | None:
+def _predict(folder: Path, rows: pd.DataFrame, family: str) -> Predicted | None:
     """Return what the model predicts, or None if the folder holds no model (all its trainings failed)."""
     if not (folder / "model.json").exists():
         return None
-    model = model_store.load(folder)
+    model = model_store.load(folder, [family])
     return Predicted(model.proba(rows), model.threshold)
 
 

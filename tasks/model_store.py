@@ -1,9 +1,12 @@
 """The final model as a folder: weights, preprocessor, description. No pickle, and equal models are equal bytes."""
 
+import contextlib
+import hashlib
+import importlib.util
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,22 +18,29 @@ import safetensors.numpy
 import safetensors.torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from hone.data import images
 from hone.data.preprocessing import Preprocessor
 from hone.data.problem import Problem
 from hone.data.targets import YeoJohnson
-from hone.errors import UserError
+from hone.errors import UserError, shortened
 from hone.evaluation import calibration
-from hone.models import InputSpec
+from hone.models import FAMILIES, InputSpec
+from hone.models.optimisation import TRAINING
 from hone.training.predict import Prediction, load_network, predict
 from hone.trial import Config
-from tasks import files
+from tasks import files, model_format
 
 WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 ROWS = "rows.safetensors"
 FORMAT = 2  # 1 had one family and config for all networks, and no temperature or threshold; it is still read
-# Beyond scikit-learn's own classes. A file that asks for anything else is not loaded.
+# Beyond scikit-learn's own classes, of which `model_format` takes a few. What asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
+SMALLEST_SIZE = 64
+WIDEST_CELL = 32  # numbers that a cell becomes, about
+FACTOR, SPARE = 8, 1 << 26
+"""Of memory that making a network may take: so many times its weights, and some bytes."""
 
 
 @dataclass(frozen=True)
@@ -148,81 +158,217 @@ def save(
         "inputs": inputs.to_json(),
         "preprocessor": preprocessor.to_json(),
     }
-    files.write_bytes(folder / WEIGHTS, safetensors.torch.save(tensors))
-    files.write_bytes(folder / PREPROCESSOR, _canonical(dumps(dict(preprocessor.estimators))))
+    contents = {
+        WEIGHTS: safetensors.torch.save(tensors),
+        PREPROCESSOR: _canonical(dumps(dict(preprocessor.estimators))),
+    }
     if seen is None:
         (folder / ROWS).unlink(missing_ok=True)  # a former model's
     else:
         # As int64, which every reader of safetensors knows.
         rows = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
-        files.write_bytes(folder / ROWS, safetensors.numpy.save({"seen": rows}))
-    files.write_json(folder / DESCRIPTION, description)
+        contents[ROWS] = safetensors.numpy.save({"seen": rows})
+    for name, content in contents.items():
+        files.write_bytes(folder / name, content)
+    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    files.write_json(folder / DESCRIPTION, {**description, "sha256": sha256})
 
 
 def seen(folder: Path) -> NDArray[np.uint64]:
-    """Return the fingerprints of the rows that a model was trained on, sorted; none if its folder does not say."""
-    if not (folder / ROWS).is_file():
+    """Return the fingerprints of the rows that a model was trained on, sorted; none if its folder does not say.
+
+    Raises UserError if the file that says it is broken.
+    """
+    path = folder / ROWS
+    if not path.is_file():
         return np.empty(0, dtype=np.uint64)
-    found: NDArray[np.uint64] = safetensors.numpy.load_file(folder / ROWS)["seen"].view(np.uint64)
-    return found
+    _check_whole(path, describe(folder))
+    try:
+        found = safetensors.numpy.load_file(path)["seen"]
+        if found.dtype != np.int64 or found.ndim != 1:
+            raise ValueError(f"{found.dtype} {found.shape}")
+    except Exception as error:  # of any type: what a broken file makes a reader do is not foreseen
+        raise UserError(f"{path}: not the rows of a model ({one_line(error)}); do not use this model") from None
+    return found.view(np.uint64)
 
 
-def load(folder: Path) -> Predictor:
+def load(folder: Path, trusted: Collection[str] = ()) -> Predictor:
     """Return the model in a folder, on the CPU.
 
-    Raises UserError if there is none, or its preprocessor holds anything but scikit-learn's classes.
+    trusted: families of a person's own, ``package.module:name``, that may be imported and called. A folder may come
+    from a stranger: a family that is neither Hone's own nor among these is refused before anything is imported.
+    Raises UserError if there is no model, if it needs such a family, or if it is not what a model of Hone's can be.
     """
-    from skops import io as skops_io
-
     for name in (DESCRIPTION, WEIGHTS, PREPROCESSOR):
         if not (folder / name).is_file():
             raise UserError(f"{folder}: there is no model, {name} is missing; run `hone tune`, or pull it with dvc")
     description = describe(folder)
-    unknown = sorted(set(skops_io.get_untrusted_types(file=folder / PREPROCESSOR)) - set(TRUSTED))
-    if unknown:
-        raise UserError(
-            f"{folder / PREPROCESSOR}: refused, it holds types that no preprocessor of Hone's needs "
-            f"({', '.join(unknown)}); do not use this model"
-        )
-    estimators = skops_io.load(folder / PREPROCESSOR, trusted=TRUSTED)
-    tensors = safetensors.torch.load_file(folder / WEIGHTS)
+    for family in dict.fromkeys(one["family"] for one in description["networks"]):
+        _check_trusted(family, trusted, folder)
+    for name in (WEIGHTS, PREPROCESSOR):
+        _check_whole(folder / name, description)
+    model_format.check_preprocessor(folder / PREPROCESSOR)
+    preprocessor = Preprocessor.from_json(description["preprocessor"], _estimators(folder / PREPROCESSOR))
+    tensors = _tensors(folder / WEIGHTS)
     inputs = InputSpec.from_json(description["inputs"])
     networks = tuple(
-        load_network(one["family"], one["config"], inputs, _under(f"{number}.", tensors))
+        _network(one["family"], one["config"], inputs, _under(f"{number}.", tensors), folder)
         for number, one in enumerate(description["networks"])
     )
     weights = tuple(float(one["weight"]) for one in description["networks"])
     transforms = [one["transform"] and YeoJohnson.from_json(one["transform"]) for one in description["networks"]]
-    return Predictor(
+    model = Predictor(
         networks,
-        Preprocessor.from_json(description["preprocessor"], estimators),
+        preprocessor,
         weights if len(set(weights)) > 1 else (),
         description["temperature"],
         description["threshold"],
         tuple(transforms) if any(transforms) else (),
     )
+    _try_out(model, folder)
+    return model
 
 
 def describe(folder: Path) -> dict[str, Any]:
-    """Return what model.json says, in today's format; UserError if it is in one that this Hone does not know."""
-    description: dict[str, Any] = files.read_json(folder / DESCRIPTION)
-    if description["format"] == 1:
-        network = {"family": description["family"], "config": description["config"], "weight": 1.0, "transform": None}
-        description |= {
-            "networks": [network] * description["n_networks"],
-            "temperature": 1.0,
-            "threshold": None,
-        }
-    elif description["format"] != FORMAT:
-        raise UserError(
-            f"{folder / DESCRIPTION}: format {description['format']!r}, not {FORMAT}; use the Hone that wrote it"
-        )
-    return description
+    """Return what model.json says, in today's format.
+
+    Raises UserError if it is broken, in a format that this Hone does not know, or says what no model can be.
+    """
+    return model_format.description(folder / DESCRIPTION, FORMAT)
 
 
 def _load_pyfunc(path: str) -> Predictor:
-    """Return the model in a folder; MLflow calls this for a pyfunc model with this module as its loader."""
-    return load(Path(path))
+    """Return the model in a folder; MLflow calls this for a pyfunc model with this module as its loader.
+
+    Whoever serves a pyfunc model runs the code in it: MLflow itself puts its ``code`` on the path, and this module
+    comes from there. So a family of a person's own is trusted where its module lies there, and nowhere else.
+    """
+    folder = Path(path)
+    families = {str(one["family"]) for one in describe(folder)["networks"]}
+    return load(folder, [family for family in families if _lies_in(family, _code_of(folder))])
+
+
+def _code_of(folder: Path) -> Path | None:
+    """Return the folder of the code in an MLflow model, from that of the model in it; None if it is none."""
+    root = next((above for above in folder.resolve().parents if (above / "MLmodel").is_file()), None)
+    return None if root is None else root / "code"
+
+
+def _lies_in(family: str, code: Path | None) -> bool:
+    """Return whether the module of a family would be imported from a folder; nothing is imported to find out."""
+    try:
+        spec = importlib.util.find_spec(family.partition(":")[0].partition(".")[0])
+    except (ImportError, ValueError):
+        return False
+    if spec is None or code is None:
+        return False
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    return bool(places) and all(Path(str(place)).resolve().is_relative_to(code) for place in places)
+
+
+def _check_trusted(family: str, trusted: Collection[str], folder: Path) -> None:
+    if family in FAMILIES or family in trusted:
+        return
+    raise UserError(
+        f"{folder / DESCRIPTION}: its network is made by {family!r}, which is code to be imported and run, and neither"
+        " Hone's nor the model.family of this project; if you trust it, say `hone predict --trust` with its name"
+    )
+
+
+def _check_whole(path: Path, description: Mapping[str, Any]) -> None:
+    """Raise UserError if a file is not the one that was written, as far as the description says; older ones do not."""
+    written = description.get("sha256", {}).get(path.name)
+    if written is not None and files.sha256(path) != written:
+        raise UserError(f"{path}: damaged, its bytes are not those that were written; copy it anew")
+
+
+def _estimators(path: Path) -> dict[str, Any]:
+    from skops import io as skops_io
+
+    try:
+        unknown = sorted(set(skops_io.get_untrusted_types(file=path)) - set(TRUSTED))
+        if unknown:
+            raise ValueError(f"it holds types that no preprocessor of Hone's needs, {', '.join(unknown)}")
+        found: Any = skops_io.load(path, trusted=TRUSTED)
+        if not isinstance(found, dict) or set(found) - {"numeric", "categorical"}:
+            raise ValueError("it holds other estimators")
+    except Exception as error:  # of any type: what a broken file makes a reader do is not foreseen
+        raise UserError(f"{path}: not a preprocessor of Hone's ({one_line(error)}); do not use this model") from None
+    return found
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:  # of any type, as above
+        raise UserError(f"{path}: not a file of safetensors ({one_line(error)}); do not use this model") from None
+
+
+def _network(family: str, config: Config, inputs: InputSpec, weights: Mapping[str, Tensor], folder: Path) -> nn.Module:
+    """Return a network with these weights; UserError if they are none of such a network."""
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    widest = max((size for tensor in weights.values() for size in tensor.shape), default=0)
+    try:
+        if family not in FAMILIES:
+            return load_network(family, config, inputs, weights)
+        for name, value in config.items():
+            # A width is the size of some tensor, and a depth at most their number.
+            if (
+                isinstance(value, int)
+                and name not in TRAINING.names
+                and value > max(widest, len(weights), SMALLEST_SIZE)
+            ):
+                raise ValueError(f"{name} {value} is beyond what its weights are of")
+        if sum(inputs.cardinalities) > len(inputs.cardinalities) + sum(tensor.numel() for tensor in weights.values()):
+            raise ValueError("it has more categories than weights")
+        biggest = max([SMALLEST_SIZE, *(value for value in config.values() if isinstance(value, int))])
+        most = FACTOR * n_bytes + SPARE
+        # To look at each tensor takes time where columns are many; so do not where none can be large.
+        of_one = 4 * biggest * max(biggest, WIDEST_CELL * (inputs.n_num + len(inputs.cardinalities)))
+        with _Bounded(most) if of_one > most else contextlib.nullcontext():
+            return load_network(family, config, inputs, weights)
+    except Exception as error:  # of any type: a config may be any, and a factory may raise anything
+        raise UserError(
+            f"{folder / DESCRIPTION}: no {shortened(repr(family), 60)} can be made of its config and weights"
+            f" ({one_line(error)}); do not use this model"
+        ) from None
+
+
+class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Lets networks be made of so many bytes: a line in a model's description could ask for all of the memory."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._left = most
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))  # memory that is not yet written to costs nothing
+        if isinstance(made, Tensor) and not any(isinstance(one, Tensor) for one in args):
+            self._left -= made.numel() * made.element_size()
+            if self._left < 0:
+                raise ValueError("it would take far more memory than its weights")
+        return made
+
+
+def _try_out(model: Predictor, folder: Path) -> None:
+    """Raise UserError if a model of Hone's own families cannot predict a row in which all is missing."""
+    image = model.preprocessor.schema.image
+    if any(type(network).__module__.partition(".")[0] != "hone" for network in model.networks):
+        return  # a person's own
+    try:
+        blank = None if image is None or image.shape is None else images.encoded(np.zeros(image.shape, dtype=np.uint8))
+        frame = pd.DataFrame({name: [blank] for name in model.columns}, index=[0], dtype=object)
+        found = model.predict(frame)
+        assert len(found) == 1
+    except Exception as error:  # of any type: parts that do not belong together
+        raise UserError(
+            f"{folder}: its parts do not belong together ({one_line(error)}); do not use this model"
+        ) from None
+
+
+def one_line(error: Exception) -> str:
+    """Return an exception's type and text as one short line."""
+    return shortened(" ".join(f"{type(error).__name__}: {error}".split()), 160)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,28 +4,56 @@ import difflib
 import re
 import sys
 import types
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from hone import metrics, models
 from hone.data.splitting import Gap, Scheme
-from hone.errors import UserError
+from hone.errors import UserError, printable, shortened, without_secrets
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
-from tasks import pictures, pipeline, start_from, warm_start
+from tasks import pictures, pipeline, plain_yaml, start_from, warm_start
 from tasks.limits import Limits
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+MOST = 10**9
+"""Of whatever is counted: beyond it nobody waits for the end."""
+LONGEST_PATH, LONGEST_NAME = 1024, 255
+"""Bytes: file systems take no more in a name."""
 
-Table = Annotated[str, AfterValidator(warm_start.check_place)]
-Weights = Annotated[str, AfterValidator(start_from.check_place)]
+
+def _path(text: str) -> str:
+    """Return a path; ValueError for one that no file can have."""
+    names = text.encode().split(b"/")
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if max(map(len, names)) > LONGEST_NAME or len(text.encode()) > LONGEST_PATH:
+        raise ValueError(f"is too long for a path; a name has at most {LONGEST_NAME} bytes")
+    if not text.isprintable():
+        raise ValueError("must be a path of characters that can be shown; rename the file")
+    return text
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
+
+
+def _name(text: str) -> str:
+    """Return a hyperparameter's name; ValueError for one that logs and tables could not show."""
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_NAME:
+        raise ValueError(f"must be a name of at most {LONGEST_NAME} characters that can be shown")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Place = Annotated[str, AfterValidator(_path)]
+Table = Annotated[Place, AfterValidator(warm_start.check_place)]
+Weights = Annotated[Place, AfterValidator(start_from.check_place)]
 Tables = Annotated[list[Table], AfterValidator(warm_start.check_different)]
 
 HANDED_ON = 32
@@ -33,7 +61,12 @@ HANDED_ON = 32
 
 
 LEAST_MEMORY = 2**29  # bytes: Python, NumPy, torch and a small table
-
+MOST_LINES = 5
+LONGEST_VALUE = 80
+"""Of a refusal: lines, one for each key, and characters of the value that is wrong."""
+UNKNOWN = ("extra_forbidden", "invalid_key")
+LONGEST_TIME = 36_500 * 86_400
+"""Seconds: a hundred years are more than anybody has, and less than a computer's dates overflow at."""
 SHORT = 600.0
 """Seconds; a time limit below leaves nothing to repeats of the baseline."""
 
@@ -51,7 +84,7 @@ class Images(Section):
 
 
 class Data(Section):
-    source: str = "sklearn:digits"
+    source: Place = "sklearn:digits"
     target: str | None = None
     task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
     metric: str = "auto"
@@ -140,7 +173,7 @@ class Baseline(Section):
 
 
 class Budget(Section):
-    epochs: Annotated[float, Field(gt=0)] = 1200
+    epochs: Annotated[float, Field(gt=0, le=MOST)] = 1200
     time_limit: str | None = None
 
     @field_validator("time_limit")
@@ -194,7 +227,7 @@ class Replay(Section):
 
 
 class Search(Section):
-    space: dict[str, Any] = {}
+    space: dict[Name, Any] = {}
     portfolio: bool = False
     warm_start: Tables = []
     random: Random = Random()
@@ -249,7 +282,7 @@ class Schedule(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    seed: Count = 0
+    seed: Annotated[int, Field(ge=0, le=plain_yaml.LARGEST)] = 0
     data: Data = Data()
     split: Split = Split()
     model: Model = Model()
@@ -263,15 +296,6 @@ class Params(Section):
     execution: Execution = Execution()
     tracking: Tracking = Tracking()
     schedule: Schedule = Schedule()
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1e-4 as a number, as YAML 1.2 and DVC do; PyYAML by itself wants 1.0e-4."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def load_params(root: Path) -> Params:
@@ -293,13 +317,13 @@ def read_params(root: Path) -> Params:
     """
     path = root / "params.yaml"
     try:
-        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+        content = plain_yaml.parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"params.yaml: not found in {root}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"params.yaml: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"params.yaml: not valid YAML ({' '.join(str(error).split())})") from None
+    except OSError as error:
+        raise UserError(f"params.yaml: cannot be read in {root} ({error.strerror}); it must be a file") from None
     if not isinstance(content, dict | None):
         raise UserError(f"params.yaml: holds a {type(content).__name__}; it must hold sections such as `data:`")
     params = parse_params(content or {})
@@ -308,13 +332,29 @@ def read_params(root: Path) -> Params:
     return params
 
 
+def trusted(root: Path) -> tuple[str, ...]:
+    """Return the families of a person's own that the project at `root` trusts: the one that its params.yaml names.
+
+    None if it names one of Hone's, or cannot be read: whoever asks has another folder's model to load.
+    """
+    try:
+        family = read_params(root).model.family
+    except UserError:
+        return ()
+    return () if family in models.FAMILIES else (family,)
+
+
 def parse_params(content: dict[str, Any]) -> Params:
     """Return params from the content of a params.yaml; raise UserError naming the key, the value and the remedy."""
     try:
         # A section that is there but empty (`search:`) is read as left out.
         params = Params.model_validate({key: value for key, value in content.items() if value is not None})
     except ValidationError as error:
-        raise UserError("\n".join(_explain(detail) for detail in error.errors()[:5])) from None
+        found: dict[tuple[str, ...], list[ErrorDetails]] = {}
+        for detail in error.errors(include_url=False):
+            path = tuple(map(str, detail["loc"]))
+            found.setdefault(path if detail["type"] in UNKNOWN else tuple(_keys(path)), []).append(detail)
+        raise UserError("\n".join(map(_explain, [*found.values()][:MOST_LINES]))) from None
     _check_together(params)
     return params
 
@@ -327,7 +367,10 @@ def seconds(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
     if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])", "", text).strip():
         raise ValueError("is not a duration such as 90s, 10m or 1h30m")
-    return sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
+    found = sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
+    if found > LONGEST_TIME:
+        raise ValueError("is longer than a hundred years; give a duration such as 90s, 10m or 7d")
+    return found
 
 
 def size(text: str) -> int:
@@ -338,7 +381,10 @@ def size(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT])(i?)B", text.strip())
     if found is None:
         raise ValueError("is not a size such as 500MB or 4GiB")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** (1 + "kMGT".index(found[2])))
+    n_bytes = float(found[1]) * (1024 if found[3] else 1000) ** (1 + "kMGT".index(found[2]))
+    if n_bytes > plain_yaml.LARGEST:
+        raise ValueError("is more than there is; give a size such as 500MB or 4GiB")
+    return int(n_bytes)
 
 
 def n_networks(params: Params) -> int:
@@ -456,25 +502,42 @@ def check_budget(params: Params, epochs: float) -> None:
             )
 
 
-def _explain(detail: ErrorDetails) -> str:
-    """Return one line: the key as a person writes it, the value, what is wrong, and the remedy."""
+def _explain(details: Sequence[ErrorDetails]) -> str:
+    """Return one line: the key as a person writes it, the value, what is wrong, and the remedy.
+
+    details: all that is wrong with one key; of a union each member has something to say.
+    """
+    detail = details[0]
     path = [str(part) for part in detail["loc"]]
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in UNKNOWN:
         section = _section(path[:-1])
         near = difflib.get_close_matches(path[-1], section, n=1)
         remedy = f"did you mean `{near[0]}`?" if near else f"keys here are {', '.join(section)}"
-        return f"params.yaml: {'.'.join(path)}: unknown key; {remedy}"
+        return f"params.yaml: {_dotted(path)}: unknown key; {remedy}"
     value = detail["input"]
     if detail["type"] == "literal_error":
         expected = str(detail["ctx"]["expected"])
         near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", expected), n=1)
         wrong = f"must be {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
     else:
-        wrong = detail["msg"].removeprefix("Value error, ")
-        wrong = re.sub("^Input should be", "must be", wrong)
-    # A union reports each member with the member's name behind the key.
-    keys = [part for part in path if part.isidentifier()] or path
-    return f"params.yaml: {'.'.join(keys)}: {value!r} {wrong}"
+        said = [one["msg"].removeprefix("Value error, ") for one in details]
+        first, *others = [re.sub("^Input should be", "must be", one) for one in said]
+        wrong = " or ".join([first, *(one.removeprefix("must be ") for one in dict.fromkeys(others) if one != first)])
+    return f"params.yaml: {_dotted(_keys(path))}: {shortened(without_secrets(repr(value)), LONGEST_VALUE)} {wrong}"
+
+
+def _keys(path: Sequence[str]) -> list[str]:
+    """Return the keys in a path; a list or a union says behind the key what of it is wrong, in words of pydantic's."""
+    kind: Any = Params
+    for depth, part in enumerate(path):
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return [*path[: depth + (get_origin(kind) is dict)]]
+        kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+    return [*path]
+
+
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(shortened(printable(part.replace("\n", "\\n")), LONGEST_VALUE) for part in path)
 
 
 def _section(path: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Pictures from a folder, a zip or an .npz: found, named by class, and decoded once."""
 
 import contextlib
+import math
 import os
 import stat
 import zipfile
@@ -27,6 +28,8 @@ PATH, REASON = "path", "reason"
 FOLDER = (".work", "pictures")
 LARGEST = 1 << 28
 """Bytes of a file beyond which it is no picture to learn from; what a zip says it unpacks to is checked too."""
+MOST_INFLATED, INFLATES_FREELY = 200, 1 << 18
+"""Times that an archive may grow when it is unpacked, beyond some bytes: blank pictures grow by a hundred."""
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 X_NAMES = ("x", "images", "image", "pictures", "data")
 Y_NAMES = ("y", "labels", "label", "classes", "class", "targets", "target")
@@ -206,10 +209,14 @@ def _read_file(path: Path, size: int) -> bytes:
 
 def _in_zip(archive: zipfile.ZipFile, name: str) -> dict[str, Read]:
     found: dict[str, Read] = {}
-    for member in archive.infolist():
+    members = archive.infolist()
+    _check_inflation(sum(one.file_size for one in members), sum(one.compress_size for one in members), name)
+    for member in members:
         place = PurePosixPath(member.filename.replace("\\", "/"))
         if place.is_absolute() or ".." in place.parts or (place.parts and place.parts[0].endswith(":")):
             raise UserError(f"{name}: {member.filename!r} leads out of the archive; pack the pictures again")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise UserError(f"{name}: {member.filename!r} is a link; pack the pictures themselves")
         if member.flag_bits & 1:
             raise UserError(f"{name}: {member.filename!r} is encrypted; pack the pictures without a password")
         if not member.is_dir():
@@ -225,6 +232,12 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -
     except Exception as error:  # of any type: packing may be broken in many ways
         raise UnreadableError(" ".join(str(error).split())[:120] or type(error).__name__) from error
     return images.normalised(content, size)
+
+
+def _check_inflation(unpacked: int, packed: int, name: str) -> None:
+    """Raise UserError for an archive made to fill a memory or a disk: pictures are packed already."""
+    if unpacked > MOST_INFLATED * max(packed, INFLATES_FREELY):
+        raise UserError(f"{name} unpacks to {unpacked >> 20} MB of {packed >> 20} MB; pack the pictures themselves")
 
 
 def _check_length(n_bytes: int) -> None:
@@ -291,11 +304,30 @@ def _read_row(values: NDArray[Any], size: int) -> bytes:
 
 def _load(path: Path, name: str) -> dict[str, NDArray[Any]]:
     try:
+        with zipfile.ZipFile(path) as packed:
+            members = packed.infolist()
+            _check_inflation(sum(one.file_size for one in members), sum(one.compress_size for one in members), name)
+            for member in members:
+                _check_header(packed, member)
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
+    except UserError:
+        raise
     except Exception as error:  # of any type: numpy's reader raises what its parts raise
         words = " ".join(str(error).split())[:120]
         raise UserError(f"{name} is no .npz that can be read ({words}); write it with np.savez, as numbers") from error
+
+
+def _check_header(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise ValueError for an array that says that it is larger than its bytes: numpy makes room for it first."""
+    with packed.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read is None:
+            raise ValueError(f"{member.filename} is of a version that is not read")
+        shape, _, kind = read(file)
+    if not kind.hasobject and math.prod(shape) * kind.itemsize > member.file_size:
+        raise ValueError(f"{member.filename} is cut short, or says that it is larger than it is")
 
 
 def _as_pixels(x: NDArray[Any], name: str) -> NDArray[Any]:

@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Set
+from collections.abc import Collection, Set
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ PACKAGES = (
     "pandas",
     "pillow",
     "pyarrow",
+    "pydantic",
     "rtdl_num_embeddings",
     "safetensors",
     "scikit-learn",
@@ -32,7 +33,7 @@ PACKAGES = (
 )
 REPOSITORY = Path(__file__).resolve().parents[1]
 # The modules of tasks/ that a model takes along; hone/ goes as a whole.
-TASKS = ("__init__.py", "files.py", "model_store.py")
+TASKS = ("__init__.py", "files.py", "model_format.py", "model_store.py")
 
 
 def save(
@@ -41,12 +42,14 @@ def save(
     example: pd.DataFrame,
     *,
     root: Path,
+    trusted: Collection[str] = (),
     model_id: str | None = None,
     run_id: str | None = None,
 ) -> None:
     """Write an MLflow model that takes raw rows and needs neither pickle nor this repository.
 
-    example: raw rows; the first few are kept with the model, and fix the order of its columns.
+    trusted: see `model_store.load`. example: raw rows; the first few are kept with the model, and fix the order of its
+    columns.
 
     Every column of the signature is of MLflow's type `any`: a column of whole numbers is `long` in one table and
     `double` in the next, where a value is missing; one of text is `double` where all are; MLflow would refuse
@@ -57,7 +60,7 @@ def save(
         import mlflow.pyfunc
         from mlflow.models import Model
 
-        predictor = model_store.load(model)
+        predictor = model_store.load(model, trusted)
         shown = example.loc[:, [*predictor.columns]].head(N_EXAMPLES).reset_index(drop=True)
         with tempfile.TemporaryDirectory() as scratch:
             mlflow.pyfunc.save_model(

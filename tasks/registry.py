@@ -1,10 +1,11 @@
 """The model registry: a challenger is registered, and becomes champion if it is better on rows new to both."""
 
 import contextlib
+import html
 import math
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from hone.data import rows as raw
 from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.evaluation import calibration
-from tasks import model_store, pyfunc
+from tasks import model_store, params, pyfunc
 from tasks.model_store import Predictor
 from tasks.params import Tracking
 from tasks.tracking import OFF, uri
 from tasks.tracking.mlflow import KEY, PIPELINE, connect, find_experiment, find_runs
-from tasks.tracking.spool import ignore, one_line
+from tasks.tracking.spool import ignore
+from tasks.tracking.uri import one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -98,6 +100,7 @@ class _Registry:
         self._root = root
         self._uri = uri.resolve(root, tracking.uri)
         self._name = tracking.model
+        self._trusted = params.trusted(root)
         self._warn = warn
         self._client: MlflowClient = connect(self._uri)
         self._experiment = find_experiment(self._client, root, self._uri, tracking.experiment)
@@ -119,7 +122,7 @@ class _Registry:
             return Published(
                 name=self._name, version=str(version.version), is_champion=is_champion, decision=decided, is_new=False
             )
-        challenger = _Model(model_store.load(model), model_store.seen(model))
+        challenger = _Model(model_store.load(model, self._trusted), model_store.seen(model))
         problem = challenger.predictor.problem
         if version is None:
             values = {f"metric.{name}": repr(value) for name, value in scores.items() if value is not None}
@@ -141,7 +144,9 @@ class _Registry:
         logged = self._client.create_logged_model(self._experiment, name, run_id, {PIPELINE: pipeline}, {}, "pyfunc")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            pyfunc.save(folder, model, example, root=self._root, model_id=logged.model_id, run_id=run_id)
+            pyfunc.save(
+                folder, model, example, root=self._root, trusted=self._trusted, model_id=logged.model_id, run_id=run_id
+            )
             self._client.log_model_artifacts(logged.model_id, str(folder))
         self._client.finalize_logged_model(logged.model_id, "READY")
         # A database's registry would look a model's id up in MLflow's global store; a server knows its own.
@@ -152,7 +157,7 @@ class _Registry:
             run_id,
             tags={**{key: str(value)[:5000] for key, value in tags.items()}, PIPELINE: pipeline},
             model_id=logged.model_id if is_server or run_id else None,
-            description=_describe(model_store.load(model)),
+            description=_describe(model_store.load(model, self._trusted)),
         )
 
     def _compare(self, number: str, challenger: "_Model", score: float, rows: pd.DataFrame) -> tuple[bool, str]:
@@ -192,7 +197,7 @@ class _Registry:
         """Download a version's model and return it."""
         source = self._client.get_model_version_download_uri(self._name, champion.version)
         with _downloaded(source, self._uri) as model:
-            return _Model(model_store.load(model), model_store.seen(model))
+            return _Model(model_store.load(model, self._trusted), model_store.seen(model))
 
     def _kept(self, number: str, champion: Any, decision: str) -> str:
         """Warn that the champion stays without a comparison, and return the decision."""
@@ -230,10 +235,13 @@ class _Registry:
         return find_runs(self._client, self._experiment, pipeline)
 
 
-def load(root: Path, tracking: Tracking, name: str) -> Predictor:
-    """Return a registered model, such as ``models:/hone@champion`` or ``models:/hone/3``; UserError as `opened`."""
+def load(root: Path, tracking: Tracking, name: str, trusted: Collection[str] = ()) -> Predictor:
+    """Return a registered model, such as ``models:/hone@champion`` or ``models:/hone/3``.
+
+    trusted: see `model_store.load`. Raises UserError as that and `opened` do.
+    """
     with opened(root, tracking, name) as model:
-        return model_store.load(model)
+        return model_store.load(model, trusted)
 
 
 @contextlib.contextmanager
@@ -283,6 +291,7 @@ def _describe(predictor: Predictor) -> str:
     kinds = {column.name: column.kind for column in predictor.preprocessor.schema.columns}
     columns = ", ".join(f"{name} ({kinds[name]})" for name in predictor.columns)
     text = f"Predicts {_shown(predictor.problem)} from {columns}."
+    text = html.escape(text, quote=False)  # MLflow shows it as Markdown, which may hold markup
     return text if len(text) <= 5000 else f"{text[:4999]}…"
 
 

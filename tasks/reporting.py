@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
+from hone.errors import printable
+from tasks.tracking.uri import hidden
+
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationInfo:
@@ -114,7 +117,7 @@ class PlainReporter:
 
     def _write(self, text: str) -> None:
         with self._lock:
-            print(text, file=self._stream or sys.stdout, flush=True)
+            print(plain(text), file=self._stream or sys.stdout, flush=True)
 
 
 def describe(info: GenerationInfo) -> str:
@@ -136,9 +139,14 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def plain(text: str) -> str:
+    """Return a text as it may be shown: without secrets, and with what a terminal would obey escaped."""
+    return printable(hidden(text))
+
+
 def plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as lines of text: the first column to the left, the others to the right."""
-    lines = [tuple(columns), *(tuple(row) for row in rows)]
+    lines = [tuple(printable(cell.replace("\n", "\\n")) for cell in row) for row in (columns, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     rendered = [
         "  ".join(

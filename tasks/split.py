@@ -48,7 +48,7 @@ def run(stage: Stage) -> None:
     checked = _ingested(stage)
     split, problem = checked.split, checked.problem
     # one conversion for all parts, so that a column that is empty in one of them keeps its type
-    table = pa.Table.from_pandas(_kept(checked), preserve_index=False)
+    table = _storable(_kept(checked))
     files.write_parquet(stage.path(*FOLDER, "train.parquet"), table.take(split.train))
     files.write_parquet(stage.path(*FOLDER, "validation.parquet"), table.take(split.validation))
     files.write_parquet(stage.path(*FOLDER, "sealed", "test.parquet"), table.take(split.test))
@@ -116,7 +116,9 @@ def check_frame(
     check_table(frame, f"data.source: {data.source}", ignore=data.drop)
     target = data.target if data.target is not None else default_target
     if target is None:
-        names = ", ".join(map(str, frame.columns[:SHOWN])) + (", …" if frame.shape[1] > SHOWN else "")
+        names = ", ".join(repr(str(column)) for column in frame.columns[:SHOWN]) + (
+            ", …" if frame.shape[1] > SHOWN else ""
+        )
         raise UserError(f"data.target: not set; name the column to predict, one of {names}")
     schema.check_column("data.target", target, frame.columns)
     problem = problems.infer(frame[target], task=data.task, metric=data.metric, positive=data.positive)
@@ -200,6 +202,15 @@ def _kept(checked: Checked) -> pd.DataFrame:
     if column is None or column.shape is None:
         return checked.frame
     return checked.frame.assign(**{column.name: images.kept(checked.frame[column.name], column.shape)})
+
+
+def _storable(frame: pd.DataFrame) -> pa.Table:
+    """Return a table to write; cells that have no type in common there, such as mappings, become text."""
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except pa.ArrowException:
+        text = {name: cells.texts(frame[name]) for name in frame.columns if cells.is_nested(frame[name])}
+        return pa.Table.from_pandas(frame.assign(**text), preserve_index=False)
 
 
 def _ingested(stage: Stage) -> Checked:

@@ -136,8 +136,7 @@ def _check_file(path: Path, name: str) -> None:
 
 def _read_parquet(path: Path, name: str) -> pd.DataFrame:
     with _parquet(path, name) as file:
-        frame: pd.DataFrame = file.read().to_pandas()
-    return _with_names(frame)
+        return _in_pandas(file.read(), name)
 
 
 def _parquet_pieces(path: Path, name: str, rows: int) -> Iterator[pd.DataFrame]:
@@ -147,10 +146,10 @@ def _parquet_pieces(path: Path, name: str, rows: int) -> Iterator[pd.DataFrame]:
             held.append(batch)
             if sum(map(len, held)) >= rows:
                 table = pa.Table.from_batches(held)
-                yield _with_names(table.slice(0, rows).to_pandas())
+                yield _in_pandas(table.slice(0, rows), name)
                 held = table.slice(rows).to_batches()
         if held:
-            yield _with_names(pa.Table.from_batches(held).to_pandas())
+            yield _in_pandas(pa.Table.from_batches(held), name)
 
 
 @contextlib.contextmanager
@@ -163,15 +162,26 @@ def _parquet(path: Path, name: str) -> Iterator[pq.ParquetFile]:
             if file.metadata.num_rows == 0:
                 raise UserError(f"{name} has a header only ({len(names)} columns, no rows); add rows")
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of any type: pandas believes the notes that it left in a file's metadata
         raise UserError(f"{name} is no readable parquet file ({_one_line(error)}); write it again") from error
 
 
-def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with an index that has a name as a column, and all names as text."""
+def _in_pandas(table: pa.Table, shown: str) -> pd.DataFrame:
+    """Return a table with an index that has a name as a column, and all names as text.
+
+    Raises UserError if the index is called like a column, and what Arrow raises if text in it is none.
+    """
+    table.validate(full=True)  # a damaged file may hold what is no UTF-8
+    frame: pd.DataFrame = table.to_pandas()
     if not isinstance(frame.index, pd.RangeIndex):
+        taken = [name for name in frame.index.names if name is not None and name in frame.columns]
+        if taken:
+            raise UserError(f"{shown}: its index is called {str(taken[0])!r}, like a column; rename one of them")
         frame = frame.reset_index()
     frame.columns = frame.columns.map(str)
+    check_names([*frame.columns], shown)
     return frame
 
 
@@ -260,7 +270,8 @@ def _pieces(lines: Iterator[str], name: str, rows: float) -> Iterator[tuple[str,
         n_blank += 1
     if not first.strip():
         raise UserError(f"{name} is empty; it needs a header and rows")
-    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([first.rstrip("\r\n")], delimiter=mark), [])))
+    start_of_header = re.split(r"[\r\n]", first.lstrip("\r\n"))[0]
+    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([start_of_header], delimiter=mark), [])))
     held: list[str] = []
 
     def kept() -> Iterator[str]:
@@ -292,6 +303,10 @@ def _pieces(lines: Iterator[str], name: str, rows: float) -> Iterator[tuple[str,
                     held.clear()
             start = n_blank + reader.line_num + 1
     except csv.Error as error:
+        if "new-line character" in str(error):
+            raise UserError(
+                f"{name}, line {start} ends in \\r, as on old Macs; save it with \\n at its lines' ends"
+            ) from None
         raise UserError(f"{name}, line {start} is broken ({error}); mend the quotes of that line") from error
     if n_rows == 0:
         raise UserError(f"{name} has a header only ({len(names)} columns, no rows); add rows")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from hone.errors import UserError, of_the_machine
 from tasks import project
-from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration
+from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain
+from tasks.tracking.uri import hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,7 +97,7 @@ class RichReporter:
 
     def message(self, text: str) -> None:
         """Print a line that stays."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(plain(text), markup=False, highlight=False)
 
     def warning(self, text: str) -> None:
         """Print a line that stays, in yellow."""
@@ -108,11 +109,11 @@ class RichReporter:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+        table = Table(title=Text(plain(title)), title_justify="left", box=SIMPLE_HEAD, title_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(Text(column), justify="left" if index == 0 else "right")
+            table.add_column(Text(plain(column)), justify="left" if index == 0 else "right")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(plain(cell)) for cell in row))
         self._console.print(table)
 
     def close(self) -> None:
@@ -123,7 +124,7 @@ class RichReporter:
     def _say(self, sign: str, style: str, *parts: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text.assemble((sign, style), *parts), highlight=False)
+        self._console.print(Text.assemble((sign, style), *map(plain, parts)), highlight=False)
 
     def _update(self, name: str, *, total: float | None, completed: float, status: str = "") -> None:
         self._line(name)
@@ -170,7 +171,7 @@ def report_unexpected(error: BaseException) -> int:
     """Write the traceback to a file, say so in one line on standard error, and return the exit code 1."""
     path = _error_log()
     lines = [time.strftime("%Y-%m-%d %H:%M:%S "), " ".join(sys.argv), "\n", *traceback.format_exception(error)]
-    path.write_text("".join(lines), encoding="utf-8")
+    path.write_text(hidden("".join(lines)), encoding="utf-8", errors="backslashreplace")
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return _say(f"error: {what[:300]}; this is a fault of Hone's, and its traceback is in {path}", 1)
 
@@ -217,5 +218,5 @@ def _error_log() -> Path:
 
 
 def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
     return code

@@ -28,6 +28,7 @@ LEAK_SCORE = 0.98
 N_LEAK_ROWS = 2000
 MOST_LEAK_CELLS = 400_000
 LEAK_DEPTH = 8
+LARGEST_OF_TREE = 1e38  # scikit-learn's read float32
 DUPLICATES_WARNED = 0.01
 RARE_ROWS = 10
 PIECE = 100_000
@@ -167,7 +168,10 @@ def _score_alone(x: NDArray[np.float64], target: NDArray[Any], problem: Problem,
 def _as_numbers(series: "pd.Series[Any]", column: Column) -> NDArray[np.float64]:
     """Return [n, parts]: a column as a tree can read it."""
     if column.kind == "numeric":
-        return np.asarray(cells.numbers(series), dtype=np.float64).reshape(-1, 1)
+        values = cells.numbers(series)
+        if values.abs().max() > LARGEST_OF_TREE:  # their order says as much
+            values = values.rank(method="dense")
+        return np.asarray(values, dtype=np.float64).reshape(-1, 1)
     if column.kind == "date":
         parts = date_parts(cells.dates(series, column.pattern))
         return np.column_stack([np.asarray(parts[part], dtype=np.float64) for part in column.parts])

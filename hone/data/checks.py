@@ -1,5 +1,6 @@
 """What makes a table unfit before anything is learnt from it."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ def check_table(frame: pd.DataFrame, source: str = "data.source", ignore: Sequen
 
 def check_names(names: Sequence[str], source: str) -> None:
     """Raise a UserError naming the column names that occur more than once."""
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise UserError(f"{source}: {describe(repeated)} stands there more than once in the header; rename all but one")
 

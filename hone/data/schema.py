@@ -159,7 +159,7 @@ def infer(
             columns.append(_column(frame[name], kinds.get(name)))
     schema = Schema(tuple(columns))
     if not schema.used:
-        reasons = "; ".join(f"{column.name}: {column.reason}" for column in columns[:5])
+        reasons = "; ".join(f"{column.name!r}: {column.reason}" for column in columns[:5])
         raise UserError(
             f"data.source: no column is left to learn from ({reasons or 'there is only the target'}); add one"
         )
@@ -176,7 +176,7 @@ def check_column(key: str, name: str, columns: Iterable[str]) -> None:
     hint = (
         f"did you mean {lower[near[0]]!r}?"
         if near
-        else f"the columns are {', '.join(names[:8])}{' …' * (len(names) > 8)}"
+        else f"the columns are {', '.join(map(repr, names[:8]))}{' …' * (len(names) > 8)}"
     )
     raise UserError(f"{key}: there is no column {name!r}; {hint}")
 

@@ -1,10 +1,11 @@
 """What a tracker is told: entries, the two methods that every tracker has, and the trackers that only hand on."""
 
 import contextlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, Self, final, get_args
 
 Kind = Literal["pipeline", "stage", "trial"]
 Status = Literal["running", "finished", "failed", "killed"]
@@ -47,10 +48,27 @@ class Entry:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Return the entry that `to_json` was called on. Raises KeyError or TypeError if it is none."""
+        """Return the entry that `to_json` was called on. Raises KeyError, TypeError or ValueError if it is none."""
         known = {name: content[name] for name in (item.name for item in fields(cls)) if name in content}
-        points = tuple((str(name), float(value), int(step)) for name, value, step in content["metrics"])
-        return cls(**{**known, "metrics": points, "files": tuple(content["files"])})
+        points = tuple((name, float(value), step) for name, value, step in content["metrics"])
+        found = cls(**{**known, "metrics": points, "files": tuple(content["files"])})
+        texts = [found.key, found.name, *found.files, *(name for name, _, _ in points)]
+        for mapping in (found.params, found.tags):
+            texts += [*mapping, *mapping.values()] if isinstance(mapping, dict) else [mapping]
+        texts += [] if found.parent is None else [found.parent]
+        numbers = [found.seconds, found.at]
+        # What no tracker could take would be sent again and again, and all that waits behind it never.
+        if (
+            found.kind not in get_args(Kind)
+            or found.status not in get_args(Status)
+            or not all(isinstance(text, str) for text in texts)
+            or not all(type(step) is int and abs(step) < 2**63 for _, _, step in points)
+            or not all(
+                number is None or (type(number) in (int, float) and abs(number) < math.inf) for number in numbers
+            )
+        ):
+            raise ValueError("not an entry")
+        return found
 
 
 class Tracker(ABC):

@@ -13,7 +13,7 @@ from hone.errors import UserError
 from hone.trial import Result, State, Trial, Value
 from tasks.tracking import uri as uris
 from tasks.tracking.mlflow import KEY, KIND, PIPELINE, connect, find_runs
-from tasks.tracking.spool import one_line
+from tasks.tracking.uri import one_line
 from tasks.warm_start import STAGES
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tasks.pipeline import hash_path
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
 from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
-from tasks.tracking.spool import one_line
+from tasks.tracking.uri import one_line
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

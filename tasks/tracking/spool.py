@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from typing import TextIO, final
 
 from tasks import lines
 from tasks.tracking.entry import Entry, RefusedError, Tracker
+from tasks.tracking.uri import one_line
 
 LONGEST_WAIT = 60.0
 DOWN = 3.0
@@ -192,10 +192,3 @@ def read(file: Path) -> list[Entry]:
 
 def _line(entry: Entry) -> str:
     return lines.sealed(json.dumps(entry.to_json()))
-
-
-def one_line(error: Exception) -> str:
-    """Return an exception as one short line, without the password that a URI in it may hold."""
-    text = " ".join(f"{error}".split()) or type(error).__name__
-    text = re.sub(r"://[^/@\s]*@", "://***@", text)
-    return text if len(text) <= 160 else f"{text[:157]}..."

@@ -2,17 +2,22 @@
 
 import difflib
 import importlib.util
+import os
+import re
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from hone.errors import UserError
+from hone.errors import SECRET, UserError, shortened, without_secrets
 
 DATABASES = {"sqlite": "sqlite3", "postgresql": "psycopg2", "mysql": "MySQLdb", "mssql": "pyodbc"}
 SERVERS = ("http", "https", "databricks")
 KNOCK = 2.0
 """Seconds a server may take to open a connection."""
+FOLDERS = ("PWD", "OLDPWD")
+SHORTEST_SECRET = 6
+"""Characters: what is shorter may stand in any text."""
 REMEDY = "use null, sqlite:///mlflow.db, postgresql://user:password@host/name or http://host:5000"
 
 
@@ -26,8 +31,8 @@ def resolve(root: Path, uri: str | None) -> str:
     try:
         parts = urlsplit(uri)
         _ = parts.port  # raises ValueError if it is no number
-    except ValueError as error:
-        raise _malformed(uri, str(error)) from None
+    except ValueError:  # its text may be a part of a password with a slash in it
+        raise _malformed(uri, "its host or port is none; write / and @ in a password as %2F and %40") from None
     scheme, _, driver = parts.scheme.partition("+")
     if uri == "databricks":
         return uri
@@ -79,6 +84,21 @@ def _malformed(uri: str, why: str) -> UserError:
 
 
 def shown(uri: str) -> str:
-    """Return a URI without its password, quoted."""
-    head, at, tail = uri.rpartition("@")
-    return repr(f"{head.partition('://')[0]}://***@{tail}" if at and "://" in head else uri)
+    """Return a URI without user, password and tokens, quoted."""
+    if "://" not in uri:  # mistyped: what stands before an @ is a password all the same
+        _, at, tail = uri.rpartition("@")
+        uri = f"***@{tail}" if at else uri
+    return repr(without_secrets(uri))
+
+
+def one_line(error: Exception) -> str:
+    """Return an exception as one short line, without passwords, those in the environment's variables among them."""
+    return shortened(hidden(" ".join(f"{error}".split()) or type(error).__name__), 160)
+
+
+def hidden(text: str) -> str:
+    """Return a text without the secrets in addresses, and in variables that are called like one."""
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST_SECRET and name not in FOLDERS and re.search(SECRET, name, re.IGNORECASE):
+            text = text.replace(value, "***")
+    return without_secrets(text)

@@ -42,7 +42,7 @@ from tasks.reporting import NullReporter
 from tasks.stage import Stage
 from tasks.tracking.entry import Entry, NullTracker
 
-NASTY = "<script>alert('&')</script>"
+NASTY = "<script>alert('&\"`')</script>"
 DIVERGES = {"learning_rate": 1e30, "optimizer": "sgd", "momentum": 0.9}
 
 
@@ -522,6 +522,9 @@ def test_nothing_from_the_data_becomes_markup(finished: Any) -> None:
     page = read_page(stage)
     assert NASTY not in content
     assert "<b>low" not in content
+    # Plotly takes a label for markup, however the page holds it: there, too, it must be escaped.
+    assert "\\u003cscript" not in content
+    assert "\\u003cb\\u003elow" not in content
     assert page.text.count(NASTY) >= 5  # the title twice, reasons, errors, the edge: shown as they are
     assert page.scripts == 2 * len([name for name in page.ids if name.startswith("figure-")]) + 1 or (
         page.scripts == len([name for name in page.ids if name.startswith("figure-")]) + 1

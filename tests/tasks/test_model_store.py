@@ -228,6 +228,9 @@ def test_a_preprocessor_of_unknown_types_is_refused(tmp_path: Path) -> None:
 
     small_model.write(tmp_path, "binary")
     dump({"numeric": Stranger()}, tmp_path / "preprocess.skops")
+    description = json.loads((tmp_path / "model.json").read_text())
+    del description["sha256"]
+    (tmp_path / "model.json").write_text(json.dumps(description))
     with pytest.raises(UserError, match="Stranger"):
         model_store.load(tmp_path)
 
@@ -286,7 +289,7 @@ def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_a
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "mine.py").write_text(MINE)
     small_model.write(tmp_path / "model", "binary", family="mine:make")
-    pyfunc.save(tmp_path / "packed", tmp_path / "model", raw_rows(), root=tmp_path)
+    pyfunc.save(tmp_path / "packed", tmp_path / "model", raw_rows(), root=tmp_path, trusted=["mine:make"])
     (tmp_path / "mine.py").unlink()
     (tmp_path / "elsewhere").mkdir()
     strange_rows("binary").to_parquet(tmp_path / "elsewhere" / "rows.parquet")
@@ -300,7 +303,7 @@ def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_a
     )
     assert all(str(Path(path).resolve()).startswith(str(tmp_path / "packed")) for path in done.stdout.split())
     found = pd.read_parquet(tmp_path / "elsewhere" / "found.parquet")
-    expected = model_store.load(tmp_path / "model").predict(strange_rows("binary"))
+    expected = model_store.load(tmp_path / "model", ["mine:make"]).predict(strange_rows("binary"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
 
 

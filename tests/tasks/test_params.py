@@ -148,3 +148,68 @@ def test_a_number_with_an_exponent_is_a_number(tmp_path):
 )
 def test_durations_are_read(text, expected):
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nseed: 2\n", "line 2, column 1: the key 'seed' stands there twice; remove one of them"),
+        ("data: {drop: [a], drop: [b]}\n", "the key 'drop' stands there twice"),
+        ("seed: !!int x\n", "line 1, column 7: 'x' is no int"),
+        ("seed: !!timestamp 2024-01-01\n", "the tag '!!timestamp' is not read; write plain values"),
+        ("data: &a {kinds: *a}\n", "it holds itself by an alias"),
+        ("a: " + "[" * 40 + "]" * 40, "it is nested too deeply"),
+        ("[" * 5000, "params.yaml: nested too deeply"),
+        (f"seed: {10**30}\n", "is too large a number; at most 9223372036854775807"),
+        (f"seed: {'9' * 5000}\n", "is no int"),
+        (f"seed: 0x{'f' * 4000}\n", "is too large a number"),
+        ('report: {title: "\\ud800"}\n', "holds a character that no file can hold"),
+        ('report: {title: "\\0"}\n', "holds a character that no file can hold"),
+        ("a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)), "100,000 values"),
+        ("1: 2\n", "params.yaml: 1: unknown key; keys here are seed, data"),
+        ('"a\\nb": 2\n', "params.yaml: a\\nb: unknown key"),
+        (f"data: {{source: {'x' * 300}}}\n", "is too long for a path; a name has at most 255 bytes"),
+        ("data: {source: ''}\n", "data.source: '' must not be empty"),
+        (
+            "data: {positive: []}\n",
+            "data.positive: [] must be a valid string or a valid integer or a valid number or a",
+        ),
+        ("budget: {time_limit: 99999999999d}\n", "is longer than a hundred years"),
+        ("train: {epochs: 2000000000}\n", "must be less than or equal to 1000000000"),
+        (
+            "search: {space: {learning_rate: {type: float, low: -1.0e308, high: 1.0e308}}}\n",
+            "is too large; stay within",
+        ),
+        ("search: {space: {learning_rate: {type: [float], low: 0, high: 1}}}\n", "type ['float'] is unknown"),
+        ("search: {space: {learning_rate: .nan}}\n", "nan is no value; give a text, a finite number, true or false"),
+        (
+            "search: {space: {dropout: {type: float, low: 0, high: .5, when: {1: [2]}}}}\n",
+            "1 is no hyperparameter's name",
+        ),
+        ("search: {space: {'': 1}}\n", "must be a name of at most 255 characters that can be shown"),
+        (
+            "search: {space: {dropout: {type: float, low: 0, high: .5, when: {optimizer: [[1]]}}}}\n",
+            "[1] is no value; list texts, finite numbers, true or false",
+        ),
+    ],
+)
+def test_what_is_more_than_plain_values_is_refused_in_a_line(tmp_path, text, message):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError) as refusal:
+        load_params(tmp_path)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value) or text.startswith("a0")
+
+
+def test_a_date_is_text_since_a_column_may_be_called_so(tmp_path):
+    (tmp_path / "params.yaml").write_text("data:\n  drop: [2024-01-01, =]\n")
+    assert load_params(tmp_path).data.drop == ["2024-01-01", "="]
+
+
+def test_a_folder_and_a_mark_of_byte_order_are_no_tracebacks(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"\xef\xbb\xbfseed: 3\n")
+    assert load_params(tmp_path).seed == 3
+    (tmp_path / "params.yaml").unlink()
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(UserError, match=r"cannot be read in .*it must be a file"):
+        load_params(tmp_path)

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -293,7 +294,7 @@ def test_a_folder_is_refused(root):
 
 
 BAD_PARAMS = [
-    ({}, {"target": None}, r"data\.target: not set; name the column to predict, one of id, age, paid"),
+    ({}, {"target": None}, r"data\.target: not set; name the column to predict, one of 'id', 'age', 'paid'"),
     ({}, {"target": "chrun"}, r"data\.target: there is no column 'chrun'; did you mean 'churn'\?"),
     ({}, {"target": "same"}, r"data\.target: column 'same' is constant"),
     ({}, {"target": "city", "task": "regression"}, r"column 'city' is to be predicted as a number, but row \d+ is"),
@@ -493,3 +494,66 @@ def test_equal_tables_are_equal_files(root):
     files.write_parquet(root / "b.parquet", frame.copy().set_index(np.arange(N)[::-1]))
     assert files.sha256(root / "a.parquet") == files.sha256(root / "b.parquet")
     pd.testing.assert_frame_equal(files.read_parquet(root / "a.parquet"), frame)
+
+
+# What a fuzzer found
+
+
+def parquet(root, table):
+    place = root / "data" / "raw" / "t.parquet"
+    pq.write_table(table, place)
+    return place
+
+
+def test_numbers_beyond_single_precision_are_audited(root):
+    frame = dirty().assign(huge=np.linspace(-9e99, 9e99, N))
+    frame.to_csv(root / "data" / "raw" / "t.csv", index=False)
+    split.check(root, params_for("data/raw/t.csv"))
+
+
+def test_line_ends_of_old_macs_are_named(root):
+    (root / "data" / "raw" / "t.csv").write_bytes(b"a;b\r1;2\r3;4\r")
+    with pytest.raises(UserError, match=r"line 1 ends in \\r, as on old Macs; save it with \\n"):
+        tables.read_table(root / "data" / "raw" / "t.csv")
+
+
+def test_an_index_that_is_called_like_a_column_is_named(root):
+    frame = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index([5, 6], name="a"))
+    place = parquet(root, pa.Table.from_pandas(frame.rename_axis("b")).rename_columns(["a", "a"]))
+    with pytest.raises(UserError, match="'a' stands there more than once"):
+        tables.read_table(place)
+    index = {"name": "x", "field_name": "b", "pandas_type": "int64", "numpy_type": "int64", "metadata": None}
+    column = {**index, "name": "x", "field_name": "a"}
+    notes = {"index_columns": ["b"], "column_indexes": [], "columns": [column, index], "pandas_version": "3.0.0"}
+    table = pa.table({"a": [1, 2], "b": [5, 6]}).replace_schema_metadata({"pandas": json.dumps(notes)})
+    with pytest.raises(UserError, match="its index is called 'x', like a column; rename one of them"):
+        tables.read_table(parquet(root, table))
+
+
+@pytest.mark.parametrize("notes", [b"{", b"{}", b"[]", b"\xff", b'{"index_columns": ["a"]}'])
+def test_broken_notes_of_pandas_are_no_traceback(root, notes):
+    table = pa.table({"a": [1.0, 2.0]}).replace_schema_metadata({b"pandas": notes})
+    try:
+        found = tables.read_table(parquet(root, table))
+    except UserError as error:
+        assert "is no readable parquet file" in str(error)  # noqa: PT017
+    else:
+        assert list(found.columns) == ["a"]
+
+
+def test_text_in_parquet_that_is_no_utf8_is_named(root):
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ab", b"\xff\xfe"]).buffers())
+    with pytest.raises(UserError, match=r"is no readable parquet file .*UTF8"):
+        tables.read_table(parquet(root, pa.table({"a": broken})))
+
+
+def test_a_column_of_mappings_is_kept_as_text_and_left_out(root):
+    frame = dirty()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pairs = pa.array([[("p", number)] for number in range(N)], pa.map_(pa.string(), pa.int64()))
+    parquet(root, table.append_column("pairs", pairs))
+    run_both(root, params_for("data/raw/t.parquet"))
+    stored = pd.read_parquet(root / "data" / "split" / "train.parquet")
+    assert stored["pairs"].map(lambda cell: isinstance(cell, str)).all()
+    schema = json.loads((root / "data" / "split" / "schema.json").read_text())
+    assert {column["name"]: column["kind"] for column in schema["columns"]}["pairs"] == "dropped"

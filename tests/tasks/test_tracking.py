@@ -632,7 +632,7 @@ def test_a_uri_does_not_depend_on_the_working_directory(tmp_path: Path, uri: str
         ("sqlite:///", "no file"),
         ("sqlite:///:memory:", "no file"),
         ("http://", "no host"),
-        ("http://host:port", "Port"),
+        ("http://host:port", "its host or port is none"),
         ("file:///srv/mlruns", "unknown scheme 'file'"),
         ("postgres://u:secret@host/db", "did you mean postgresql"),
         ("htp://host", "did you mean http"),
@@ -645,3 +645,17 @@ def test_a_uri_that_cannot_work_is_named_with_a_remedy(tmp_path: Path, uri: str,
         open_tracker(tmp_path, Tracking(uri=uri))
     assert str(caught.value).startswith("tracking.uri: ")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"kind": "odd"}, {"key": 3}, {"status": None}, {"seconds": "x"}, {"metrics": [["m", 1.0, 2**70]]}),
+        *({"tags": {"a": 1}}, {"params": []}, {"at": float("inf")}, {"files": [None]}, {"metrics": [[1, 1.0, 0]]}),
+    ],
+)  # fmt: skip
+def test_an_entry_that_no_tracker_could_take_is_none(changed: dict[str, object]) -> None:
+    content = json.loads(json.dumps(PIPELINE.to_json()))
+    assert Entry.from_json(content) == PIPELINE
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Entry.from_json({**content, **changed})
