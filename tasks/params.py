@@ -527,7 +527,7 @@ def _explain(details: Sequence[ErrorDetails]) -> str:
 
 
 def _keys(path: Sequence[str]) -> list[str]:
-    """Return the keys in a path; a list or a union says behind the key what of it is wrong, in words of pydantic's."""
+    """Return the keys in a path: behind them pydantic says what of a list or a union it means."""
     kind: Any = Params
     for depth, part in enumerate(path):
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
