@@ -151,9 +151,9 @@ class RichReporter:
 def guarded(work: Callable[[], object]) -> int:
     """Do the work of a command; return its exit code, after saying on standard error what went wrong, if so.
 
-    0, or the number that the work returns: done. 2: a UserError, whose text is all that is shown, or a full disk and the like.
-    130: Ctrl-C, 143: SIGTERM; what was done is kept, unless the exception says otherwise. 1: anything else: one line,
-    and the traceback in a file.
+    0, or the number that the work returns: done. 2: a UserError, whose text is all that is shown, or a full disk and the
+    like. 130: Ctrl-C, 143: SIGTERM; what was done is kept, unless the exception says otherwise. 1: anything else: one
+    line, and the traceback in a file.
     """
     with _sigterm_as_exception(), _main_left_alone():
         try:
