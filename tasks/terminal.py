@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
+LOOK_AGAIN = 0.5
+"""Seconds after which a SIGTERM is heard that Python dropped."""
 ERROR_LOG = ".work/error.log"
 GO_ON = "run the same command to go on where it stopped"
 
@@ -183,19 +186,40 @@ class _Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def _sigterm_as_exception() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that locks are freed and children ended."""
+    """Let SIGTERM unwind the stack, so that locks are freed and children ended.
+
+    Python drops what is raised while it forks or takes garbage away: then it is raised once more, a moment later.
+    """
+    raised: list[weakref.ref[_Terminated]] = []
+    timer: list[tuple[float, float]] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+        if hasattr(signal, "setitimer") and not timer:
+            signal.signal(signal.SIGALRM, look)
+            timer.append(signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN, LOOK_AGAIN))
+        end = _Terminated()
+        raised.append(weakref.ref(end))
+        try:
+            raise end
+        finally:
+            del end  # or its own traceback would keep it
+
+    def look(number: int, frame: FrameType | None) -> None:
+        if all(end() is None for end in raised):
+            terminate(number, frame)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, terminate)
+    alarm = signal.getsignal(signal.SIGALRM) if hasattr(signal, "SIGALRM") else None
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if timer:
+            signal.setitimer(signal.ITIMER_REAL, *timer[0])
+            signal.signal(signal.SIGALRM, alarm)
 
 
 @contextlib.contextmanager

@@ -304,12 +304,15 @@ def _is_torn(content: bytes) -> bool:
 
 
 def _is_whole(file: Path) -> bool:
-    """Return whether a file is JSON, or not there."""
+    """Return whether a list of readers and writers is one, or not there."""
+    from dvc.rwlock import SCHEMA
+    from voluptuous import Invalid
+
     try:
-        json.loads(file.read_bytes())
+        SCHEMA(json.loads(file.read_bytes()))
     except FileNotFoundError:
         return True
-    except ValueError:
+    except (ValueError, Invalid):
         return False
     return True
 

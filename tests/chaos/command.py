@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -113,26 +113,28 @@ def _mounts() -> bool:
 
 def _can_mount() -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        done = os.system(f"mount -t tmpfs -o size=4k chaos {folder} 2>/dev/null && umount {folder}")
-    return done == 0
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=4k", "chaos", folder], capture_output=True, check=False
+        )
+        return done.returncode == 0 and subprocess.run(["umount", folder], check=False).returncode == 0
 
 
 @contextlib.contextmanager
 def _world(place: Path, needs: set[str | None], quick: bool) -> Iterator[World]:
     """Yield the undisturbed run, and the servers that are needed."""
+    ports = {name: servers.free_port() for name in ("server", "prefect") if name in needs}
     with contextlib.ExitStack() as stack:
-        # Forks come first: the servers below are awaited by threads of nobody's, but processes of ours.
+        # They start while the project is run.
+        waits = []
+        if "server" in ports:
+            waits.append(stack.enter_context(servers.mlflow(place / "server", ports["server"])))
+        if "prefect" in ports:
+            waits.append(stack.enter_context(servers.prefect(place / "prefect-server", ports["prefect"])))
         names, seconds = world.build(place, quick=quick)
-        everything = World(place, names, seconds, quick=quick)
-        if "server" in needs:
-            port = servers.free_port()
-            stack.enter_context(servers.mlflow(place / "server", port))
-            everything = replace(everything, server=port)
-        if "prefect" in needs:
-            port = servers.free_port()
-            stack.enter_context(servers.prefect(place / "prefect-server", port))
-            everything = replace(everything, api=f"http://127.0.0.1:{port}/api")
-        yield everything
+        for wait in waits:
+            wait()
+        api = f"http://127.0.0.1:{ports['prefect']}/api" if "prefect" in ports else None
+        yield World(place, names, seconds, api=api, server=ports.get("server"), quick=quick)
 
 
 def _order(names: Sequence[str], seed: int, each: int | None) -> Iterator[tuple[str, int]]:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import damage, doors
+from tests.chaos import damage
 from tests.chaos.placed import Act, Fault, Operation
 from tests.chaos.servers import Mode
-from tests.chaos.stand import LostError, MissedError, Stand
+from tests.chaos.stand import MissedError, Stand
 from tests.chaos.world import SEARCHES
 
 KILLED, TERMINATED, INTERRUPTED = -signal.SIGKILL, 143, 130
@@ -675,5 +675,3 @@ KINDS: dict[str, Kind] = {
     "torn-prefect": Kind("damage: notes of former flows", 2, torn_prefect, "prefect"),
     "series": Kind("two to four of these on one run", 12, series),
 }
-
-__all__ = ["KINDS", "Kind", "LostError", "doors"]

@@ -142,19 +142,6 @@ def start(
     return Command(pid, log, mark)
 
 
-def forked(work: Callable[[], object]) -> int:
-    """Return the exit code of a fork that does the work: 0 if it raised nothing."""
-    pid = os.fork()
-    if not pid:
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def preload() -> None:
     """Import what commands import while they work."""
     for name in (

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 
 from flows import processes
@@ -115,8 +116,8 @@ def _reset(client: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def mlflow(place: Path, port: int) -> Iterator[None]:
-    """Run an MLflow server as long as the body lasts."""
+def mlflow(place: Path, port: int) -> Iterator[Callable[[], None]]:
+    """Run an MLflow server as long as the body lasts; yield what waits until it answers."""
     place.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{place}/mlflow.db", "--artifacts-destination", f"{place}/artifacts"]
@@ -125,13 +126,12 @@ def mlflow(place: Path, port: int) -> Iterator[None]:
         (place / "log").open("wb") as log,
         processes.child(command, env=environment, cwd=place, stdout=log, stderr=log) as process,
     ):
-        _wait(process, f"http://127.0.0.1:{port}/health", place / "log")
-        yield
+        yield partial(_wait, process, f"http://127.0.0.1:{port}/health", place / "log")
 
 
 @contextlib.contextmanager
-def prefect(place: Path, port: int) -> Iterator[None]:
-    """Run a Prefect server as long as the body lasts."""
+def prefect(place: Path, port: int) -> Iterator[Callable[[], None]]:
+    """Run a Prefect server as long as the body lasts; yield what waits until it answers."""
     place.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
@@ -147,8 +147,7 @@ def prefect(place: Path, port: int) -> Iterator[None]:
         (place / "log").open("wb") as log,
         processes.child(command, env=environment, cwd=place, stdout=log, stderr=log) as process,
     ):
-        _wait(process, f"http://127.0.0.1:{port}/api/health", place / "log")
-        yield
+        yield partial(_wait, process, f"http://127.0.0.1:{port}/api/health", place / "log")
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hone.training.checkpoint import Checkpoint
 from hone.trial import Result, State, Trial
-from tasks import allowance, budget, checkpoints, files, journal, model_store, start_from, trials, warm_start
+from tasks import allowance, budget, checkpoints, files, journal, lines, model_store, start_from, trials, warm_start
 from tasks.tracking import Entry
 from tasks.tracking.entry import Tracker
 from tasks.tracking.spool import SpoolingTracker
@@ -143,8 +143,8 @@ class Stored:
             )
             for number in range(3)
         ]
-        lines = "".join(f"{json.dumps(entry.to_json())}\n" for entry in self._entries)
-        (place / "spool.jsonl").write_text(lines)
+        text = "".join(lines.sealed(json.dumps(entry.to_json())) for entry in self._entries)
+        (place / "spool.jsonl").write_text(text)
         self.contents = {
             name: (place / name).read_bytes()
             for name in (

@@ -200,6 +200,27 @@ def test_a_signal_unwinds_the_stack_and_says_how_to_go_on(number: signal.Signals
     assert child.returncode == code
 
 
+def test_a_sigterm_that_comes_where_python_drops_exceptions_is_heard_all_the_same() -> None:
+    program = (
+        "import os, signal, sys, time\n"
+        "from tasks.terminal import guarded\n"
+        "class Gone:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "def work():\n"
+        "    Gone()\n"
+        "    print('goes on', flush=True)\n"
+        "    time.sleep(30)\n"
+        "sys.exit(guarded(work))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=20, check=False
+    )
+    assert done.stdout == "goes on\n"
+    assert done.returncode == 143
+
+
 def test_work_that_succeeds_ends_with_code_0() -> None:
     assert guarded(lambda: "anything") == 0
     assert guarded(lambda: 1) == 1  # unless 1 is what it answers

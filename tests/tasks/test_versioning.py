@@ -225,7 +225,7 @@ def test_a_claimed_stage_is_busy_for_others_who_learn_by_whom(root: Path) -> Non
     assert ours(root) == ["first run", "last run"]
 
 
-@pytest.mark.parametrize("left", ["", '{"write": {"out/first.txt": {"pid": 12'])
+@pytest.mark.parametrize("left", ["", '{"write": {"out/first.txt": {"pid": 12', "3"])
 def test_a_list_of_readers_and_writers_that_a_kill_tore_stops_nobody(left: str, root: Path) -> None:
     torn = root / ".dvc" / "tmp" / "rwlock"
     torn.write_text(left)
