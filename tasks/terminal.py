@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-LOOK_AGAIN = 0.5
+SOON = 0.02
 """Seconds after which a SIGTERM is heard that Python dropped."""
 ERROR_LOG = ".work/error.log"
 GO_ON = "run the same command to go on where it stopped"
@@ -190,36 +189,30 @@ def _sigterm_as_exception() -> Iterator[None]:
 
     Python drops what is raised while it forks or takes garbage away: then it is raised once more, a moment later.
     """
-    raised: list[weakref.ref[_Terminated]] = []
-    timer: list[tuple[float, float]] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        if hasattr(signal, "setitimer") and not timer:
-            signal.signal(signal.SIGALRM, look)
-            timer.append(signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN, LOOK_AGAIN))
-        end = _Terminated()
-        raised.append(weakref.ref(end))
-        try:
-            raise end
-        finally:
-            del end  # or its own traceback would keep it
+        raise _Terminated
 
-    def look(number: int, frame: FrameType | None) -> None:
-        if all(end() is None for end in raised):
-            terminate(number, frame)
+    def dropped(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, _Terminated) and hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, terminate)
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+        else:
+            hook(unraisable)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, terminate)
-    alarm = signal.getsignal(signal.SIGALRM) if hasattr(signal, "SIGALRM") else None
+    before, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
-        if timer:
-            signal.setitimer(signal.ITIMER_REAL, *timer[0])
-            signal.signal(signal.SIGALRM, alarm)
+        if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) is terminate:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

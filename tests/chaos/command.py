@@ -87,6 +87,8 @@ def run(
     """
     processes.preload()
     names = _possible(only)
+    if quick and only is None:
+        names = [name for name in names if KINDS[name].needs != "prefect"]
     needs = {KINDS[name.partition("#")[0]].needs for name in names}
     with _world(place, needs, quick) as everything:
         yield from _cases(everything, _order(names, seed, each), faults if each is None else math.inf, seed, jobs)

@@ -1,4 +1,4 @@
-"""Each kind of fault, once: nothing is lost. `python -m tests.chaos` tries hundreds."""
+"""Each kind of fault but those of Prefect, once: nothing is lost. `python -m tests.chaos` tries hundreds, of all."""
 
 import subprocess
 import sys
