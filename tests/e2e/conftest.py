@@ -154,6 +154,7 @@ def environment(tmp_path_factory):
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "PREFECT_HOME": str(home),
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more than tests have use for
         "DO_NOT_TRACK": "1",
         "COLUMNS": "160",
     }
