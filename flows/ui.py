@@ -19,6 +19,8 @@ def ui(root: Path, port: int) -> None:
         return
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # a command line, and a password in it, is everybody's to read
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # What runs MLflow's jobs are eight processes more, and Hone gives it none.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     os.execv(sys.executable, [sys.executable, *command])
