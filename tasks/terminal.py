@@ -187,15 +187,22 @@ class _Terminated(KeyboardInterrupt):
 def _sigterm_as_exception() -> Iterator[None]:
     """Let SIGTERM unwind the stack, so that locks are freed and children ended.
 
-    Python drops what is raised while it forks or takes garbage away: then it is raised once more, a moment later.
+    Python drops what is raised while it forks or takes garbage away, Ctrl-C's exception too: then it is raised once
+    more, a moment later.
     """
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
+    lost: list[type[BaseException]] = []
+
+    def again(number: int, frame: FrameType | None) -> None:
+        raise lost.pop()
+
     def dropped(unraisable: "sys.UnraisableHookArgs") -> None:
-        if isinstance(unraisable.exc_value, _Terminated) and hasattr(signal, "setitimer"):
-            signal.signal(signal.SIGALRM, terminate)
+        if isinstance(unraisable.exc_value, KeyboardInterrupt) and hasattr(signal, "setitimer"):
+            lost.append(type(unraisable.exc_value))
+            signal.signal(signal.SIGALRM, again)
             signal.setitimer(signal.ITIMER_REAL, SOON)
         else:
             hook(unraisable)
@@ -210,7 +217,7 @@ def _sigterm_as_exception() -> Iterator[None]:
     finally:
         sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
-        if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) is terminate:
+        if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) is again:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 

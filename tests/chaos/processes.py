@@ -199,7 +199,10 @@ def _as_if_new() -> None:
 
 def _end(code: int) -> None:
     """End as an interpreter does: threads are waited for, and whoever asked for it is called."""
-    threading._shutdown()  # type: ignore[attr-defined]
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+    except Exception:  # an interpreter says so, and goes on: a fork waits for threads that only its parent has
+        traceback.print_exc()
     atexit._run_exitfuncs()
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

@@ -200,13 +200,14 @@ def test_a_signal_unwinds_the_stack_and_says_how_to_go_on(number: signal.Signals
     assert child.returncode == code
 
 
-def test_a_sigterm_that_comes_where_python_drops_exceptions_is_heard_all_the_same() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_comes_where_python_drops_exceptions_is_heard_all_the_same(number: int, code: int) -> None:
     program = (
         "import os, signal, sys, time\n"
         "from tasks.terminal import guarded\n"
         "class Gone:\n"
         "    def __del__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
         "def work():\n"
         "    Gone()\n"
         "    print('goes on', flush=True)\n"
@@ -218,7 +219,7 @@ def test_a_sigterm_that_comes_where_python_drops_exceptions_is_heard_all_the_sam
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=20, check=False
     )
     assert done.stdout == "goes on\n"
-    assert done.returncode == 143
+    assert done.returncode == code
 
 
 def test_work_that_succeeds_ends_with_code_0() -> None:
