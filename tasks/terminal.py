@@ -194,12 +194,14 @@ def _sigterm_as_exception() -> Iterator[None]:
     def terminate(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
-    lost: list[type[BaseException]] = []
+    own, lost = os.getpid(), list[type[BaseException]]()
 
     def again(number: int, frame: FrameType | None) -> None:
         raise lost.pop()
 
     def dropped(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt) and os.getpid() != own:
+            return  # a fork's, which is to become something else: it is the parent that hears of signals
         if isinstance(unraisable.exc_value, KeyboardInterrupt) and hasattr(signal, "setitimer"):
             lost.append(type(unraisable.exc_value))
             signal.signal(signal.SIGALRM, again)
