@@ -23,11 +23,12 @@ from rich.table import Table
 from sklearn.datasets import make_classification
 
 from hone import models
-from hone.data import preprocessing, schema
 from hone.data import problem as problems
+from hone.data import schema
 from hone.training import graphs
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import State
+from tasks import trainables
 from tasks.executors import WorkerPool
 
 GRAPHS = graphs.FEWEST_STEPS
@@ -61,16 +62,8 @@ def table(rows: int, columns: int) -> TrainingData:
     """Return a generated table, of which a fifth validates."""
     x, y = make_classification(rows, columns, n_informative=columns // 2, flip_y=0.05, random_state=0)
     frame = pd.DataFrame(x.astype(np.float32)).add_prefix("x").assign(y=y)
-    problem = problems.infer(frame["y"])
     training, validation = frame.iloc[: rows * 4 // 5], frame.iloc[rows * 4 // 5 :]
-    fitted = preprocessing.fit(training, schema.infer(frame, "y"), problem, "quantile")
-    learnt = fitted.transform(training)
-    return TrainingData(
-        train=learnt,
-        validation=fitted.transform(validation),
-        problem=problem,
-        inputs=models.inputs_of(learnt, problem, fitted.cardinalities),
-    )
+    return trainables.encoded(training, validation, schema.infer(frame, "y"), problems.infer(frame["y"]), "quantile")
 
 
 def main() -> int:

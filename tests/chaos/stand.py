@@ -16,6 +16,7 @@ from typing import Literal
 
 import yaml
 
+from tests.changing import change_params
 from tests.chaos import doors, mlflow_facts, placed, processes, world
 from tests.chaos.processes import Command, Ended, Hook
 from tests.chaos.servers import Mode, Proxy
@@ -91,7 +92,7 @@ class Stand:
             mlflow_facts.move(self.root / "mlflow.db", str(self.world.place / "reference" / "project"), str(self.root))
         if by_server:
             uri = f"http://127.0.0.1:{self.proxy.port}"
-            world.change(self.root, {"tracking.uri": uri, "tracking.experiment": self.experiment})
+            change_params(self.root, {"tracking.uri": uri, "tracking.experiment": self.experiment})
 
     @cached_property
     def proxy(self) -> Proxy:

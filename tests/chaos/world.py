@@ -13,9 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tasks import pipeline
+from tests.changing import change_params
 from tests.chaos import doors, mlflow_facts, processes
 from tests.chaos.mlflow_facts import Facts
 from tests.e2e.conftest import COPIED, ROOT
@@ -160,7 +159,7 @@ def make(root: Path) -> None:
     (root / ".dvc").mkdir()
     for item in ("config", ".gitignore"):
         shutil.copyfile(ROOT / ".dvc" / item, root / ".dvc" / item)
-    change(root, TINY)
+    change_params(root, TINY)
     (root / "data" / "raw" / "table.csv").write_text(table())
     env = environment(root, "reference")
     for command in (
@@ -186,19 +185,6 @@ def table() -> str:
         kind = "ash" if a + (town == "A") * 0.4 + draw() * 0.5 > 0.95 else "birch"
         lines.append(f"{a:.4f},{b:.4f},{town},{kind}")
     return "\n".join(lines) + "\n"
-
-
-def change(root: Path, changes: Mapping[str, Any]) -> None:
-    """Change params.yaml, by dotted key."""
-    path = root / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        section = content
-        for name in sections:
-            section = section[name]
-        section[last] = value
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
 def copy(root: Path, target: Path) -> None:

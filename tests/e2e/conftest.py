@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tasks import pipeline
+from tests.changing import change_params
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
@@ -118,15 +119,7 @@ class Project:
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Change params.yaml, by dotted key."""
-        path = self.root / "params.yaml"
-        content = yaml.safe_load(path.read_text())
-        for key, value in changes.items():
-            *sections, last = key.split(".")
-            section = content
-            for name in sections:
-                section = section[name]
-            section[last] = value
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        change_params(self.root, changes)
 
     def hashes(self) -> dict[str, str]:
         """Return a hash of every out of every stage."""

@@ -10,6 +10,7 @@ import pytest
 from hone.errors import MachineError
 from tasks import checkpoints, journal, pipeline
 from tests.e2e.test_every_family import QUICK, Interrupted, pools, stages, table
+from tests.inline import Here
 
 __all__ = ["pools"]
 pytestmark = pytest.mark.e2e
@@ -106,15 +107,6 @@ def test_a_full_disk_stops_the_search_and_is_no_result(searched, tmp_path, pools
     done, fresh = searched
     project = fresh.copy(tmp_path / "full")
     write, n = checkpoints.write, 0
-
-    class Here(Executor):
-        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-            future: Future[Any] = Future()
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except Exception as error:
-                future.set_exception(error)
-            return future
 
     def full(*arguments: Any) -> None:
         nonlocal n

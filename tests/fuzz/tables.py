@@ -7,8 +7,7 @@ import gzip
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from tasks.reporting import NullReporter
 from tasks.stage import Stage
 from tasks.tracking import NullTracker
 from tests.fuzz.harness import ROOT, Outcome, dice, outcome
+from tests.inline import Here
 
 NAMES = st.one_of(
     st.sampled_from(["a", "b", "y", "id", "target", "prediction", "fold", "image", "class", "path", "index",
@@ -314,19 +314,6 @@ RUBBISH = st.builds(
 )
 KINDS = [_csv(), _csv(), _csv(), _parquet(), _parquet(), _parquet(), _from_pandas(), _from_pandas(), RUBBISH]
 CASES: st.SearchStrategy[Case] = dice.flatmap(lambda random: random.choice(KINDS))
-
-
-class Here(Executor):
-    """Does what is submitted at once, in this process."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Return a future that is done."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 SETTINGS = {
