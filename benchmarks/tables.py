@@ -54,6 +54,10 @@ class Run:
     seconds: float
 
 
+class RefusedError(Exception):
+    """What Hone would not do, in its own words: a limit that is too short, for one."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path)
@@ -79,20 +83,26 @@ def main() -> int:
             runs = []
             for seed in range(chosen.seeds):
                 place = Path(folder) / f"{family}-{seed}"
-                runs.append(run(place, chosen.table, {**changes, "model.family": family, "seed": seed}))
-                shutil.rmtree(place)
-                one = runs[-1]
+                try:
+                    one = run(place, chosen.table, {**changes, "model.family": family, "seed": seed})
+                except RefusedError as refused:
+                    print(f"{family}, seed {seed}: {refused}", flush=True)
+                    continue
+                finally:
+                    shutil.rmtree(place)
+                runs.append(one)
                 print(
                     f"{family}, seed {seed}: {one.metric} {one.tuned:.5g} ({one.chosen}), defaults {one.defaults:.5g},"
                     f" boosting {one.boosting:.5g}, {one.seconds:.0f} s",
                     flush=True,
                 )
-            print(summary(family, chosen.limit, runs), flush=True)
+            if runs:
+                print(summary(family, chosen.limit, runs), flush=True)
     return 0
 
 
 def run(place: Path, table: Path, changes: dict[str, Any]) -> Run:
-    """Return what `hone tune` finds in a new project with a table and changed params."""
+    """Return what `hone tune` finds in a new project; RefusedError if it says why not."""
     prepare(place, table, changes)
     # Prefect's database is made once on a machine, and takes its time.
     environment = {**os.environ, "PREFECT_HOME": str(place.parent / "prefect"), "DO_NOT_TRACK": "1"}
@@ -101,6 +111,8 @@ def run(place: Path, table: Path, changes: dict[str, Any]) -> Run:
         [sys.executable, "-m", "flows.tune"], cwd=place, env=environment, capture_output=True, text=True
     )
     seconds = time.perf_counter() - started
+    if done.returncode == 2:
+        raise RefusedError(done.stderr.strip().splitlines()[-1])
     if done.returncode:
         raise SystemExit(f"hone tune ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
     found = json.loads((place / "artifacts" / "evaluate" / "metrics.json").read_text())

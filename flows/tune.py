@@ -57,7 +57,8 @@ def _walk(root: Path, reporter: Reporter) -> State[Any]:
         surroundings = cache(lambda: stack.enter_context(run.surroundings(root, shown)))
         for name in versioning.order(root):
             work = partial(_bring_up_to_date, root, name, shown, surroundings, done)
-            _stage.with_options(name=name)(name, work)
+            # A task hands back its failed state as it does any other; only asked for its result does it raise.
+            _stage.with_options(name=name)(name, work).result()
     table = summary.read(root)
     if table is not None:
         artifacts.publish(root, table)
@@ -75,7 +76,7 @@ def _walk(root: Path, reporter: Reporter) -> State[Any]:
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
 def _stage(name: str, work: Callable[[], State[Any]]) -> State[Any]:
-    """One stage, up to date at the end."""
+    """One stage, up to date at the end; or a failed state that carries a UserError."""
     try:
         return work()
     except UserError as error:

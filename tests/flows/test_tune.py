@@ -17,8 +17,10 @@ from flows import processes
 from flows.artifacts import ShowingProgress
 from flows.tune import tune
 from hone.errors import UserError
+from tasks import ingest
 from tasks import project as projects
 from tasks.reporting import GenerationInfo, NullReporter
+from tasks.stage import Stage
 from tests.flows.editing import change
 
 pytestmark = [
@@ -88,6 +90,21 @@ def test_bad_input_fails_the_run_in_a_line_and_leaves_nothing(
     left = {path for path in project.rglob("*") if ".git" not in path.parts and ".dvc" not in path.parts} - files
     assert {path.relative_to(project).parts[0] for path in left} <= {".work"}
     assert not (project / "dvc.lock").exists()
+
+
+def test_a_stage_that_refuses_ends_the_run_with_its_words(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(stage: Stage) -> None:
+        raise UserError("budget.time_limit: 2m is too short; allow more time")
+
+    monkeypatch.setattr(ingest, "run", refuse)
+    state = run(project)
+    assert state.is_failed()
+    with pytest.raises(UserError, match="2m is too short"):
+        state.result()
+    assert not (project / "dvc.lock").exists()
+    assert not (project / "data" / "split").exists()
+    monkeypatch.undo()
+    assert run(project).message == "ingest run, split run"
 
 
 def _hold(root: Path, ready: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event) -> None:
