@@ -25,7 +25,8 @@ from hone.trial import Config
 from tasks import files, pipeline, start_from, trainables
 from tasks.allowance import FILE, Allowance, shortened
 from tasks.executors import count
-from tasks.params import Params, check_budget, n_networks, seconds
+from tasks.params import Params, check_budget, n_networks
+from tasks.quantities import seconds
 from tasks.stage import Stage
 from tasks.trainables import read_problem
 

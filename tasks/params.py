@@ -1,24 +1,20 @@
 """params.yaml as typed values, validated as a whole before anything runs."""
 
-import difflib
-import re
 import sys
-import types
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 
 from hone import metrics, models
 from hone.data.splitting import Gap, Scheme
-from hone.errors import UserError, printable, shortened, without_secrets
+from hone.errors import UserError
 from hone.space import SearchSpace
 from hone.training.start import Former, shaped_as, with_start
-from tasks import pictures, pipeline, plain_yaml, start_from, warm_start
+from tasks import pictures, pipeline, plain_yaml, refusals, start_from, warm_start
 from tasks.limits import Limits
+from tasks.quantities import seconds, size
 
 MOST = 10**9
 """Of whatever is counted: beyond it nobody waits for the end."""
@@ -61,12 +57,6 @@ HANDED_ON = 32
 
 
 LEAST_MEMORY = 2**29  # bytes: Python, NumPy, torch and a small table
-MOST_LINES = 5
-LONGEST_VALUE = 80
-"""Of a refusal: lines, one for each key, and characters of the value that is wrong."""
-UNKNOWN = ("extra_forbidden", "invalid_key")
-LONGEST_TIME = 36_500 * 86_400
-"""Seconds: a hundred years are more than anybody has, and less than a computer's dates overflow at."""
 SHORT = 600.0
 """Seconds; a time limit below leaves nothing to repeats of the baseline."""
 
@@ -350,41 +340,9 @@ def parse_params(content: dict[str, Any]) -> Params:
         # A section that is there but empty (`search:`) is read as left out.
         params = Params.model_validate({key: value for key, value in content.items() if value is not None})
     except ValidationError as error:
-        found: dict[tuple[str, ...], list[ErrorDetails]] = {}
-        for detail in error.errors(include_url=False):
-            path = tuple(map(str, detail["loc"]))
-            found.setdefault(path if detail["type"] in UNKNOWN else tuple(_keys(path)), []).append(detail)
-        raise UserError("\n".join(map(_explain, [*found.values()][:MOST_LINES]))) from None
+        raise UserError(refusals.explained(Params, error)) from None
     _check_together(params)
     return params
-
-
-def seconds(text: str) -> float:
-    """Return a duration such as "90s", "10m", "1.5h", "1h30m" or "7d" in seconds.
-
-    Raises ValueError if it is none.
-    """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", text)
-    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*([smhd])", "", text).strip():
-        raise ValueError("is not a duration such as 90s, 10m or 1h30m")
-    found = sum(float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in parts)
-    if found > LONGEST_TIME:
-        raise ValueError("is longer than a hundred years; give a duration such as 90s, 10m or 7d")
-    return found
-
-
-def size(text: str) -> int:
-    """Return a size such as "500MB", "4GiB" or "1.5 TB" in bytes.
-
-    Raises ValueError if it is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT])(i?)B", text.strip())
-    if found is None:
-        raise ValueError("is not a size such as 500MB or 4GiB")
-    n_bytes = float(found[1]) * (1024 if found[3] else 1000) ** (1 + "kMGT".index(found[2]))
-    if n_bytes > plain_yaml.LARGEST:
-        raise ValueError("is more than there is; give a size such as 500MB or 4GiB")
-    return int(n_bytes)
 
 
 def n_networks(params: Params) -> int:
@@ -500,52 +458,3 @@ def check_budget(params: Params, epochs: float) -> None:
                 f"budget.epochs: {epochs:g} × search.{name}.share {share:g} = {epochs * share:g} epochs,"
                 f" below the {needed:g} of one trial{over}; raise it to at least {needed / share:.0f}"
             )
-
-
-def _explain(details: Sequence[ErrorDetails]) -> str:
-    """Return one line: the key as a person writes it, the value, what is wrong, and the remedy.
-
-    details: all that is wrong with one key; of a union each member has something to say.
-    """
-    detail = details[0]
-    path = [str(part) for part in detail["loc"]]
-    if detail["type"] in UNKNOWN:
-        section = _section(path[:-1])
-        near = difflib.get_close_matches(path[-1], section, n=1)
-        remedy = f"did you mean `{near[0]}`?" if near else f"keys here are {', '.join(section)}"
-        return f"params.yaml: {_dotted(path)}: unknown key; {remedy}"
-    value = detail["input"]
-    if detail["type"] == "literal_error":
-        expected = str(detail["ctx"]["expected"])
-        near = difflib.get_close_matches(str(value), re.findall(r"'([^']+)'", expected), n=1)
-        wrong = f"must be {expected}" + (f"; did you mean {near[0]!r}?" if near else "")
-    else:
-        said = [one["msg"].removeprefix("Value error, ") for one in details]
-        first, *others = [re.sub("^Input should be", "must be", one) for one in said]
-        wrong = " or ".join([first, *(one.removeprefix("must be ") for one in dict.fromkeys(others) if one != first)])
-    return f"params.yaml: {_dotted(_keys(path))}: {shortened(without_secrets(repr(value)), LONGEST_VALUE)} {wrong}"
-
-
-def _keys(path: Sequence[str]) -> list[str]:
-    """Return the keys in a path: behind them pydantic says what of a list or a union it means."""
-    kind: Any = Params
-    for depth, part in enumerate(path):
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return [*path[: depth + (get_origin(kind) is dict)]]
-        kind = kind.model_fields[part].annotation if part in kind.model_fields else None
-    return [*path]
-
-
-def _dotted(path: Sequence[str]) -> str:
-    return ".".join(shortened(printable(part.replace("\n", "\\n")), LONGEST_VALUE) for part in path)
-
-
-def _section(path: list[str]) -> list[str]:
-    """Return the keys that a section may have."""
-    model: type[BaseModel] = Params
-    for part in path:
-        annotation: Any = model.model_fields[part].annotation
-        if get_origin(annotation) in (Union, types.UnionType):
-            annotation = get_args(annotation)[0]
-        model = annotation
-    return list(model.model_fields)

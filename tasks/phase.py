@@ -22,7 +22,8 @@ from hone.study import generations
 from hone.trial import Config, Result, State, ranked, spent
 from tasks import checkpoints, files, trainables, trials, warm_start
 from tasks.journal import Journal
-from tasks.params import HANDED_ON, size
+from tasks.params import HANDED_ON
+from tasks.quantities import size
 from tasks.reporting import GenerationInfo
 from tasks.stage import Stage
 from tasks.trainables import read_problem

@@ -93,7 +93,7 @@ def fit(
     frozen: parameters that rest for the first `frozen_epochs`.
     augment: what a batch's x_num and y are replaced by, in each epoch anew.
     recorded: whether, on a CUDA device, steps are replayed from a recording; nothing in them may wait for a result,
-    nothing be frozen.
+    nothing be frozen. Batches are augmented before.
     Every random number is drawn from (seed, epoch), so any run of epochs may be split in two at any point.
     """
     sizes = batches.sizes()
@@ -101,8 +101,6 @@ def fit(
 
     def step(x_num: Tensor, x_cat: Tensor, y: Tensor) -> Tensor:
         optimizer.zero_grad()
-        if augment is not None:
-            x_num, y = augment(x_num, y)
         batch_loss = loss(model(x_num, x_cat), y)
         batch_loss.backward()  # type: ignore[no-untyped-call]
         if gradient_clip > 0:
@@ -114,9 +112,11 @@ def fit(
     # By the horizon, not by these epochs: parts of a training must do what the whole does.
     if recorded and sizes[0] == batches.size and horizon * len(sizes) >= graphs.FEWEST_STEPS:
         model.train()
-        example = (batches.x_num[: batches.size], batches.x_cat[: batches.size], batches.y[: batches.size])
+        x_num, x_cat, y = (tensor[: batches.size] for tensor in (batches.x_num, batches.x_cat, batches.y))
         with seeded(batches.y.device, seed, "recording"):
-            whole = graphs.record(step, example, model, optimizer)
+            if augment is not None:
+                x_num, y = augment(x_num, y)
+            whole = graphs.record(step, (x_num, x_cat, y), model, optimizer)
     for epoch in epochs:
         model.train()
         for parameter in frozen:
@@ -132,6 +132,8 @@ def fit(
                         group["lr"].fill_(rate)
                     else:
                         group["lr"] = rate
+                if augment is not None:
+                    x_num, y = augment(x_num, y)
                 batch_loss = (whole if len(y) == batches.size else step)(x_num, x_cat, y)
                 total += batch_loss * (sizes[number] / len(batches.y))  # read once an epoch: a sync point
         # A norm is finite only if every weight is; weights that overflow it have diverged too.

@@ -161,6 +161,7 @@ def train(
             steps = own.fit(model, arrays, epochs=epochs, horizon=settings.epochs, seed=seed)
         else:
             assert optimizer is not None
+            frozen_epochs = int(config[FROZEN]) if loaded.backbone else 0
             steps = fit(
                 model,
                 optimizer,
@@ -174,12 +175,9 @@ def train(
                 seed=seed,
                 augment=models.augment(family, config, data.inputs),
                 frozen=loaded.backbone,
-                frozen_epochs=int(config[FROZEN]) if loaded.backbone else 0,
+                frozen_epochs=frozen_epochs,
                 # A person's own network may wait for results.
-                recorded=device.type == "cuda"
-                and data.inputs.picture is None
-                and family in models.FAMILIES
-                and not loaded.backbone,
+                recorded=device.type == "cuda" and family in models.FAMILIES and frozen_epochs == 0,
             )
         for trained in steps:
             epoch = trained.epoch

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # inside DVC
 ]
+ROOT = Path(__file__).parents[2]
 AS = ("-c", "user.name=t", "-c", "user.email=t@example.com")
 
 
@@ -149,6 +150,20 @@ def test_the_working_tree_is_verified_as_it_is(short, tmp_path):
     (kept,) = (project.root / ".work" / "reproduce").iterdir()
     assert kept.name in said
     assert record.md5(kept / "checkout" / "data" / "split") == record.md5(project.root / "data" / "split")
+
+
+def test_what_a_time_limit_was_measured_to_be_is_not_measured_again(short, tmp_path):
+    project = short.copy(tmp_path / "limited")
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    limited = {name: stages[name] for name in ("ingest", "split", "budget")}
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": limited}))
+    project.change({"budget.time_limit": "10m"})
+    commit(project, "ten minutes")
+    project.dvc("repro")
+    (project.root / "budget.lock").rename(tmp_path / "measured")  # neither here nor in git: the run itself has it
+    said = hone(project, "reproduce", run_of(project))
+    assert "equal to the bit" in said
+    assert re.search(r"budget +1 +equal", said)
 
 
 def test_a_revision_is_compared_with_its_lock_file(short):

@@ -26,7 +26,7 @@ def wait_for(condition, what: str, seconds: float):
 def pipelines(project):
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()], max_results=1000)
-    return [run.data.tags for run in runs if run.data.tags.get("hone.kind") == "pipeline"]
+    return [run for run in runs if run.data.tags.get("hone.kind") == "pipeline"]
 
 
 def tracked_by(project) -> str:
@@ -64,9 +64,9 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
             # Only once it is committed: a kill in the midst of that can leave DVC an empty lock file.
             wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
             assert project.hashes()["data/split/train.parquet"] != before["data/split/train.parquet"]
-            # That night's run can be reproduced: it says which version of the table it had, and counts as committed.
-            assert tracked_by(project) in [tags["hone.data"] for tags in pipelines(project)]
-            assert {tags["hone.git_dirty"] for tags in pipelines(project)} == {"false"}
+            # That night's run says which version of the table it had, and counts as committed.
+            (tonight,) = (run for run in pipelines(project) if run.data.tags["hone.data"] == tracked_by(project))
+            assert {run.data.tags["hone.git_dirty"] for run in pipelines(project)} == {"false"}
         finally:
             os.killpg(served.pid, signal.SIGTERM)
             try:
@@ -76,3 +76,4 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
                     os.killpg(served.pid, signal.SIGKILL)
     text = log.read_text()
     assert "Traceback" not in text, text[-3000:]
+    assert "equal to the bit" in project.run("python", "-m", "flows.reproduce", tonight.info.run_id).stdout

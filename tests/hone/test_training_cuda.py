@@ -8,7 +8,7 @@ import torch
 from hone import models
 from hone.training import TrainingData, graphs, train
 from hone.trial import State
-from tests.hone import test_picture_networks, test_training
+from tests.hone import test_picture_networks, test_training, test_training_start
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -61,22 +61,46 @@ def test_pictures(family: str, mixing: str) -> None:
 def test_a_recorded_step_does_what_the_step_does(family: str, optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = test_training.table(n=70)  # in batches of 16: the last one is smaller, and not recorded
     config = test_training.config_of(family, dropout=0.2, optimizer=optimizer, momentum=0.9, learning_rate=1e-3)
+    assert recordings(monkeypatch, family, data, config) == 1
+
+
+@pytest.mark.parametrize("mixing", ["none", "mixup", "cutmix"])
+@pytest.mark.parametrize("family", test_picture_networks.FAMILIES)
+def test_so_it_does_on_pictures(family: str, mixing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = test_picture_networks.config(family, mixing=mixing, mixing_alpha=0.5, dropout=0.2, learning_rate=1e-3)
+    assert recordings(monkeypatch, family, test_picture_networks.data(), config) == 1
+
+
+@pytest.mark.parametrize(("frozen_epochs", "recorded"), [(0, 1), (4, 0)])
+def test_so_it_does_from_former_weights_unless_they_rest(
+    frozen_epochs: int, recorded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = test_training.table(n=70)
+    start = {**test_training_start.START, "frozen_epochs": frozen_epochs}
+    config = test_training.config_of("mlp", dropout=0.2, learning_rate=1e-3, **start)
+    assert recordings(monkeypatch, "mlp", data, config, test_training_start.former(data)) == recorded
+
+
+def recordings(
+    monkeypatch: pytest.MonkeyPatch, family: str, data: TrainingData, config: dict[str, Any], former: Any = None
+) -> int:
+    """Return how often a training records a step, once it is shown to be the same as without."""
     there = test_training.settings(data, device="cuda")
-    recordings = 0
+    found = 0
     record = graphs.record
 
     def counted(*arguments: Any) -> graphs.Step:
-        nonlocal recordings
-        recordings += 1
+        nonlocal found
+        found += 1
         return record(*arguments)
 
     monkeypatch.setattr(graphs, "record", counted)
-    recorded, replayed = train(config, family, data, there, resource=12, seed=3)
+    recorded, replayed = train(config, family, data, there, resource=12, seed=3, former=former)
     monkeypatch.setattr(graphs, "FEWEST_STEPS", 10**9)
-    plain, stepped = train(config, family, data, there, resource=12, seed=3)
-    assert recordings == 1
+    plain, stepped = train(config, family, data, there, resource=12, seed=3, former=former)
     assert replayed is not None
     assert stepped is not None
     assert recorded.metrics["train_loss"] == pytest.approx(plain.metrics["train_loss"], rel=1e-3)
     for name, tensor in stepped.tensors.items():
         assert torch.allclose(replayed.tensors[name], tensor, rtol=1e-3, atol=1e-4), name
+    return found

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from hone.errors import UserError
-from tasks.params import Params, load_params, parse_params, seconds
+from tasks.params import Params, load_params, parse_params
+from tasks.quantities import seconds
 
 ROOT = Path(__file__).parents[2]
 
