@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hone.errors import UserError
+from hone.errors import UserError, of_the_machine
 from tasks import project
 from tasks.reporting import Reporter
 from tasks.terminal import guarded, open_reporter, report_unexpected
@@ -375,6 +375,8 @@ def _answered(answer: Callable[[Reporter], int]) -> int:
         except UserError:
             raise
         except Exception as error:
+            if isinstance(error, OSError) and of_the_machine(error) is not None:
+                raise
             report_unexpected(error)
             return 2
 

@@ -20,10 +20,9 @@ def reproduce(root: Path, run: str, reporter: Reporter, *, until: str | None = N
     with sandbox.opened(root, processes.child, keep=keep) as place:
         if keep:
             reporter.message(f"the checkout stays in {place.shown}")
-        back = past.bring_back(place, asked, reporter)
-        plan = rerun.stages(back.plan, back.recorded, until or asked.stage)
-        of = "" if len(plan) == len(back.plan) else f"{len(plan)} of "
-        reporter.message(f"{asked.name}: running {of}{plural(len(back.plan), 'stage')} in {place.shown}")
+        back = past.bring_back(place, asked, reporter, until)
+        plan = back.plan
+        reporter.message(f"{asked.name}: running {plural(len(plan), 'stage')} in {place.shown}")
         to_the_end = rerun.elsewhere(back.recorded, back.here)
         outcome = rerun.rerun(place, plan, back.recorded, reporter, kept=asked.logged, to_the_end=to_the_end)
         return rerun.verdict(

@@ -23,7 +23,10 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
             reporter.message(f"the checkout stays in {place.shown}")
         with project.lock(root, "hone verify"):
             params = load_params(root)
-            for name in versioning.order(root):
+            order = versioning.order(root)
+            if until is not None and until not in order:
+                raise UserError(f"--until: {until!r} is no stage of dvc.yaml; its stages are {', '.join(order)}")
+            for name in order:
                 if reason := versioning.stale(root, name):
                     raise UserError(f"{name}: is not up to date ({reason}); `hone tune` first, then verify")
             place.copy_tree([*record.named(params), record.BUDGET_LOCK, "dvc.lock"])

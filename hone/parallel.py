@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import TypeVar
 
-from hone.errors import MachineError, of_the_machine
+from hone.errors import MachineError, of_the_machine, without_secrets
 
 A = TypeVar("A")
 B = TypeVar("B")
-WORKER_DIED = "the worker process died of it (killed, or out of memory)"
+WORKER_DIED = "the worker process died of it (killed, out of memory, or beyond train.limits)"
 
 
 def settle(function: Callable[[A], B], items: Sequence[A], executor: Executor) -> Iterator[tuple[A, B | Exception]]:
@@ -52,6 +52,6 @@ def _of_the_item(error: Exception) -> Exception:
 
 
 def reason(error: Exception) -> str:
-    """Return why an item failed, in one line."""
+    """Return why an item failed, in one line that anybody may see."""
     text = WORKER_DIED if isinstance(error, BrokenExecutor) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:500]
+    return without_secrets(" ".join(text.split()))[:500]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 
-from hone.errors import MachineError
 from hone.parallel import reason, settle
 from hone.search.strategy import Strategy
 from hone.trial import Generation, History, Result, State, Trial, results_of
@@ -73,11 +72,9 @@ def _longest_first(trials: list[Trial], history: History) -> list[Trial]:
 def _evaluate(trials: list[Trial], trainable: Trainable, executor: Executor) -> Iterator[Result]:
     """Yield a result for every trial, as they arrive; an exception becomes a failed result: the study goes on.
 
-    Not so a MachineError, which is raised: a full disk is no reason to avoid a config.
+    Not so a MachineError, which `settle` raises: a full disk is no reason to avoid a config.
     """
     for trial, outcome in settle(trainable, trials, executor):
-        if isinstance(outcome, MachineError):
-            raise outcome
         if isinstance(outcome, Exception):
             yield Result(trial=trial, state=State.FAILED, error=reason(outcome))
         else:

@@ -71,7 +71,10 @@ def copy(keys: Iterable[str], source: Path, target: Path) -> None:
 
 
 def keep(folder: Path, study: str, keys: Sequence[str], most: int | None = None) -> None:
-    """Delete every checkpoint of a study but those of the given keys, and of these the last beyond `most` bytes."""
+    """Delete every checkpoint of a study but those of the given keys, and of these the last beyond `most` bytes.
+
+    What killed processes were writing goes, too: nobody may be writing meanwhile.
+    """
     wanted: dict[Path, int] = {}
     left = most
     for file in dict.fromkeys(_file(folder, key) for key in keys):
@@ -80,7 +83,7 @@ def keep(folder: Path, study: str, keys: Sequence[str], most: int | None = None)
             if left is None or size <= left:
                 wanted[file] = size
                 left = None if left is None else left - size
-    for file in folder.glob(f"{study}-*.safetensors"):
+    for file in (*folder.glob(f"{study}-*.safetensors"), *folder.glob(f".{study}-*")):
         if file not in wanted:
             file.unlink(missing_ok=True)
 

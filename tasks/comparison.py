@@ -107,10 +107,12 @@ def listing(content: bytes) -> dict[str, str]:
 
 def first_line_differs(recorded: Path, made: Path) -> str | None:
     """Return, in words, the first line in which two texts differ; None if none does."""
-    pairs = zip(*(path.read_text(encoding="utf-8").splitlines() for path in (recorded, made)), strict=False)
-    return next(
-        (f"line {i}: {_short(a)} recorded, {_short(b)} here" for i, (a, b) in enumerate(pairs, 1) if a != b), None
-    )
+    texts = [path.read_text(encoding="utf-8").splitlines() for path in (recorded, made)]
+    for i, (before, after) in enumerate(zip(*texts, strict=False), 1):
+        if before != after:
+            return f"line {i}: {_short(before)} recorded, {_short(after)} here"
+    counts = [len(lines) for lines in texts]
+    return None if counts[0] == counts[1] else f"{counts[0]} lines recorded, {counts[1]} here"
 
 
 def _facts(result: Result) -> dict[str, object]:

@@ -52,8 +52,11 @@ def _time(seconds: float | None) -> Iterator[None]:
         yield
         return
 
+    running = True
+
     def end(number: int, frame: FrameType | None) -> None:
-        raise _OutOfTime
+        if running:
+            raise _OutOfTime
 
     with open(os.devnull, "w") as nowhere:
         # It needs no turn in Python, which C code that hangs would never give.
@@ -61,7 +64,10 @@ def _time(seconds: float | None) -> Iterator[None]:
         before = signal.signal(signal.SIGALRM, end)
         signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
         try:
-            yield
+            try:
+                yield
+            finally:
+                running = False
         except _OutOfTime:
             raise LimitError(f"took longer than {seconds:g} s, its limit (train.limits.time)") from None
         finally:

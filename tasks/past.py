@@ -68,10 +68,11 @@ def find(root: Path, run: str) -> Past:
     return Past(name if logged is not None else f"{run} ({commit[:12]})", commit, logged)
 
 
-def bring_back(place: Sandbox, past: Past, reporter: Reporter) -> BroughtBack:
+def bring_back(place: Sandbox, past: Past, reporter: Reporter, until: str | None = None) -> BroughtBack:
     """Return what is to be done again, after making a checkout what the run was made from: code, data, packages.
 
-    Raises UserError if something of it is gone, or was never committed.
+    until: the last stage; None: the one that was asked for, or all. Raises UserError if something of it is gone, or
+    was never committed.
     """
     recorded = Record(name=past.name, outs={}) if past.logged is None else record.parse(past.name, past.logged.tags)
     place.check_out(past.commit)
@@ -88,6 +89,7 @@ def bring_back(place: Sandbox, past: Past, reporter: Reporter) -> BroughtBack:
         recorded = Record(name=past.name, outs=rerun.locked(plan), edited=edited)
         if edited:
             reporter.warning(f"dvc.lock there was written before the last changes to {', '.join(edited)}")
+    plan = rerun.stages(plan, recorded, until or past.stage)
     device = str((params.get("train") or {}).get("device", "cpu"))
     packages = _settle_environment(place, past.python, reporter)
     return BroughtBack(recorded, plan, record.this_machine(device), packages)
@@ -151,6 +153,8 @@ def _refuse_other(place: Sandbox, past: Past, logged: LoggedRun, reporter: Repor
 def _settle_environment(place: Sandbox, python: str | None, reporter: Reporter) -> dict[str, str]:
     """Return the versions of the packages that stages are run with, after building an environment if need be."""
     lock = place.root / provenance.LOCK_FILE
+    if not lock.is_file():
+        raise UserError(f"{lock.name}: that commit has none, so nothing says which packages it was made with")
     if not (why := environment.differs(lock, python)):
         return record.installed()
     more = f" and {len(why) - 3} more" if len(why) > 3 else ""

@@ -158,7 +158,8 @@ def run(
         finished=[
             result
             for result in journal.results
-            if result.state is not State.FAILED and not (study == REPLAY and trainable.missing(result.trial))
+            if result.state is State.DIVERGED
+            or (result.state is State.COMPLETE and not (study == REPLAY and trainable.missing(result.trial)))
         ],
         on_result=journal.append,
         step=lambda index, work: stage.step(f"{study}, generation {index}", work),
@@ -177,8 +178,8 @@ def run(
     if not results and found.prior:
         stage.reporter.message(f"{study}: every config of the space has been tried; nothing is left to propose")
     elif not ranked(results):
-        reason, times = Counter(str(result.error) for result in results).most_common(1)[0]
-        raise UserError(f"{study}: all {len(results)} trials failed; most often ({times} times): {reason}")
+        why, times = Counter(str(result.error) for result in results).most_common(1)[0]
+        raise UserError(f"{study}: all {len(results)} trials failed; most often ({times} times): {why}")
     return results
 
 
@@ -208,13 +209,13 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
     write_summary(stage, metric, results, found.prior)
 
 
-def hand_on_checkpoints(stage: Stage, results: list[Result], former: Sequence[str] = ()) -> None:
+def hand_on_checkpoints(stage: Stage, results: list[Result]) -> None:
     """Copy the checkpoints of a phase's best to its outs, where a later phase may continue them.
 
-    Those that are gone are trained again first. former: as of `run`.
+    Those that are gone are trained again first.
     """
     store, wanted = stage.workdir / "checkpoints", [result.trial for result in best(results) if not result.pruned]
-    trainable = trainables.of_stage(stage, store, former)
+    trainable = trainables.of_stage(stage, store)
     lost = [trial for trial in wanted if trainable.missing(trial)]
     for _, outcome in settle(trainable.again, lost, stage.executor):
         if isinstance(outcome, Exception):

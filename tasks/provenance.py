@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from hone.errors import printable
 from tasks import pipeline
 
 LOCK_FILE = "requirements.lock"
@@ -70,16 +71,18 @@ def _changes(root: Path, refreshed: Collection[str]) -> list[str] | None:
 
 
 def _listed(paths: list[str]) -> str:
-    return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
+    shown = (printable(path.replace("\n", "\\n")) for path in paths[:SHOWN])
+    return ", ".join(shown) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
 
 
 def _git(root: Path, *arguments: str) -> str | None:
     """Return what git prints, or None if it fails or is not there."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.rstrip("\n") if done.returncode == 0 else None
+    # Names of files may be any bytes, and end up in a tag.
+    return done.stdout.decode(errors="backslashreplace").rstrip("\n") if done.returncode == 0 else None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from hone.errors import UserError
+from hone.errors import UserError, shortened
 from tasks import pipeline
 from tasks.pipeline import Spec
 
@@ -29,6 +29,9 @@ OUTS, DATA, PACKAGES = "hone.outs.", "hone.data", "hone.packages"
 PROCESSOR, VECTOR, DEVICE = "hone.processor", "hone.vector", "hone.device"
 NUMERICAL = ("torch", "numpy", "scikit-learn", "optuna")
 """Packages whose version may show in a result's last bits."""
+DATA_KEYS = ("path", "md5", "hash", "size", "nfiles", "isexec")
+"""What of a .dvc file's outs brings their version back."""
+HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("avx", "AVX"), ("sve", "SVE"), ("asimd", "NEON"))
 """Flags of processors, the most capable first: libraries choose by them how they add up."""
 
@@ -91,7 +94,11 @@ def outs(root: Path, name: str) -> dict[str, str]:
 
 
 def parse(name: str, tags: Mapping[str, str]) -> Record:
-    """Return what the tags of a pipeline's run record; UserError if they hold no hashes, or what is no JSON."""
+    """Return what the tags of a pipeline's run record.
+
+    Raises UserError if they hold no hashes, or what no record of Hone's holds: anybody may set a tag, and the paths in
+    these are written to.
+    """
     try:
         found = {key.removeprefix(OUTS): json.loads(text) for key, text in tags.items() if key.startswith(OUTS)}
         data, packages = (json.loads(tags.get(key, "{}")) for key in (DATA, PACKAGES))
@@ -102,8 +109,51 @@ def parse(name: str, tags: Mapping[str, str]) -> Record:
             f"{name}: recorded no hashes: an earlier version of Hone made it, or no stage has ended; "
             "`hone reproduce` of a git revision compares with its dvc.lock"
         )
+    _check(name, found, data, packages)
     machine = Machine(tags[PROCESSOR], tags.get(VECTOR, ""), tags.get(DEVICE, "cpu")) if PROCESSOR in tags else None
     return Record(name=name, outs=found, machine=machine, packages=packages, data=data)
+
+
+def _check(name: str, outs: dict[str, Any], data: object, packages: object) -> None:
+    """Raise UserError unless this is what `outs` and `surroundings` write."""
+
+    def refuse(tag: str, what: object) -> UserError:
+        return UserError(
+            f"{name}: its tag {tag} holds {shortened(repr(what), 80)}, which Hone never wrote there; "
+            "`hone reproduce` of the git revision goes without tags"
+        )
+
+    for stage, hashes in outs.items():
+        for path, hashed in hashes.items() if isinstance(hashes, dict) else [(None, hashes)]:
+            if not _is_inside(path) or not isinstance(hashed, str) or not HASH.fullmatch(hashed):
+                raise refuse(OUTS + stage, {path: hashed})
+    if not isinstance(data, dict):
+        raise refuse(DATA, data)
+    for path, entries in data.items():
+        for entry in entries if isinstance(entries, list) and entries else [None]:
+            if not _is_inside(path) or not path.endswith(".dvc") or not _is_out(entry):
+                raise refuse(DATA, {path: entry})
+    if not isinstance(packages, dict) or not all(isinstance(version, str) for version in packages.values()):
+        raise refuse(PACKAGES, packages)
+
+
+def _is_out(entry: object) -> bool:
+    if not isinstance(entry, dict) or not entry.keys() <= set(DATA_KEYS) or not _is_inside(entry.get("path")):
+        return False
+    numbers = (entry.get(key, 0) for key in ("size", "nfiles"))
+    return (
+        bool(HASH.fullmatch(str(entry.get("md5"))))
+        and entry.get("hash", "md5") == "md5"
+        and isinstance(entry.get("isexec", False), bool)
+        and all(type(number) is int and number >= 0 for number in numbers)
+    )
+
+
+def _is_inside(path: object) -> bool:
+    """Return whether a path is relative, and leads nowhere but down."""
+    return (
+        isinstance(path, str) and path.isprintable() and bool(path) and path[0] != "/" and ".." not in path.split("/")
+    )
 
 
 def named(params: "Params") -> list[str]:
@@ -122,7 +172,8 @@ def tracked(root: Path, params: "Params") -> dict[str, list[dict[str, Any]]]:
             file = place.parent / f"{place.name}.dvc"
             if place.name and (root / file).is_file():
                 with suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-                    found[file.as_posix()] = list(yaml.safe_load((root / file).read_text(encoding="utf-8"))["outs"])
+                    entries = yaml.safe_load((root / file).read_text(encoding="utf-8"))["outs"]
+                    found[file.as_posix()] = [{key: out[key] for key in DATA_KEYS if key in out} for out in entries]
                 break
     return found
 

@@ -250,8 +250,6 @@ def opened(root: Path, tracking: Tracking, name: str) -> Iterator[Path]:
 
     Raises UserError if tracking is off, there is no such model, or it is not one of Hone's.
     """
-    from mlflow.exceptions import MlflowException
-
     found = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", name)
     if found is None:
         raise UserError(f"{name}: names no registered model; write models:/NAME@ALIAS or models:/NAME/VERSION")
@@ -259,13 +257,15 @@ def opened(root: Path, tracking: Tracking, name: str) -> Iterator[Path]:
         raise UserError(f"{name}: tracking is off, so there is no registry; name a model's folder, or set tracking.uri")
     registered, alias, version = found.groups()
     store = uri.resolve(root, tracking.uri)
-    try:
-        client = connect(store)
-        number = version or client.get_model_version_by_alias(registered, alias).version
-        with _downloaded(client.get_model_version_download_uri(registered, number), store) as model:
-            yield model
-    except (MlflowException, OSError, KeyError) as error:
-        raise UserError(f"{name}: cannot be loaded ({one_line(error)}); `hone ui` lists the models") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            client = connect(store)
+            number = version or client.get_model_version_by_alias(registered, alias).version
+            source = client.get_model_version_download_uri(registered, number)
+            model = stack.enter_context(_downloaded(source, store))
+        except Exception as error:  # a database's are of many kinds
+            raise UserError(f"{name}: cannot be loaded ({one_line(error)}); `hone ui` lists the models") from error
+        yield model
 
 
 @contextlib.contextmanager

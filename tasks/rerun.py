@@ -87,7 +87,7 @@ def rerun(
         hashes = {out: record.md5(place.root / out) for out in stage.outs}
         wanted = recorded.outs.get(stage.name, {})
         differing = [out for out in hashes if out in wanted and hashes[out] != wanted[out]]
-        differing += [f"{out} (no out of this commit's dvc.yaml)" for out in wanted if out not in hashes]
+        differing += [out for out in wanted if out not in hashes]
         outcome.ran.append(stage.name)
         outcome.n_outs += len(wanted)
         note = "equal" if wanted else "not recorded"
@@ -178,6 +178,8 @@ def _explained(
     place: Sandbox, stage: str, out: str, wanted: Mapping[str, str], made: Mapping[str, str | None], kept: Kept | None
 ) -> str:
     """Return in what an out differs from the recorded one, as far as that can still be looked at."""
+    if out not in made:
+        return f"{out}: is no out of this commit's dvc.yaml"
     hashes = f"md5 {wanted.get(out, 'not recorded')} recorded, {made.get(out)} here"
     path = place.root / out
     original = place.folder / "recorded" / out

@@ -16,7 +16,7 @@ from tasks import executors, pipeline, project, provenance, record, sync, termin
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
-from tasks.tracking import Tracker, open_tracker
+from tasks.tracking import MLFLOW, Tracker, open_tracker
 
 ENDED = "ended"
 """The file in a folder of work that says that its stage has ended well."""
@@ -68,7 +68,10 @@ def run_stage(
         importlib.import_module(f"tasks.{name}").run(stage)
         if name == "evaluate":
             # The registry is no out, and its failures are warnings.
-            (sync.publish_later if tracker.is_down else sync.publish)(root, reporter)
+            if MLFLOW in tracker.down:
+                sync.publish_later(root, reporter, stage.pipeline)
+            else:
+                sync.publish(root, reporter, params.tracking, stage.pipeline, tags)
         taken = time.perf_counter() - started
         # A reproduction must not measure a time limit anew.
         kept = [record.BUDGET_LOCK] if params.budget.time_limit and (root / record.BUDGET_LOCK).is_file() else []

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml.error import YAMLError
 
 from hone.errors import UserError
 from tasks import environment, files, versioning
@@ -34,9 +35,13 @@ SHELL = re.compile(r"[^\w\s./:,@%+-]")
 
 @dataclass
 class Sandbox:
-    """A folder for one checkout. source: the project. root: the project in the checkout, once that is there."""
+    """A folder for one checkout. source: the project, in the git repository `above`.
+
+    root: the project in the checkout, once that is there.
+    """
 
     source: Path
+    above: Path
     folder: Path
     start: Start
     python: Path = Path(sys.executable)
@@ -44,7 +49,7 @@ class Sandbox:
     @property
     def root(self) -> Path:
         """The project in the checkout."""
-        return self.folder / "checkout" / self.source.relative_to(toplevel(self.source))
+        return self.folder / "checkout" / self.source.relative_to(self.above)
 
     @property
     def shown(self) -> str:
@@ -64,7 +69,7 @@ class Sandbox:
         inputs: paths in the project; those of .dvc files are copied without being named.
         """
         self._clone()
-        above = toplevel(self.source)
+        above = self.above
         listed = git(above, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         work = (self.source / FOLDER.parts[0]).relative_to(above).as_posix()
         for name in dict.fromkeys(name for name in listed.split("\0") if name and not name.startswith(f"{work}/")):
@@ -79,7 +84,10 @@ class Sandbox:
         """
         for name, outs in recorded.items():
             path = self.root / name
-            content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+            try:
+                content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+            except (ValueError, yaml.YAMLError) as error:
+                raise UserError(f"{name}: cannot be read ({' '.join(str(error).split())[:200]})") from None
             files.write_text(path, yaml.safe_dump({**content, "outs": [dict(out) for out in outs]}, sort_keys=False))
         versioning.bring(self.root, self.source, needed)
 
@@ -93,7 +101,7 @@ class Sandbox:
             set_params(path, {"uri": "none", **{key: off[key] for key in off if key in tracking}}, "tracking")
             if isinstance(workers, int) and workers > (os.cpu_count() or 1):  # of a bigger machine
                 set_params(path, {"workers": "auto"}, "execution")
-        except (ValueError, AttributeError, yaml.YAMLError) as error:
+        except (ValueError, AttributeError, yaml.YAMLError, YAMLError) as error:
             raise UserError(f"params.yaml: cannot be read ({' '.join(str(error).split())[:200]})") from None
         return params
 
@@ -158,7 +166,7 @@ class Sandbox:
             return process.wait()
 
     def _clone(self) -> None:
-        git(self.source, "clone", "--quiet", "--shared", "--no-checkout", str(toplevel(self.source)), self._checkout)
+        git(self.source, "clone", "--quiet", "--shared", "--no-checkout", str(self.above), self._checkout)
 
     @property
     def _checkout(self) -> str:
@@ -171,7 +179,7 @@ def opened(source: Path, start: Start, *, keep: bool = False) -> Iterator[Sandbo
 
     keep: leave it.
     """
-    toplevel(source)
+    above = toplevel(source)
     place = source / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     sweep(place)
@@ -179,9 +187,10 @@ def opened(source: Path, start: Start, *, keep: bool = False) -> Iterator[Sandbo
     with (folder / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            yield Sandbox(source, folder, start)
+            yield Sandbox(source, above, folder, start)
         except KeyboardInterrupt as interrupt:
-            interrupt.args = interrupt.args or (GONE,)
+            kept = f"the checkout stays in {place.name}/{folder.name}, and the same command makes another"
+            interrupt.args = interrupt.args or (kept if keep else GONE,)
             raise
         finally:
             if keep:

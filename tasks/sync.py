@@ -1,42 +1,59 @@
 """Sends what trackers have not taken yet, and registers the model that the registry did not take."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from hone.errors import UserError
 from tasks import files, pipeline, provenance, record, registry
-from tasks.params import load_params
+from tasks.params import Tracking, load_params
 from tasks.registry import Published
 from tasks.reporting import Reporter
-from tasks.tracking import OFF, open_tracker, waiting
+from tasks.tracking import MLFLOW, OFF, names, open_tracker, waiting
 
 PENDING = ".work/unregistered.json"
-"""Names the pipeline whose model the registry is still to get."""
+"""Names the pipeline whose model the registry is still to get, and the hashes of model and scores."""
+MODEL, SCORES = "artifacts/retrain/model", "artifacts/evaluate/metrics.json"
 LONGEST = 3600.0
 
 
 def owed(root: Path) -> bool:
     """Return whether anything waits to be sent."""
-    return bool(waiting(root)) or (root / PENDING).exists()
+    tracking = load_params(root).tracking
+    return bool(waiting(root).keys() & names(tracking)) or (root / PENDING).exists()
 
 
 def send(root: Path, reporter: Reporter, patience: float = LONGEST) -> None:
     """Send what waits, each record once, however often it has been tried; the caller holds the project's lock.
 
-    patience: seconds that each tracker may take. Raises UserError if something still waits afterwards.
+    What a tracker refuses is left out, with a warning. patience: seconds that each tracker may take. Raises UserError
+    if something still waits afterwards.
     """
     params = load_params(root)
     before = waiting(root)
     said: list[str] = []
     open_tracker(root, params.tracking, said.append, patience).close()
     after = waiting(root)
+    for text in said:
+        if "left out" in text:
+            reporter.warning(text)
     for name, count in before.items():
-        sent = count - after.get(name, 0)
-        reporter.message(f"{name}: {sent} of {count} entries sent")
-    if (root / PENDING).exists() and not after:
-        if files.read_json(root / PENDING) == {"pipeline": _key(root)}:
-            publish(root, reporter)
+        if name in names(params.tracking):
+            reporter.message(f"{name}: {count - after.get(name, 0)} of {count} entries sent")
+        else:
+            reporter.warning(
+                f"{name}: {count} entries wait, and params.yaml no longer names it under tracking; "
+                f"name it again to send them, or delete .work/spool/{name}.jsonl"
+            )
+            after.pop(name, None)
+    if (root / PENDING).exists() and MLFLOW not in after:
+        content = params.model_dump(mode="json")
+        key = pipeline.pipeline_fingerprint(root, content, params.data.source)
+        if params.tracking.uri != OFF and files.read_json(root / PENDING) == _noted(root, key):
+            data_hash = pipeline.data_hash(root, params.data.source)
+            tags = provenance.tags(root, content, data_hash, record.tracked(root, params))
+            publish(root, reporter, params.tracking, key, tags)
         else:  # what has been edited since has no model yet: it is registered when it has
             (root / PENDING).unlink()
     if after or (root / PENDING).exists():
@@ -45,31 +62,33 @@ def send(root: Path, reporter: Reporter, patience: float = LONGEST) -> None:
         raise UserError(f"{what or 'the model'} could not be sent{why}; they wait in .work, `hone sync` tries again")
 
 
-def publish_later(root: Path, reporter: Reporter) -> None:
-    """Note that the registry is to get the model that was evaluated last: asking it now would hold things up."""
-    _note(root)
+def publish_later(root: Path, reporter: Reporter, key: str) -> None:
+    """Note that the registry is to get the model that was just evaluated: asking it now would hold things up.
+
+    key: the pipeline's.
+    """
+    files.write_json(root / PENDING, _noted(root, key))
     reporter.warning("registry: not asked, as tracking is away; the next run or `hone sync` registers the model")
 
 
-def publish(root: Path, reporter: Reporter) -> Published | None:
-    """Register the model that was evaluated last, unless it is registered; return what came of it.
+def publish(root: Path, reporter: Reporter, tracking: Tracking, key: str, tags: Mapping[str, str]) -> Published | None:
+    """Register the model that was just evaluated, unless it is registered; return what came of it.
 
-    Its failures are warnings, and leave a note in .work, so that `send` tries again.
+    key, tags: the pipeline's. The registry's failures are warnings, and leave a note in .work, so that `send` tries
+    again.
     """
-    params = load_params(root)
-    if params.tracking.uri == OFF:
+    if tracking.uri == OFF:
         return None
-    content = params.model_dump(mode="json")
-    key = _note(root)
+    files.write_json(root / PENDING, _noted(root, key))
     published = registry.publish(
         root,
-        params.tracking,
+        tracking,
         pipeline=key,
-        model=root / "artifacts" / "retrain" / "model",
+        model=root / MODEL,
         rows=pd.read_parquet(root / "data" / "split" / "sealed" / "test.parquet"),
         example=pd.read_parquet(root / "data" / "split" / "validation.parquet"),
-        scores=files.read_json(root / "artifacts" / "evaluate" / "metrics.json")["tuned"],
-        tags=provenance.tags(root, content, pipeline.data_hash(root, params.data.source), record.tracked(root, params)),
+        scores=files.read_json(root / SCORES)["tuned"],
+        tags=tags,
         warn=reporter.warning,
     )
     if published is not None:
@@ -78,13 +97,6 @@ def publish(root: Path, reporter: Reporter) -> Published | None:
     return published
 
 
-def _note(root: Path) -> str:
-    """Note that the pipeline's model is still to be registered; return its key."""
-    key = _key(root)
-    files.write_json(root / PENDING, {"pipeline": key})
-    return key
-
-
-def _key(root: Path) -> str:
-    params = load_params(root)
-    return pipeline.pipeline_fingerprint(root, params.model_dump(mode="json"), params.data.source)
+def _noted(root: Path, key: str) -> dict[str, str | None]:
+    """Return what tells a pipeline's model from another's that has come into its place."""
+    return {"pipeline": key, "model": record.md5(root / MODEL), "scores": record.md5(root / SCORES)}

@@ -172,11 +172,10 @@ def guarded(work: Callable[[], object]) -> int:
 
 def report_unexpected(error: BaseException) -> int:
     """Write the traceback to a file, say so in one line on standard error, and return the exit code 1."""
-    path = _error_log()
     lines = [time.strftime("%Y-%m-%d %H:%M:%S "), " ".join(sys.argv), "\n", *traceback.format_exception(error)]
-    path.write_text(hidden("".join(lines)), encoding="utf-8", errors="backslashreplace")
+    where = _logged(hidden("".join(lines)))
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    return _say(f"error: {what[:300]}; this is a fault of Hone's, and its traceback is in {path}", 1)
+    return _say(f"error: {what[:300]}; this is a fault of Hone's, and its traceback is {where}", 1)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -235,13 +234,17 @@ def _main_left_alone() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _error_log() -> Path:
-    try:
-        path = project.find_root() / ERROR_LOG
-        path.parent.mkdir(exist_ok=True)
-        return path
-    except (UserError, OSError):
-        return Path(tempfile.gettempdir()) / "hone-error.log"
+def _logged(text: str) -> str:
+    """Return where a text was written: in the project, or else among temporary files, or nowhere."""
+    places = [Path(tempfile.gettempdir()) / "hone-error.log"]
+    with contextlib.suppress(UserError, OSError):
+        places.insert(0, project.find_root() / ERROR_LOG)
+    for path in places:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            return f"in {path}"
+    return "lost: no file could be written"
 
 
 def _say(text: str, code: int) -> int:

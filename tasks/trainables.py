@@ -29,7 +29,7 @@ from hone.trial import Config, Result, Trial
 from tasks import checkpoints, held_out, journal, start_from
 from tasks import encoded as encoded_rows
 from tasks.checkpoints import DamagedError
-from tasks.limits import Limits, enforced
+from tasks.limits import LimitError, Limits, enforced
 from tasks.params import Params, search_space
 from tasks.stage import Stage
 
@@ -81,8 +81,9 @@ class TrainTrial:
         Raises MachineError if the machine fails, a full disk for example: that says nothing of the trial.
         """
         try:
+            before = self._before(trial)
             with enforced(self.limits):
-                return self._result(trial)
+                return self._result(trial, before)
         except OSError as error:
             if (failed := of_the_machine(error)) is not None:
                 raise failed from error
@@ -101,9 +102,9 @@ class TrainTrial:
         """Train a complete trial again, for its checkpoint alone: it is the same, to the bit."""
         self._again(trial)
 
-    def _result(self, trial: Trial) -> Result:
+    def _result(self, trial: Trial, before: Checkpoint | None) -> Result:
         started = time.perf_counter()
-        found, checkpoint = self._trained(trial, self._before(trial))
+        found, checkpoint = self._trained(trial, before)
         if checkpoint is not None and trial.origin == "replay":
             self._predict_held_out(trial, checkpoint)
         elif checkpoint is not None:
@@ -143,7 +144,19 @@ class TrainTrial:
         return self._again(known[trial.parent])
 
     def _again(self, trial: Trial) -> Checkpoint | None:
-        _, checkpoint = self._trained(trial, self._before(trial))
+        """Return a trial's checkpoint, after training it again, within limits of its own: another is waiting for it.
+
+        Raises MachineError if it does not end within them this time.
+        """
+        before = self._before(trial)
+        try:
+            with enforced(self.limits):
+                _, checkpoint = self._trained(trial, before)
+        except LimitError as error:
+            raise MachineError(
+                f"the checkpoint of {trial.key} is gone, and training it again {error}; the first time it took less:"
+                " raise train.limits, and run again"
+            ) from error
         if checkpoint is not None:
             checkpoints.write(self.store, trial.key, checkpoint)
         return checkpoint

@@ -193,7 +193,7 @@ def bring(root: Path, source: Path, named: Collection[str]) -> None:
 
 
 def cached(root: Path, md5: str) -> Path | None:
-    """Return the file of a hash in the project's cache, or None. Not for folders."""
+    """Return the file of a hash in the project's cache, or None. A folder's is the list of its files."""
     from dvc.repo import Repo
 
     with _as_user_errors(), Repo(str(root)) as repo:
@@ -331,7 +331,9 @@ def _as_user_errors() -> Iterator[None]:
     except DvcException as error:
         raise UserError(f"DVC: {_flat(error)}") from error
     except OSError as error:
-        raise of_the_machine(error) or error from error
+        if (failed := of_the_machine(error)) is not None:
+            raise failed from error
+        raise
 
 
 def _flat(error: BaseException) -> str:
@@ -372,6 +374,9 @@ def _save(stage: Any) -> None:
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(whole)
+    scm = stage.repo.scm_context  # which stages what is written, where a person has asked DVC for that
+    scm.files_to_track.discard(os.path.relpath(partial))
+    scm.track_file(os.path.relpath(whole))
 
 
 def _inputs(stage: Any) -> dict[str, str]:

@@ -61,10 +61,10 @@ def affordable(budget: float, history: History, cost: float, at_most: int) -> in
     return max(0, min(at_most, math.floor(left(budget, history) / cost)))
 
 
-def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int, patience: int = PATIENCE) -> list[Config]:
+def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int) -> list[Config]:
     """Return the first n configs that neither repeat one another nor one already tried.
 
-    Fewer are returned where `configs` ends, or repeats itself `patience` times in a row: the space is used up.
+    Fewer are returned where `configs` ends, or repeats itself `PATIENCE` times in a row: the space is used up.
     """
     known = {identity(config) for config in tried}
     new: list[Config] = []

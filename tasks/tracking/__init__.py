@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tasks.params import Tracking
 
 __all__ = [
+    "MLFLOW",
+    "OFF",
     "Entry",
     "Fanout",
     "MlflowTracker",
@@ -24,10 +26,12 @@ __all__ = [
     "Tracker",
     "WandbTracker",
     "WithoutTrials",
+    "names",
     "open_tracker",
     "waiting",
 ]
 OFF = "none"
+MLFLOW, TENSORBOARD, WANDB = "mlflow", "tensorboard", "wandb"
 SPOOL = ".work/spool"
 PATIENCE = 30.0
 
@@ -36,6 +40,12 @@ def waiting(root: Path) -> dict[str, int]:
     """Return how many entries wait in the project's spool, by the name of their tracker."""
     counts = {file.stem: len(read(file)) for file in sorted((root / SPOOL).glob("*.jsonl"))}
     return {name: count for name, count in counts.items() if count}
+
+
+def names(tracking: "Tracking") -> set[str]:
+    """Return the names of the trackers that params ask for."""
+    asked = {MLFLOW: tracking.uri != OFF, TENSORBOARD: tracking.tensorboard, WANDB: tracking.wandb is not None}
+    return {name for name, wanted in asked.items() if wanted}
 
 
 def open_tracker(
@@ -49,11 +59,11 @@ def open_tracker(
     """
     sinks: dict[str, Tracker] = {}
     if tracking.uri != OFF:
-        sinks["mlflow"] = MlflowTracker(root, tracking.uri, tracking.experiment)
+        sinks[MLFLOW] = MlflowTracker(root, tracking.uri, tracking.experiment)
     if tracking.tensorboard:
-        sinks["tensorboard"] = TensorBoardTracker(root / ".work" / "tensorboard")
+        sinks[TENSORBOARD] = TensorBoardTracker(root / ".work" / "tensorboard")
     if tracking.wandb is not None:
-        sinks["wandb"] = WandbTracker(tracking.wandb, root / ".work" / "wandb")
+        sinks[WANDB] = WandbTracker(tracking.wandb, root / ".work" / "wandb")
     trackers = [
         SpoolingTracker(sink, root / SPOOL / f"{name}.jsonl", name=name, warn=warn, patience=patience)
         for name, sink in sinks.items()

@@ -86,9 +86,9 @@ class Tracker(ABC):
         """Let go of whatever is open; nothing is logged afterwards."""
 
     @property
-    def is_down(self) -> bool:
-        """Whether what it was told last could not be recorded for now."""
-        return False
+    def down(self) -> frozenset[str]:
+        """The names of those trackers that could not record, for now, what they were told last."""
+        return frozenset()
 
 
 @final
@@ -115,9 +115,9 @@ class Fanout(Tracker):
             tracker.log(entry)
 
     @property
-    def is_down(self) -> bool:
-        """Whether any of them is."""
-        return any(tracker.is_down for tracker in self._trackers)
+    def down(self) -> frozenset[str]:
+        """The names of those that are."""
+        return frozenset().union(*(tracker.down for tracker in self._trackers))
 
     def close(self) -> None:
         """Close every tracker, also behind one that raises."""
@@ -139,9 +139,9 @@ class WithoutTrials(Tracker):
             self._tracker.log(entry)
 
     @property
-    def is_down(self) -> bool:
-        """Whether the tracker is."""
-        return self._tracker.is_down
+    def down(self) -> frozenset[str]:
+        """The tracker's."""
+        return self._tracker.down
 
     def close(self) -> None:
         """Close the tracker."""

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from tasks.pipeline import hash_path
+from tasks.pipeline import hash_json, hash_path
 from tasks.tracking import uri as uris
 from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
 from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 KEY, PIPELINE, KIND = "hone.key", "hone.pipeline", "hone.kind"
+ENTRY = "hone.entry"
+"""The tag of a trial that says what it was told: one that failed is tried again, and may come out otherwise."""
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 COMPLETE = ("FINISHED", "FAILED")
 METRICS_A_BATCH, OTHERS_A_BATCH = 800, 100  # MLflow takes 1000 values a batch, of which 100 params and 100 tags
@@ -96,7 +98,10 @@ def find_runs(client: "MlflowClient", experiment: str, pipeline: str) -> Iterato
 
 @dataclass
 class _Run:
-    """What is known of a run in MLflow. points: None means that they are to be looked up."""
+    """What is known of a run in MLflow. points: by metric, the steps that it has; looked up when first asked for.
+
+    entry: of a complete trial, a hash of what it was told.
+    """
 
     id: str
     status: str
@@ -104,6 +109,7 @@ class _Run:
     tags: dict[str, str] = field(default_factory=dict)
     points: dict[str, set[int]] = field(default_factory=dict)
     is_new: bool = False
+    entry: str = ""
 
 
 @final
@@ -148,7 +154,11 @@ class MlflowTracker(Tracker):
     def _log(self, client: "MlflowClient", entry: Entry, *, by_client: bool = False) -> None:
         run = self._find(client, entry.key)
         if run is not None and entry.kind == "trial" and run.status in COMPLETE:
-            return
+            if run.entry == _told(entry):
+                return
+            client.delete_run(run.id)
+            del self._runs[_pipeline(entry.key)][entry.key]
+            run = None
         at = round(1000 * (entry.at or time.time()))
         if run is None and not by_client and self._write(client, entry, at):
             return
@@ -164,7 +174,8 @@ class MlflowTracker(Tracker):
             client.update_run(run.id, status="RUNNING")
             run.status = "RUNNING"
         if entry.kind == "trial" and run.status in COMPLETE:
-            self._runs[_pipeline(entry.key)][entry.key] = _Run(run.id, run.status)  # of thousands, keep little
+            # Of thousands, keep little.
+            self._runs[_pipeline(entry.key)][entry.key] = _Run(run.id, run.status, entry=_told(entry))
         if missing:
             raise RefusedError(f"gone, or changed since: {', '.join(missing)}")
 
@@ -183,7 +194,8 @@ class MlflowTracker(Tracker):
             bare: list[tuple[str, _Run]] = []
             for found in find_runs(client, self._experiment, pipeline):
                 run = _Run(found.info.run_id, found.info.status, set(found.data.params), dict(found.data.tags))
-                name = found.data.tags.get(KEY, "")
+                run.entry = run.tags.get(ENTRY, "")
+                name = run.tags.get(KEY, "")
                 if found.data.params or found.data.metrics:
                     known.setdefault(name, run)
                 else:
@@ -220,7 +232,7 @@ class MlflowTracker(Tracker):
             self._log(self._connected(), entry, by_client=True)
             return True
         if run_id is not None:
-            self._runs[_pipeline(entry.key)][entry.key] = _Run(run_id, status)
+            self._runs[_pipeline(entry.key)][entry.key] = _Run(run_id, status, entry=_told(entry))
         return run_id is not None
 
     def _create(self, client: "MlflowClient", entry: Entry, at: int) -> _Run:
@@ -233,6 +245,8 @@ class MlflowTracker(Tracker):
     def _first_tags(self, client: "MlflowClient", entry: Entry, at: int) -> dict[str, str]:
         """Return the tags that a run is created with."""
         tags = {**_tags(entry.tags), KEY: entry.key, PIPELINE: _pipeline(entry.key), KIND: entry.kind}
+        if entry.kind == "trial":
+            tags[ENTRY] = _told(entry)
         if entry.parent is not None:
             tags["mlflow.parentRunId"] = self._parent(client, entry.parent, at).id
         return tags
@@ -272,14 +286,14 @@ class MlflowTracker(Tracker):
         return run.points[name]
 
     def _log_files(self, client: "MlflowClient", run: _Run, entry: Entry) -> list[str]:
-        """Copy files and folders into the run, each under its path in the project; return those that are not there.
+        """Copy files and folders into the run, each under its path in the project.
 
-        Nor as they were.
+        Return those that are gone, or no longer what they were when they were logged.
         """
         missing = []
         for name in entry.files:
             path = self._root / name
-            if path.is_file() and entry.digests.get(name, hash_path(path)) != hash_path(path):
+            if path.is_file() and name in entry.digests and entry.digests[name] != hash_path(path):
                 missing.append(name)
             elif path.is_dir():
                 client.log_artifacts(run.id, str(path), name)
@@ -303,6 +317,12 @@ def _write_ahead(path: Path) -> None:
 
 def _pipeline(key: str) -> str:
     return key.partition("/")[0]
+
+
+def _told(entry: Entry) -> str:
+    """Return a hash of what a trial came to, but not of when."""
+    points = [(name, float(value), step) for name, value, step in _points(entry)]
+    return hash_json([entry.status, dict(entry.params), points, dict(entry.tags)])
 
 
 def _start(entry: Entry, at: int) -> int:

@@ -5,12 +5,13 @@ Classes of MLflow that are no public API are used here and nowhere else. Rows ar
 compares them. Where this does not work, there is always the client.
 """
 
+import fcntl
 import re
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -125,10 +126,11 @@ def tables_of(client: "MlflowClient", experiment: str) -> Tables | None:
 def make_tables(path: Path) -> None:
     """Make MLflow's tables in a SQLite database that has none, in one transaction: a kill leaves all of them or none.
 
-    MLflow makes them one after the other, and cannot use a database that has some of them, ever after.
+    MLflow makes them one after the other, and cannot use a database that has some of them, ever after. What another
+    process has made meanwhile, in a database that projects share, is left as it is.
     """
     with closing(sqlite3.connect(path, timeout=5)) as database:
-        if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        if not _is_empty(database):
             return
         import sqlalchemy
 
@@ -140,8 +142,24 @@ def make_tables(path: Path) -> None:
             engine = sqlalchemy.create_engine(f"sqlite:///{scratch}/mlflow.db")
             _initialize_tables(engine)  # type: ignore[no-untyped-call]
             engine.dispose()
-            with closing(sqlite3.connect(f"{scratch}/mlflow.db")) as made:
-                made.backup(database)
+            with closing(sqlite3.connect(f"{scratch}/mlflow.db")) as made, _alone(path):
+                if _is_empty(database):
+                    made.backup(database)
+
+
+def _is_empty(database: sqlite3.Connection) -> bool:
+    return not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep others, that do so too, from making a database's tables for as long as the block lasts."""
+    with path.with_name(f"{path.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
 
 
 def passes(error: Exception) -> bool:

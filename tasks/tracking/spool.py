@@ -54,7 +54,8 @@ class SpoolingTracker(Tracker):
         self._retry = retry
         self._patience = patience
         self._changed = threading.Condition()
-        self._entries: deque[Entry] = deque(read(file))
+        found, n_damaged = _read(file)
+        self._entries: deque[Entry] = deque(found)
         self._handle: TextIO | None = None
         self._closing = False
         self._abandoned = False
@@ -62,6 +63,8 @@ class SpoolingTracker(Tracker):
         self._warned: set[str] = set()
         # A daemon: a server that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._send, name=f"track-{name}", daemon=True)
+        if n_damaged:
+            self._warn_once("damaged", f"{n_damaged} lines of its spool are torn or damaged, and left out")
         if self._entries:
             self._thread.start()
 
@@ -79,9 +82,9 @@ class SpoolingTracker(Tracker):
                 self._thread.start()
 
     @property
-    def is_down(self) -> bool:
-        """Whether the last attempt to send something failed."""
-        return self._down
+    def down(self) -> frozenset[str]:
+        """Its name, if the last attempt to send something failed."""
+        return frozenset({self._name} if self._down else ())
 
     def close(self) -> None:
         """Send what is queued, or leave it in the file once patience ends."""
@@ -170,24 +173,29 @@ class SpoolingTracker(Tracker):
             return
         self._warned.add(kind)
         place = Path(*self._file.parts[-3:]).as_posix()  # .work/spool/<name>.jsonl
-        waits = kind not in ("refused", "unwritten")
+        waits = kind not in ("refused", "unwritten", "damaged")
         waiting = f"; the work goes on, entries wait in {place} and are sent later" if waits else ""
         self._warn(f"tracking with {self._name}: {text}{waiting}")
 
 
 def read(file: Path) -> list[Entry]:
     """Return the entries in a spool file; lines that are torn or damaged are left out."""
+    return _read(file)[0]
+
+
+def _read(file: Path) -> tuple[list[Entry], int]:
+    """Return the entries in a spool file, and how many lines are none."""
     try:
         content = file.read_bytes()
     except OSError:
-        return []
-    entries = []
-    for text in filter(None, map(lines.unsealed, content.splitlines(keepends=True))):
+        return [], 0
+    entries, n_damaged = list[Entry](), 0
+    for line in filter(bytes.strip, content.splitlines(keepends=True)):
         try:
-            entries.append(Entry.from_json(json.loads(text)))
+            entries.append(Entry.from_json(json.loads(lines.unsealed(line) or "")))
         except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return entries
+            n_damaged += 1
+    return entries, n_damaged
 
 
 def _line(entry: Entry) -> str:

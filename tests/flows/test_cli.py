@@ -1,5 +1,6 @@
 """The `hone` command: what it says, how it ends, and what it does not import."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import cli
+from flows import cli, verify
 from tests.flows.editing import change
 
 HERE = Path(__file__).parents[2]
@@ -113,3 +114,16 @@ def everything(root: Path) -> dict[str, bytes | None]:
     """Return the content of every file of a project, and None for every folder; Python's own caches are left out."""
     paths = sorted(path for path in root.rglob("*") if "__pycache__" not in path.parts)
     return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def test_a_full_disk_is_no_fault_of_hones(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*arguments: object, **more: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/raw/table.csv")
+
+    monkeypatch.setattr(verify, "verify", full)
+    assert cli.main(["verify"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: data/raw/table.csv: No space left on device")
+    assert "fault of Hone's" not in said

@@ -156,3 +156,11 @@ def test_a_phase_has_a_progress_artifact_that_moves_and_ends_full() -> None:
         (25.0, "generation 2, best accuracy 0.5000, 20 of 80 epochs"),
         (100.0, "generation 2, best accuracy 0.5000, 20 of 80 epochs"),
     ]
+
+
+def test_where_dvc_is_to_stage_what_it_writes_the_lock_file_is_staged(project: Path) -> None:
+    with (project / ".dvc" / "config").open("a") as file:
+        file.write("    autostage = true\n")
+    run(project)
+    listed = subprocess.run(["git", "diff", "--cached", "--name-only"], cwd=project, capture_output=True, text=True)
+    assert "dvc.lock" in listed.stdout.split()

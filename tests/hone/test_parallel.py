@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hone.errors import MachineError
-from hone.parallel import settle
+from hone.parallel import reason, settle
 
 
 def halved(number: int) -> int:
@@ -41,3 +41,9 @@ def test_a_full_disk_is_no_result_of_a_piece():
 def test_a_missing_file_is_one():
     with ThreadPoolExecutor(2) as pool:
         assert isinstance(dict(settle(opened, [0], pool))[0], FileNotFoundError)
+
+
+def test_why_an_item_failed_shows_no_password() -> None:
+    said = reason(ConnectionError("could not reach postgresql://me:hunter22@host/db?password=hunter22"))
+    assert said.startswith("ConnectionError: could not reach postgresql://")
+    assert "hunter22" not in said

@@ -63,3 +63,11 @@ def test_a_cap_keeps_the_most_wanted_that_fit(tmp_path):
     size = (tmp_path / "s-a.safetensors").stat().st_size
     checkpoints.keep(tmp_path, "s", ["s-c", "s-gone", "s-a", "s-b"], 2 * size)
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["s-a", "s-c"]
+
+
+def test_what_a_killed_process_was_writing_goes(tmp_path):
+    checkpoints.write(tmp_path, "s-a", checkpoint())
+    for name in (".s-b-4711", ".replay-b-4711"):
+        (tmp_path / name).write_bytes(b"half")
+    checkpoints.keep(tmp_path, "s", ["s-a"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".replay-b-4711", "s-a.safetensors"]

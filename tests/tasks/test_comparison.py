@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +102,17 @@ def test_networks_must_lie_in_each_others_intervals_and_what_trains_none_within_
     assert [f"{one.model} {one.metric}" for one in near if not one.within] == outside
     swapped = comparison.nearness(made, metrics(0.9, 0.8))
     assert [f"{one.model} {one.metric}" for one in swapped if not one.within] == outside
+
+
+@pytest.mark.parametrize(
+    ("recorded", "made", "said"),
+    [
+        ("a\nb\n", "a\nb\n", None),
+        ("a\nb\n", "a\nc\n", "line 2: b recorded, c here"),
+        ("a\nb\n", "a\n", "2 lines recorded, 1 here"),
+    ],
+)
+def test_the_first_line_that_differs_is_named(recorded: str, made: str, said: str | None, tmp_path: Path) -> None:
+    for name, text in (("recorded", recorded), ("made", made)):
+        (tmp_path / name).write_text(text)
+    assert comparison.first_line_differs(tmp_path / "recorded", tmp_path / "made") == said

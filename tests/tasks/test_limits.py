@@ -1,16 +1,21 @@
 """A trial that hangs or leaks is ended, and costs no other trial; a network that is too large is refused by count."""
 
+import contextlib
 import time
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 
 import pytest
 
-from hone.errors import UserError
+from hone.errors import MachineError, UserError
 from hone.parallel import reason, settle
-from tasks import limits
+from hone.trial import State
+from tasks import checkpoints, limits, trainables
 from tasks.executors import WorkerPool
+from tasks.journal import Journal
 from tasks.limits import LimitError, Limits, enforced
 from tasks.params import parse_params
+from tests.tasks.test_trainables import prepared, trial
 
 
 def work(what: str) -> str:
@@ -92,3 +97,42 @@ def test_limits_that_cannot_be_are_named(given, said):
 def test_limits_are_read_in_seconds_and_bytes():
     params = parse_params({"train": {"limits": {"time": "1h30m", "memory": "1.5GiB"}}, "execution": {"disk": "20MB"}})
     assert params.train.limits.parsed == Limits(5400.0, 1610612736)
+
+
+def test_the_limits_of_a_trial_do_not_count_what_is_trained_again_before_it(tmp_path, monkeypatch):
+    trainable = replace(prepared(tmp_path, {}), limits=Limits(seconds=3600))
+    first = trainable(trial(0, 2))
+    Journal(tmp_path / "s.jsonl").append(first)
+    checkpoints.keep(trainable.store, "s", [])
+    within: list[str] = []
+    depth = 0
+
+    @contextlib.contextmanager
+    def counted(given):
+        nonlocal depth
+        assert given == trainable.limits
+        depth += 1
+        assert depth == 1
+        within.append("a training")
+        yield
+        depth -= 1
+
+    monkeypatch.setattr(trainables, "enforced", counted)
+    assert trainable(trial(1, 4, parent=first.trial.key)).state is State.COMPLETE
+    assert len(within) == 2
+
+
+def test_what_cannot_be_trained_again_within_its_limits_stops_the_run_and_fails_no_trial(tmp_path, monkeypatch):
+    trainable = replace(prepared(tmp_path, {}), limits=Limits(seconds=3600))
+    first = trainable(trial(0, 2))
+    Journal(tmp_path / "s.jsonl").append(first)
+    checkpoints.keep(trainable.store, "s", [])
+
+    @contextlib.contextmanager
+    def too_short(given):
+        yield
+        raise LimitError("took longer than 1 s, its limit (train.limits.time)")
+
+    monkeypatch.setattr(trainables, "enforced", too_short)
+    with pytest.raises(MachineError, match=r"s-0000 is gone, and training it again took longer than 1 s"):
+        trainable(trial(1, 4, parent=first.trial.key))

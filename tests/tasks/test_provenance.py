@@ -1,5 +1,6 @@
 """Tags that tell where results come from."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -88,3 +89,11 @@ def test_the_lock_file_is_hashed(repository: Path) -> None:
     before = provenance.tags(repository, PARAMS, "d")["hone.lock_hash"]
     (repository / "requirements.lock").write_text("numpy==2.4.7\n")
     assert provenance.tags(repository, PARAMS, "d")["hone.lock_hash"] != before
+
+
+def test_names_of_files_may_be_any_bytes(repository: Path) -> None:
+    (repository / os.fsdecode(b"caf\xe9.txt")).write_text("")
+    (repository / "a\nb").write_text("")
+    said = provenance.tags(repository, PARAMS, "d1")["hone.git_changes"]
+    assert said.isprintable()
+    assert "caf\\xe9.txt" in said

@@ -15,6 +15,7 @@ import pytest
 from hone import metrics
 from hone.data import problem as problems
 from hone.data.rows import fingerprints
+from hone.errors import UserError
 from hone.models import default_space
 from hone.training.train import Settings, TrainingData, train
 from tasks import model_store, registry
@@ -356,6 +357,12 @@ def test_a_registry_that_fails_costs_a_warning(root: Path, publish: Publish, mod
     (warning,) = warnings
     assert "registry" in warning
     assert "\n" not in warning
+
+
+def test_a_database_that_is_none_is_named(root: Path) -> None:
+    (root / "mlflow.db").write_text("no database at all, whatever its name says")
+    with pytest.raises(UserError, match="models:/hone@champion: cannot be loaded"):
+        registry.load(root, Tracking(), "models:/hone@champion")
 
 
 def test_without_tracking_nothing_is_registered(tmp_path: Path, models) -> None:

@@ -238,3 +238,20 @@ def test_on_another_processor_the_final_numbers_decide(
     assert any("artifacts/evaluate/metrics.json: findings is not recorded" in line for line in reporter.said)
     assert "numpy was 1 and is 2 here" in reporter.said
     assert any("processor" in line for line in reporter.said) == (machine != HERE)
+
+
+@pytest.mark.parametrize(("keep", "said"), [(False, "is removed"), (True, "stays in reproduce/")])
+def test_an_interruption_says_what_becomes_of_the_checkout(root: Path, keep: bool, said: str) -> None:
+    with pytest.raises(KeyboardInterrupt, match=said), sandbox.opened(root, start, keep=keep):
+        raise KeyboardInterrupt
+    assert len(list((root / sandbox.FOLDER).iterdir())) == keep
+
+
+def test_an_old_commits_files_that_no_parser_takes_are_named(root: Path, place: Sandbox) -> None:
+    place.copy_tree([])
+    (place.root / "params.yaml").write_text("seed: 1\nseed: 2\n")
+    with pytest.raises(UserError, match=r"params\.yaml: cannot be read"):
+        place.settle_params()
+    (place.root / "data" / "t.csv.dvc").write_text("outs: [")
+    with pytest.raises(UserError, match=r"data/t\.csv\.dvc: cannot be read"):
+        place.put_data({"data/t.csv.dvc": [{"path": "t.csv"}]}, [])

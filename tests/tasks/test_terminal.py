@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -170,6 +171,21 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_a_file(
     log = project / ".work" / "error.log"
     assert str(log) in said
     assert "1 // 0" in log.read_text()
+
+
+def test_where_the_file_of_tracebacks_cannot_be_written_there_is_still_one_line(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    (project / ".work" / "error.log").mkdir(parents=True)
+    assert guarded(lambda: 1 // 0) == 1
+    assert str(elsewhere / "hone-error.log") in capsys.readouterr().err
+    monkeypatch.setattr(tempfile, "tempdir", str(project / "params.yaml"))
+    assert guarded(lambda: 1 // 0) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no file could be written" in said
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

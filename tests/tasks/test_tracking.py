@@ -33,7 +33,7 @@ from tasks.tracking import (
     open_tracker,
 )
 from tasks.tracking.mlflow import connect
-from tasks.tracking.mlflow_tables import Tables
+from tasks.tracking.mlflow_tables import Tables, make_tables
 from tasks.tracking.uri import resolve
 
 REPOSITORY = Path(__file__).parents[2]
@@ -155,6 +155,21 @@ def rows(root: Path) -> dict[str, int]:
     counts = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
     connection.close()
     return counts
+
+
+def test_a_trial_that_failed_and_was_tried_again_is_what_it_came_to(root: Path) -> None:
+    failed = replace(TRIALS[0], status="failed", metrics=(), tags={"state": "failed", "hone.error": "out of memory"})
+    other = replace(TRIALS[1], params={"learning_rate": "7"})
+    log_all(MlflowTracker(root, None, "hone"), (failed, TRIALS[1], TRIALS[2]))
+    kept = runs_of(root)[TRIALS[2].key].info.run_id
+    for _ in range(2):
+        log_all(MlflowTracker(root, None, "hone"), (TRIALS[0], other, TRIALS[2]))
+        found = runs_of(root)  # each once
+        assert found[failed.key].info.status == "FINISHED"
+        assert "hone.error" not in found[failed.key].data.tags
+        assert found[failed.key].data.metrics["accuracy"] == 0.6
+        assert found[other.key].data.params == {"learning_rate": "7"}
+        assert found[TRIALS[2].key].info.run_id == kept
 
 
 def test_a_trial_that_a_kill_cut_short_is_completed_not_repeated(root: Path) -> None:
@@ -374,6 +389,26 @@ def test_a_database_whose_making_was_cut_short_has_no_tables_yet(tmp_path: Path)
     assert len(runs_of(tmp_path)) == 2 + len(TRIALS)
 
 
+def test_tables_that_another_process_made_meanwhile_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.db import utils
+
+    path, make = tmp_path / "shared.db", utils._initialize_tables
+
+    def slowly(engine: Engine) -> None:
+        make(engine)
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE theirs (x)")
+            database.commit()
+
+    monkeypatch.setattr(utils, "_initialize_tables", slowly)
+    make_tables(path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    assert [each.name for each in tmp_path.iterdir()] == ["shared.db"]
+
+
 def test_entries_logged_just_before_a_kill_are_sent_next_time(root: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from tasks.tracking import *\n"
@@ -511,9 +546,10 @@ def test_a_damaged_line_in_the_spool_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "s.jsonl"
     log_all(SpoolingTracker(Slow(60), file, name="slow", patience=0), (named("abc"), named("def")))
     file.write_bytes(file.read_bytes().replace(b"abc", b"abd"))
-    fast = Slow(0)
-    SpoolingTracker(fast, file, name="fast").close()
+    fast, said = Slow(0), list[str]()
+    SpoolingTracker(fast, file, name="fast", warn=said.append).close()
     assert fast.names == ["def"]
+    assert said == ["tracking with fast: 1 lines of its spool are torn or damaged, and left out"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
