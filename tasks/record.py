@@ -173,7 +173,9 @@ def tracked(root: Path, params: "Params") -> dict[str, list[dict[str, Any]]]:
             if place.name and (root / file).is_file():
                 with suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
                     entries = yaml.safe_load((root / file).read_text(encoding="utf-8"))["outs"]
-                    found[file.as_posix()] = [{key: out[key] for key in DATA_KEYS if key in out} for out in entries]
+                    found[file.as_posix()] = [
+                        {key: value for key, value in out.items() if key in DATA_KEYS} for out in entries
+                    ]
                 break
     return found
 
