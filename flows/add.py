@@ -90,4 +90,4 @@ def _copied(table: Path, place: Path) -> Iterator[None]:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["add", *sys.argv[1:]]))
+    cli.run(["add", *sys.argv[1:]])

@@ -77,4 +77,4 @@ def refuse_bad_input(root: Path) -> None:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["check", *sys.argv[1:]]))
+    cli.run(["check", *sys.argv[1:]])

@@ -5,14 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from hone.errors import UserError, of_the_machine
 from tasks import project
 from tasks.reporting import Reporter
-from tasks.terminal import guarded, open_reporter, report_unexpected
+from tasks.terminal import guarded, leave, open_reporter, report_unexpected
 
 # What a command needs is imported inside it: `hone --help` must not wait for torch, DVC and Prefect.
 app = typer.Typer(
@@ -350,6 +350,11 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
 
 
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command, and end the process with its exit code."""
+    leave(main(arguments))
+
+
 def _invoke(arguments: list[str]) -> int | None:
     # Typer has its own copy of click in newer versions; the class is reached through what Typer exports in all.
     usage_error: Any = typer.BadParameter.__mro__[1]
@@ -392,4 +397,4 @@ def _enter() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -181,4 +181,4 @@ class _Untrained(Executor):
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["plan", *sys.argv[1:]]))
+    cli.run(["plan", *sys.argv[1:]])

@@ -64,4 +64,4 @@ def _stem(table: Path) -> str:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["predict", *sys.argv[1:]]))
+    cli.run(["predict", *sys.argv[1:]])

@@ -40,4 +40,4 @@ def reproduce(root: Path, run: str, reporter: Reporter, *, until: str | None = N
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["reproduce", *sys.argv[1:]]))
+    cli.run(["reproduce", *sys.argv[1:]])

@@ -144,4 +144,4 @@ def _alone(root: Path) -> Iterator[None]:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["serve", *sys.argv[1:]]))
+    cli.run(["serve", *sys.argv[1:]])

@@ -59,4 +59,4 @@ def _derived(source: str) -> str:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["start-from", *sys.argv[1:]]))
+    cli.run(["start-from", *sys.argv[1:]])

@@ -21,4 +21,4 @@ def sync(root: Path, reporter: Reporter) -> None:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["sync", *sys.argv[1:]]))
+    cli.run(["sync", *sys.argv[1:]])

@@ -127,4 +127,4 @@ def _failed(error: UserError) -> State[Any]:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["tune", *sys.argv[1:]]))
+    cli.run(["tune", *sys.argv[1:]])

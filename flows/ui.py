@@ -29,4 +29,4 @@ def ui(root: Path, port: int) -> None:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["ui", *sys.argv[1:]]))
+    cli.run(["ui", *sys.argv[1:]])

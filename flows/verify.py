@@ -45,4 +45,4 @@ def verify(root: Path, reporter: Reporter, *, until: str | None = None, keep: bo
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["verify", *sys.argv[1:]]))
+    cli.run(["verify", *sys.argv[1:]])

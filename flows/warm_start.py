@@ -128,4 +128,4 @@ def undone_if_refused(*paths: Path) -> Iterator[None]:
 if __name__ == "__main__":
     from flows import cli
 
-    sys.exit(cli.main(["warm-start", *sys.argv[1:]]))
+    cli.run(["warm-start", *sys.argv[1:]])

@@ -6,7 +6,6 @@
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,4 +85,6 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from tasks.terminal import leave
+
+    leave(main())

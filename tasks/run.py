@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import importlib
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -152,4 +151,4 @@ def _prune(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    terminal.leave(main())

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hone.errors import UserError, of_the_machine
 from tasks import project
@@ -168,6 +168,16 @@ def guarded(work: Callable[[], object]) -> int:
             if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
                 return _say(f"error: {failed}", 2)
             return report_unexpected(error)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, all work done, with an exit code.
+
+    A Ctrl-C from here on ends it at once; Python would show in which of its own last steps that came.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
 
 
 def report_unexpected(error: BaseException) -> int:

@@ -321,7 +321,7 @@ def _pipeline(key: str) -> str:
 
 def _told(entry: Entry) -> str:
     """Return a hash of what a trial came to, but not of when."""
-    points = [(name, float(value), step) for name, value, step in _points(entry)]
+    points = sorted((name, float(value), step) for name, value, step in _points(entry))
     return hash_json([entry.status, dict(entry.params), points, dict(entry.tags)])
 
 

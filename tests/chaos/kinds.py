@@ -95,8 +95,8 @@ def _signalled(stand: Stand, number: int, code: int) -> None:
     group = stand.rng.random() < 0.6
     command.signal(number, group=group)
     stand.hit(f"{signal.Signals(number).name} to the {'group' if group else 'parent'}")
-    # Not 0: whoever asked it to end would take it for done. Unless it just was.
-    stand.ended(command, {code, 0})
+    # Not 0: whoever asked it to end would take it for done. Unless it just was, and was about to end by itself.
+    stand.ended(command, {code, 0, -number})
 
 
 # Kills at an exact place

@@ -198,7 +198,8 @@ def _as_if_new() -> None:
 
 
 def _end(code: int) -> None:
-    """End as an interpreter does: threads are waited for, and whoever asked for it is called."""
+    """End as `terminal.leave` does, and then an interpreter: threads are waited for, who asked for it is called."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         threading._shutdown()  # type: ignore[attr-defined]
     except Exception:  # an interpreter says so, and goes on: a fork waits for threads that only its parent has

@@ -160,10 +160,11 @@ def rows(root: Path) -> dict[str, int]:
 def test_a_trial_that_failed_and_was_tried_again_is_what_it_came_to(root: Path) -> None:
     failed = replace(TRIALS[0], status="failed", metrics=(), tags={"state": "failed", "hone.error": "out of memory"})
     other = replace(TRIALS[1], params={"learning_rate": "7"})
+    in_another_order = replace(TRIALS[2], metrics=TRIALS[2].metrics[::-1])
     log_all(MlflowTracker(root, None, "hone"), (failed, TRIALS[1], TRIALS[2]))
     kept = runs_of(root)[TRIALS[2].key].info.run_id
     for _ in range(2):
-        log_all(MlflowTracker(root, None, "hone"), (TRIALS[0], other, TRIALS[2]))
+        log_all(MlflowTracker(root, None, "hone"), (TRIALS[0], other, in_another_order))
         found = runs_of(root)  # each once
         assert found[failed.key].info.status == "FINISHED"
         assert "hone.error" not in found[failed.key].data.tags
