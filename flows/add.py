@@ -3,26 +3,26 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hone import models
 from hone.data import schema
 from hone.errors import UserError
-from tasks import pictures, pipeline, project, tables, versioning
+from tasks import files, pictures, pipeline, project, tables, versioning
 from tasks.params import Params, read_params
 from tasks.params_file import set_params
 
 RAW = Path("data") / "raw"
 
 
-def add(root: Path, table: Path, target: str | None) -> Path:
+def add(root: Path, table: Path, target: str | None, look: Callable[[], object] = lambda: None) -> Path:
     """Return the table's place in the project, after copying it there, tracking it, and naming it in params.yaml.
 
     table: a file anywhere, or pictures; what is in data/raw/ stays where it is. target: the column to predict; None
     keeps the one in params.yaml; pictures have none. A model.family that is not for such rows becomes the first that
-    is. Raises UserError, leaving everything as it was, if the table cannot be read, has no such column, or would take
-    the place of another file.
+    is. look: called when all is in place; what it raises is raised, and nothing is done. Raises UserError, leaving
+    everything as it was, if the table cannot be read, has no such column, or would take the place of another file.
     """
     params = read_params(root)
     of_pictures = pictures.are_at(table)
@@ -30,13 +30,30 @@ def add(root: Path, table: Path, target: str | None) -> Path:
         _check_pictures(table, target)
     column = None if of_pictures else _target(table, target, params)
     place = root / RAW / table.name
-    with project.lock(root, "hone add"), _copied(table, place):
+    written = [root / "params.yaml", place.with_name(f"{place.name}.dvc"), place.with_name(".gitignore")]
+    with project.lock(root, "hone add"), _copied(table, place), _as_they_were(written):
         versioning.track(root, place)
         set_params(root / "params.yaml", {"source": place.relative_to(root).as_posix(), "target": column})
         family = models.family_for(params.model.family, "pictures" if of_pictures else "table")
         if family != params.model.family:
             set_params(root / "params.yaml", {"family": family}, "model")
+        look()
     return place
+
+
+@contextlib.contextmanager
+def _as_they_were(paths: Sequence[Path]) -> Iterator[None]:
+    """Bring small files back to what they held, if the body fails."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                files.write_bytes(path, content)
+        raise
 
 
 def _target(table: Path, target: str | None, params: Params) -> str:
@@ -53,10 +70,10 @@ def _target(table: Path, target: str | None, params: Params) -> str:
 
 def _check_pictures(place: Path, target: str | None) -> None:
     """Raise UserError if there are no pictures of at least two classes, or a target is named."""
-    if target is not None:
-        raise UserError(f"--target: {target!r}, but a picture's target is the class that it is of; leave it out")
     with pictures.listing(place, str(place)) as found:
         pictures.check_classes([entry.label for entry in found.entries], str(place))
+    if target is not None:
+        raise UserError(f"--target: {target!r}, but a picture's target is the class that it is of; leave it out")
 
 
 @contextlib.contextmanager
@@ -83,7 +100,6 @@ def _copied(table: Path, place: Path) -> Iterator[None]:
             shutil.rmtree(place, ignore_errors=True)
         else:
             place.unlink(missing_ok=True)
-        place.with_name(f"{place.name}.dvc").unlink(missing_ok=True)
         raise
 
 

@@ -149,10 +149,9 @@ def add(
         from flows.add import add as run
         from flows.check import check as look
 
-        place = run(root, table, target).relative_to(root)
         with open_reporter() as reporter:
-            reporter.message(f"{place} is this project's data now; commit {place}.dvc and params.yaml to git")
-            look(root, reporter)
+            place = run(root, table, target, lambda: look(root, reporter)).relative_to(root)
+            reporter.message(f"{place} is this project's data now; `git add {place.parent} params.yaml`, and commit")
 
     return work
 

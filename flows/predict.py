@@ -52,6 +52,12 @@ def load(root: Path, model: str | None, trusted: Collection[str] = ()) -> Predic
         from tasks import registry
 
         return registry.load(root, params.load_params(root).tracking, model, trusted)
+    if model is not None and not Path(model).exists():
+        name = params.load_params(root).tracking.model
+        raise UserError(
+            f"--model: {model!r} is no folder; write a registered model as {REGISTRY}NAME@ALIAS, such as"
+            f" {REGISTRY}{name}@champion, or leave it out for the tuned one"
+        )
     return model_store.load(root / MODEL if model is None else Path(model), trusted)
 
 

@@ -74,7 +74,7 @@ def _send_the_rest() -> None:
 
 @contextlib.contextmanager
 def _started(root: Path, port: int | None, lasting: bool, meanwhile: Callable[[], object]) -> Iterator[Api]:
-    chosen = _free_port() if port is None else _checked(port)
+    chosen = _free_port() if port is None else checked(port)
     factory = "prefect.server.api.server:create_app"
     address = ["--host", "127.0.0.1", "--port", str(chosen)]
     # Runs keep connections open that they do not use; without a limit the server waits for them when it is ended.
@@ -118,7 +118,8 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _checked(port: int) -> int:
+def checked(port: int) -> int:
+    """Return a port on 127.0.0.1 that is free; UserError if it is not."""
     with socket.socket() as wanted:
         wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that closed a moment ago is free
         try:

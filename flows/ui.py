@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from flows.server import checked
 from tasks.params import load_params
 from tasks.tracking.uri import SERVERS, resolve, shown
 
@@ -11,12 +12,13 @@ from tasks.tracking.uri import SERVERS, resolve, shown
 def ui(root: Path, port: int) -> None:
     """Become MLflow's server on 127.0.0.1, on the store that params.yaml names; does not return.
 
-    If that is a server already, its address is printed instead.
+    If that is a server already, its address is printed instead. Raises UserError if the port is taken.
     """
     uri = resolve(root, load_params(root).tracking.uri)
     if uri.startswith(SERVERS):
         print(f"this project tracks to a server: {shown(uri)}")
         return
+    checked(port)
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # a command line, and a password in it, is everybody's to read
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # What runs MLflow's jobs are eight processes more, and Hone gives it none.

@@ -199,14 +199,17 @@ class SearchSpace:
         """Return the space with params.yaml's `search.space` laid over it.
 
         A value fixes a parameter, a list gives choices, a mapping gives a domain (see `parse_domain`) and may
-        have a `default`. A condition is kept unless the override has its own. extend: whether names that the
-        space lacks are added (a factory of the user's own takes any name). UserError names the key.
+        have a `default`; without a `type`, what it leaves out stays as the family has it, as in ``{high: 1024}``. A
+        condition is kept unless the override has its own. extend: whether names that the space lacks are added (a
+        factory of the user's own takes any name). UserError names the key.
         """
         domains, conditions, defaults = dict(self.domains), dict(self.conditions), dict(self.defaults)
         for name, spec in overrides.items():
             if name not in domains and not extend:
                 hint = _nearest(str(name), list(domains)) or f"; it has {', '.join(domains)}"
                 raise UserError(f"search.space.{name}: the model family has no such hyperparameter{hint}")
+            if isinstance(spec, Mapping) and "type" not in spec and name in self.domains:
+                spec = {**self.domains[name].to_json(), **spec}
             domain, condition = parse_domain(name, spec)
             if name in domains:
                 _check_override(name, self.domains[name], domain)

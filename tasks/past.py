@@ -134,10 +134,11 @@ def _refuse_other(place: Sandbox, past: Past, logged: LoggedRun, reporter: Repor
     others = [said for key, said in HASHES.items() if made.get(key) != logged.tags.get(key)]
     same = made.get("pipeline") == logged.key
     changes = logged.tags.get("hone.git_changes", "which, it does not say")
+    locks = f"dvc.lock and {record.BUDGET_LOCK}" if (place.source / record.BUDGET_LOCK).exists() else "dvc.lock"
     if dirty and not same:
         raise UserError(
             f"{past.name}: was made with uncommitted changes to commit {past.commit[:12]} ({changes}), which nobody "
-            "can bring back; commit them with dvc.lock, then `hone reproduce HEAD`, or `hone tune` for a new run; "
+            f"can bring back; commit them with {locks}, then `hone reproduce HEAD`; "
             "`hone verify` checks the working tree as it is"
         )
     if not same and others:

@@ -171,7 +171,8 @@ def run(
             wanted = [result.trial.key for result in keep(journal.results)]
             checkpoints.keep(store, study, wanted, None if disk is None else size(disk))
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
-        _show(stage, study, results, [*found.prior, *results], problem.metric, spent(history), budget)
+        shown = results if study == REPLAY else [*found.prior, *results]
+        _show(stage, study, results, shown, problem.metric, spent(history), budget)
     results = [result for past in history for result in past.results]
     if n_pruned := sum(result.pruned for result in results):
         stage.reporter.message(f"{study}: {n_pruned} of {len(results)} trials were clearly beaten before the last fold")

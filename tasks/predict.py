@@ -69,7 +69,7 @@ def _pictures(model: Predictor, place: Path, corrupt: Callable[[str, str], None]
     """Return pictures in pieces of whole batches of a network; UserError for a model that takes none."""
     column = model.preprocessor.schema.image
     if column is None or column.shape is None:
-        raise UserError(f"{place}: holds pictures, but the model was trained on a table; name a table")
+        raise UserError(f"{place}: is a folder or holds pictures, and the model was trained on a table; name a table")
     pieces = pictures.pieces(place, column.shape[1], PICTURES * N_BATCHES, corrupt)
     return (piece.rename(columns={IMAGE: column.name}) for piece in pieces)
 

@@ -55,13 +55,13 @@ def stages(plan: Sequence[Planned], recorded: Record, until: str | None) -> list
     names = [stage.name for stage in plan]
     if until is not None and until not in names:
         raise UserError(f"--until: {until!r} is no stage of dvc.yaml; its stages are {', '.join(names)}")
-    if until is not None and until not in recorded.outs:
-        raise UserError(f"{recorded.name}: has no record of {until}, but of {', '.join(recorded.outs)}")
     known = [name for name in names if name in recorded.outs]
     if not known:
         raise UserError(
             f"{recorded.name}: no dvc.lock there has a stage of dvc.yaml; `hone tune`, then commit dvc.lock"
         )
+    if until is not None and until not in recorded.outs:
+        raise UserError(f"{recorded.name}: has no record of {until}, but of {', '.join(recorded.outs)}")
     return list(plan[: names.index(until or known[-1]) + 1])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from flows import cli
 from flows.add import add
 from flows.check import check
 from hone.errors import UserError
@@ -162,3 +163,20 @@ def test_pictures_that_do_not_fit_leave_everything_as_it_was(
     with pytest.raises(UserError, match=words):
         add(project, pictures(tmp_path / "pets", names), target)
     assert everything(project) == before
+
+
+@pytest.mark.parametrize(("rows", "said"), [(1, "too few"), (60, "constant")])
+def test_a_table_that_a_run_would_refuse_changes_nothing(
+    project: Path, table: Path, tmp_path: Path, rows: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(project, table, "price")
+    before = everything(project)
+    other = tmp_path / "other.csv"
+    other.write_text("x,price\n" + "".join(f"{i},7\n" for i in range(rows)))
+    assert cli.main(["add", str(other), "--target", "price"]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "data now" not in shown.out
+    assert {name: content for name, content in everything(project).items() if "/cache/" not in name} == {
+        name: content for name, content in before.items() if "/cache/" not in name
+    }

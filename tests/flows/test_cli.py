@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +128,15 @@ def test_a_full_disk_is_no_fault_of_hones(
     said = capsys.readouterr().err
     assert said.startswith("error: data/raw/table.csv: No space left on device")
     assert "fault of Hone's" not in said
+
+
+def test_a_port_that_is_taken_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        change(project, "uri: none ", "uri: null ")
+        assert cli.main(["ui", "--port", str(port)]) == 2
+    shown = capsys.readouterr()
+    assert f"error: --port: {port} cannot be used" in shown.err
+    assert shown.out == ""

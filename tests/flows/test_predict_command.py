@@ -60,6 +60,7 @@ def test_nothing_is_lost_by_asking_twice(project: Path, table: Path, tmp_path: P
         (None, "there is no model"),
         ("models:/hone", "write models:/NAME@ALIAS or models:/NAME/VERSION"),
         ("models:/hone@champion", "tracking is off"),
+        ("hone@champion", "such as models:/hone@champion"),
     ],
 )
 def test_a_model_that_is_not_there_is_one_line(

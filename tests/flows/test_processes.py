@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_refused() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"--port: {port} cannot be used"):
-            server._checked(port)
+            server.checked(port)
 
 
 def test_a_server_that_this_project_runs_is_found(tmp_path: Path) -> None:

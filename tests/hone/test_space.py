@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,3 +219,14 @@ def test_an_override_the_family_cannot_use_is_named(overrides, message):
 def test_identity_ignores_order_but_not_type():
     assert identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1})
     assert len({identity({"a": v}) for v in (1, 1.0, True, "1")}) == 4
+
+
+def test_an_override_may_widen_a_bound_and_leave_the_rest():
+    wide = SPACE.merged({"rate": {"high": 0.5}, "units_1": {"high": 128, "default": 96}})
+    assert wide.domains["rate"] == replace(SPACE.domains["rate"], high=0.5)
+    assert wide.domains["units_1"] == replace(SPACE.domains["units_1"], high=128)
+    assert wide.default["units_1"] == 96
+    with pytest.raises(UserError, match=r"search\.space\.optimizer\.high: unknown key"):
+        SPACE.merged({"optimizer": {"high": 3}})
+    with pytest.raises(UserError, match="type is missing"):
+        SPACE.merged({"kernel": {"high": 3}}, extend=True)

@@ -385,5 +385,5 @@ def test_mlflow_takes_the_bytes_of_files(raw: Path, tmp_path: Path, model: model
 def test_a_model_trained_on_a_table_refuses_pictures(tmp_path: Path) -> None:
     model = model_store.load(small_model.write(tmp_path / "model", "binary"))
     folder = as_folder(tmp_path / "new", {"a.png": png(1)})
-    with pytest.raises(UserError, match="holds pictures, but the model was trained on a table"):
+    with pytest.raises(UserError, match="and the model was trained on a table; name a table"):
         predict.predict(model, folder, tmp_path / "a.csv")
