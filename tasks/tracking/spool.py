@@ -16,7 +16,7 @@ from tasks.tracking.entry import Entry, RefusedError, Tracker
 from tasks.tracking.uri import one_line
 
 LONGEST_WAIT = 60.0
-DOWN = 3.0
+DOWN = 1.0
 
 
 def ignore(text: str) -> None:

@@ -15,6 +15,8 @@ DATABASES = {"sqlite": "sqlite3", "postgresql": "psycopg2", "mysql": "MySQLdb", 
 SERVERS = ("http", "https", "databricks")
 KNOCK = 2.0
 """Seconds a server may take to open a connection."""
+ANSWER = 10.0
+"""Seconds it may take to answer."""
 FOLDERS = ("PWD", "OLDPWD")
 SHORTEST_SECRET = 6
 """Characters: what is shorter may stand in any text."""
@@ -57,11 +59,20 @@ def resolve(root: Path, uri: str | None) -> str:
 
 
 def knock(uri: str) -> None:
-    """Raise OSError if nobody listens at a server's address: sooner than MLflow would, and before it is imported."""
+    """Raise OSError if nobody listens at a server's address, or nobody answers there.
+
+    Sooner than MLflow would, and before it is imported, which takes seconds of a core that could train meanwhile.
+    """
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or parts.hostname is None or getproxies().get(parts.scheme):
         return  # a proxy answers for it
-    socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), KNOCK).close()
+    address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    with socket.create_connection(address, KNOCK) as opened:
+        if parts.scheme == "http":  # any answer will do
+            opened.settimeout(ANSWER)
+            opened.sendall(f"HEAD /health HTTP/1.1\r\nHost: {parts.hostname}\r\nConnection: close\r\n\r\n".encode())
+            if not opened.recv(1):
+                raise ConnectionError("the server ends the connection without an answer")
 
 
 def sqlite_path(uri: str) -> Path | None:

@@ -467,6 +467,23 @@ def test_a_server_that_is_down_costs_one_warning(root: Path) -> None:
     assert len((root / ".work/spool/mlflow.jsonl").read_text().splitlines()) == len(ENTRIES)
 
 
+def test_a_server_that_never_answers_is_found_out_before_mlflows_client_waits_for_it(root: Path) -> None:
+    script = (
+        "import socket, sys\n"
+        "from pathlib import Path\n"
+        "from tasks.tracking import Entry, MlflowTracker, uri\n"
+        "uri.ANSWER = 0.2\n"
+        "with socket.socket() as silent:\n"
+        "    silent.bind(('127.0.0.1', 0))\n"
+        "    silent.listen()\n"
+        "    try:\n"
+        "        uri.knock(f'http://127.0.0.1:{silent.getsockname()[1]}')\n"
+        "    except TimeoutError:\n"
+        "        print('mlflow' in sys.modules)\n"
+    )
+    assert run_python(script, root).stdout == "False\n"
+
+
 def test_a_database_locked_for_longer_than_patience_gets_its_entries_next_time(root: Path) -> None:
     log_all(MlflowTracker(root, None, "hone"), (PIPELINE,))
     other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
