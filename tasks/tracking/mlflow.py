@@ -132,6 +132,8 @@ class MlflowTracker(Tracker):
 
     def log(self, entry: Entry) -> None:
         """Record an entry. Raises RefusedError if MLflow finds it invalid or a file of it is gone, else as it comes."""
+        if self._client is None:
+            uris.knock(self._uri)  # before MLflow is imported, for which a core is busy for seconds
         from mlflow.exceptions import MlflowException
 
         try:
