@@ -1,10 +1,10 @@
 """What a tracking server that is away costs: the whole of `hone tune`, beside one that tracks nothing.
 
-    python -m benchmarks.tracking [--epochs 600] [--repeats 3]
+    python -m benchmarks.tracking [--epochs 600] [--repeats 3] [--cases none "nobody listens" ...]
 
 In each round the same pipeline (scikit-learn's digits, a budget of so many epochs) runs once with `tracking.uri: none`,
 once with the address of a server where nobody listens, once with one that takes connections and never answers, and once
-with the default, a SQLite database. They take turns; the first round's run without tracking is repeated beforehand, not
+with the default, a SQLite database. They take turns, in every second round the other way round; the first round's run without tracking is repeated beforehand, not
 counted, so that Prefect's database is there. At the end: how many entries wait for `hone sync`.
 """
 
@@ -30,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=float, default=600)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cases", nargs="+", default=["none", "nobody listens", "never answers", "SQLite"])
     chosen = parser.parse_args()
     with socket.socket() as closed, socket.socket() as silent, tempfile.TemporaryDirectory() as folder:
         for each in (closed, silent):
@@ -41,12 +42,12 @@ def main() -> int:
             "never answers": f"http://127.0.0.1:{silent.getsockname()[1]}",
             "SQLite": None,
         }
-        seconds: dict[str, list[float]] = {name: [] for name in uris}
+        seconds: dict[str, list[float]] = {name: [] for name in chosen.cases}
         run(Path(folder) / "first", "none", chosen.epochs)
         for number in range(chosen.repeats):
-            for name, uri in uris.items():
+            for name in chosen.cases[:: -1 if number % 2 else 1]:
                 root = Path(folder) / f"{number}-{name.replace(' ', '-')}"
-                seconds[name].append(run(root, uri, chosen.epochs))
+                seconds[name].append(run(root, uris[name], chosen.epochs))
                 waiting = sum(tracking.waiting(root).values())
                 print(f"round {number + 1}, {name}: {seconds[name][-1]:.1f} s, {waiting} entries wait", flush=True)
                 shutil.rmtree(root)
