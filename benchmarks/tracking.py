@@ -4,8 +4,8 @@
 
 In each round the same pipeline (scikit-learn's digits, a budget of so many epochs) runs once with `tracking.uri: none`,
 once with the address of a server where nobody listens, once with one that takes connections and never answers, and once
-with the default, a SQLite database. They take turns, in every second round the other way round; the first round's run without tracking is repeated beforehand, not
-counted, so that Prefect's database is there. At the end: how many entries wait for `hone sync`.
+with the default, a SQLite database. They take turns, in every second round the other way round. A run without tracking
+comes before all, not counted, so that Prefect's database is there. At the end: how many entries wait for `hone sync`.
 """
 
 import argparse
