@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hone import models
@@ -31,7 +31,7 @@ def add(root: Path, table: Path, target: str | None, look: Callable[[], object] 
     column = None if of_pictures else _target(table, target, params)
     place = root / RAW / table.name
     written = [root / "params.yaml", place.with_name(f"{place.name}.dvc"), place.with_name(".gitignore")]
-    with project.lock(root, "hone add"), _copied(table, place), _as_they_were(written):
+    with project.lock(root, "hone add"), _copied(table, place), files.undone_if_refused(*written):
         versioning.track(root, place)
         set_params(root / "params.yaml", {"source": place.relative_to(root).as_posix(), "target": column})
         family = models.family_for(params.model.family, "pictures" if of_pictures else "table")
@@ -39,21 +39,6 @@ def add(root: Path, table: Path, target: str | None, look: Callable[[], object] 
             set_params(root / "params.yaml", {"family": family}, "model")
         look()
     return place
-
-
-@contextlib.contextmanager
-def _as_they_were(paths: Sequence[Path]) -> Iterator[None]:
-    """Bring small files back to what they held, if the body fails."""
-    before = {path: path.read_bytes() if path.exists() else None for path in paths}
-    try:
-        yield
-    except BaseException:
-        for path, content in before.items():
-            if content is None:
-                path.unlink(missing_ok=True)
-            else:
-                files.write_bytes(path, content)
-        raise
 
 
 def _target(table: Path, target: str | None, params: Params) -> str:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from flows.warm_start import SILENT, derived, named_well, undone_if_refused
+from flows.warm_start import SILENT, derived, named_well
 from hone.errors import UserError
 from tasks import files, project, start_from
 from tasks.params import load_params, read_params
@@ -36,7 +36,7 @@ def copy(root: Path, source: str, name: str | None, reporter: Reporter = SILENT)
         taken = place.exists() or place.is_symlink()
         if taken and not (place.is_file() and place.read_bytes() == content):
             raise UserError(f"{named}: holds something else; choose another name with --name, or remove it")
-        with undone_if_refused(place, root / "params.yaml"):
+        with files.undone_if_refused(place, root / "params.yaml"):
             files.write_bytes(place, content)
             set_params(root / "params.yaml", {"start_from": named}, section="model")
             load_params(root)

@@ -1,10 +1,8 @@
 """Makes an earlier study one to learn from: its trials in data/warm_start/, named in params.yaml."""
 
-import contextlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,7 +36,7 @@ def copy(root: Path, source: str, name: str | None, reporter: Reporter = SILENT)
         content, counts, doubts = _trials(root, source, params.tracking.uri)
         if place.exists() or place.is_symlink():
             _check_same(place, named, content)
-        with undone_if_refused(place, root / "params.yaml"):
+        with files.undone_if_refused(place, root / "params.yaml"):
             files.write_bytes(place, content)
             if named not in params.search.warm_start:
                 set_params(root / "params.yaml", {"warm_start": [*params.search.warm_start, named]}, section="search")
@@ -108,21 +106,6 @@ def _check_same(place: Path, named: str, content: bytes) -> None:
             f"{named}: is there and no table of trials; remove it, or choose another name with --name"
         ) from None
     raise UserError(f"{named}: holds other trials; choose another name with --name")
-
-
-@contextlib.contextmanager
-def undone_if_refused(*paths: Path) -> Iterator[None]:
-    """Put files back as they were if the body fails."""
-    before = {path: path.read_bytes() if path.is_file() else None for path in paths}
-    try:
-        yield
-    except BaseException:
-        for path, content in before.items():
-            if content is None:
-                path.unlink(missing_ok=True)
-            else:
-                files.write_bytes(path, content)
-        raise
 
 
 if __name__ == "__main__":

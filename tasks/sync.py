@@ -32,12 +32,8 @@ def send(root: Path, reporter: Reporter, patience: float = LONGEST) -> None:
     """
     params = load_params(root)
     before = waiting(root)
-    said: list[str] = []
-    open_tracker(root, params.tracking, said.append, patience).close()
+    open_tracker(root, params.tracking, reporter.warning, patience).close()
     after = waiting(root)
-    for text in said:
-        if "left out" in text:
-            reporter.warning(text)
     for name, count in before.items():
         if name in names(params.tracking):
             reporter.message(f"{name}: {count - after.get(name, 0)} of {count} entries sent")
@@ -58,8 +54,7 @@ def send(root: Path, reporter: Reporter, patience: float = LONGEST) -> None:
             (root / PENDING).unlink()
     if after or (root / PENDING).exists():
         what = ", ".join(f"{count} entries for {name}" for name, count in after.items())
-        why = f" ({said[0].partition('; ')[0]})" if said else ""
-        raise UserError(f"{what or 'the model'} could not be sent{why}; they wait in .work, `hone sync` tries again")
+        raise UserError(f"{what or 'the model'} could not be sent; they wait in .work, `hone sync` tries again")
 
 
 def publish_later(root: Path, reporter: Reporter, key: str) -> None:

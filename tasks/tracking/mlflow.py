@@ -132,18 +132,12 @@ class MlflowTracker(Tracker):
 
     def log(self, entry: Entry) -> None:
         """Record an entry. Raises RefusedError if MLflow finds it invalid or a file of it is gone, else as it comes."""
-        if self._client is None:
-            uris.knock(self._uri)  # before MLflow is imported, for which a core is busy for seconds
-        from mlflow.exceptions import MlflowException
-
         try:
             self._log(self._connected(), entry)
-        except MlflowException as error:
-            if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise RefusedError(error.message) from error
-            self.close()
-            raise
-        except Exception:
+        except Exception as error:
+            # Not by its class: importing that keeps a core busy for seconds, and there may be nobody who answers.
+            if getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+                raise RefusedError(str(error)) from error
             self.close()
             raise
 

@@ -24,7 +24,7 @@ def test_what_is_recorded_is_read_back() -> None:
 @pytest.mark.parametrize(
     "tags",
     [
-        {"hone.data": json.dumps({"/tmp/x.dvc": DATA["data/raw/t.csv.dvc"]})},
+        {"hone.data": json.dumps({"/elsewhere/x.dvc": DATA["data/raw/t.csv.dvc"]})},
         {"hone.data": json.dumps({"../x.dvc": DATA["data/raw/t.csv.dvc"]})},
         {"hone.data": json.dumps({"params.yaml": DATA["data/raw/t.csv.dvc"]})},
         {"hone.data": json.dumps({"t.csv.dvc": [{"md5": MD5, "path": "../../t.csv"}]})},
