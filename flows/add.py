@@ -75,10 +75,7 @@ def _copied(table: Path, place: Path) -> Iterator[None]:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if table.is_dir():
-            shutil.copytree(table, place)
-        else:
-            shutil.copyfile(table, place)
+        _copy(table, place)
         yield
     except BaseException:
         if place.is_dir():
@@ -86,6 +83,20 @@ def _copied(table: Path, place: Path) -> Iterator[None]:
         else:
             place.unlink(missing_ok=True)
         raise
+
+
+def _copy(table: Path, place: Path) -> None:
+    """Copy a table or a folder such that a kill leaves all of it at its place or nothing."""
+    aside = place.parents[2] / ".work" / "added"
+    shutil.rmtree(aside, ignore_errors=True)  # of a command that was killed
+    aside.mkdir(parents=True)
+    copy = aside / place.name
+    if table.is_dir():
+        shutil.copytree(table, copy)
+    else:
+        shutil.copyfile(table, copy)
+    shutil.move(copy, place)
+    aside.rmdir()
 
 
 if __name__ == "__main__":

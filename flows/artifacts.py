@@ -47,10 +47,6 @@ class ShowingProgress:
         """Report that a stage need not run."""
         self._reporter.stage_skipped(name, note)
 
-    def phase(self, name: str, budget: float) -> None:
-        """Report a phase."""
-        self._reporter.phase(name, budget)
-
     def message(self, text: str) -> None:
         """Report a line."""
         self._reporter.message(text)

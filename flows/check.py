@@ -1,12 +1,13 @@
 """Looks at params and data, and at nothing else: what a run would refuse, before anything runs."""
 
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from hone import models
 from hone.training import own
 from hone.training.train import TrainingData
-from tasks import pictures, split, start_from, trainables, versioning
+from tasks import pictures, pipeline, split, start_from, trainables, versioning
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
@@ -14,6 +15,8 @@ from tasks.split import Checked
 
 def check(root: Path, reporter: Reporter) -> None:
     """Report what Hone makes of the project's params and table; write nothing but a copy of decoded pictures.
+
+    A training of one's own is tried on a few rows.
 
     Raises UserError for the first thing that a run would refuse.
     """
@@ -44,7 +47,7 @@ def _try_out(params: Params, checked: Checked) -> None:
     family = params.model.family
     if models.is_trainable(family):
         data = encoded(checked, params)
-        config = models.fitted(search_space(params), data.inputs, len(data.train)).default
+        config = models.fitted(search_space(params), data.inputs, len(data.train), stated=params.search.space).default
         own.try_out(family, config, data.inputs, data.train, params.train.epochs)
 
 
@@ -53,7 +56,9 @@ def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter)
     if (former := start_from.former(root, params.model.start_from)) is None:
         return
     data = encoded(checked, params)
-    config = models.fitted(search_space(params, former), data.inputs, len(data.train)).default
+    config = models.fitted(
+        search_space(params, former), data.inputs, len(data.train), stated=params.search.space
+    ).default
     columns = checked.schema.used
     said, doubt = start_from.look(former, str(params.model.start_from), params.model.family, config, data, columns)
     reporter.message(said)
@@ -71,7 +76,13 @@ def refuse_bad_input(root: Path) -> None:
     """Raise UserError for params, or for a table not yet split, that a run cannot work with."""
     params = load_params(root)
     if versioning.stale(root, "ingest") or versioning.stale(root, "split"):
-        split.check(root, params)
+        content = pipeline.hash_json(params.model_dump(mode="json"))
+        _looked_at(root, content, pipeline.data_hash(root, params.data.source))
+
+
+@lru_cache(maxsize=1)  # `hone tune` looks while its server starts, and its flow once more
+def _looked_at(root: Path, content: str, data: str) -> None:
+    split.check(root, load_params(root))
 
 
 if __name__ == "__main__":

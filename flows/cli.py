@@ -94,8 +94,8 @@ def serve(port: Port = None) -> Work:
 def check() -> Work:
     """Say whether params and data are fine.
 
-    Shows what Hone makes of them: the task, the metric, the rows of each part, the kinds of columns. Runs nothing,
-    writes nothing.
+    Shows what Hone makes of them: the task, the metric, the rows of each part, the kinds of columns. Runs no stage, and
+    writes nothing but a copy of decoded pictures.
     """
 
     def work(root: Path) -> None:

@@ -1,6 +1,8 @@
 """What a run would cost, before it is spent: the searches are rehearsed without training, and an epoch is timed."""
 
 import contextlib
+import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from hone.space import price_of
 from hone.training.checkpoint import Checkpoint
@@ -39,6 +42,7 @@ from tasks.stage import Stage
 from tasks.tracking import NullTracker
 from tasks.trainables import TrainTrial
 
+ASIDE = "plan-"
 SEARCHES = {"search_random": search_random, "search_bayes": search_bayes, "search_hyperband": search_hyperband}
 
 
@@ -68,10 +72,10 @@ def plan(root: Path, reporter: Reporter) -> None:
         if params.budget.time_limit is not None:
             allowed = written or budget.pays_for(params, measured)
         costs = rehearse(place, params, allowed)
-    of_one = measured.seconds(params, allowed)
-    each = of_one / measured.workers
+    each = budget.wall_seconds(params, measured, allowed)
     reporter.table(
-        f"Without early stopping, on {wording.plural(measured.workers, 'worker')}, {of_one:.2g} s an epoch",
+        f"Without early stopping, on {wording.plural(measured.workers, 'worker')},"
+        f" {measured.seconds(params, allowed):.2g} s an epoch of one",
         ("phase", "trials", "epochs", "time", "trials to epoch"),
         [
             (cost.phase, str(cost.trials), f"{cost.epochs:.0f}", duration(cost.epochs * each), _rungs(cost))
@@ -79,12 +83,17 @@ def plan(root: Path, reporter: Reporter) -> None:
         ],
     )
     whole = duration(budget.seconds_for(params, measured, allowed))
-    reporter.message(f"all of it, with start-up and report: about {whole}")
+    reporter.message(
+        f"all of it: about {whole}, of which {duration(budget.START_UP)} are start-up, tracking and report;"
+        " most whole trainings stop early"
+    )
     if allowed.training is not None:
         reporter.message(
             f"the limit of {params.budget.time_limit} pays for {allowed.epochs:.0f} epochs of search,"
             f" in trainings of up to {allowed.training}"
         )
+    if (too_long := budget.overrun(params, measured, allowed)) is not None:
+        reporter.warning(too_long)
 
 
 def rehearse(place: Path, params: Params, allowed: Allowance) -> list[Cost]:
@@ -119,8 +128,16 @@ def _rungs(cost: Cost) -> str:
 @contextlib.contextmanager
 def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
     """Yield a folder with a fresh split of the project's table, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="hone-plan-") as name:
-        place = Path(name)
+    work = root / ".work"
+    is_new = not work.exists()
+    work.mkdir(exist_ok=True)
+    for former in work.glob(f"{ASIDE}*"):  # of a command that was killed
+        if not psutil.pid_exists(int(former.name.split("-")[1])):
+            shutil.rmtree(former, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        if is_new:
+            stack.callback(work.rmdir)
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{ASIDE}{os.getpid()}-", dir=work)))
         (place / "data" / "raw").mkdir(parents=True)
         for path in (root / "data" / "raw").iterdir() if (root / "data" / "raw").exists() else ():
             if path.name != "ingested":

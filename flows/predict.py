@@ -27,14 +27,15 @@ def predict(
 ) -> Path:
     """Return where the predictions for a table are, after writing them.
 
-    table: a file, or pictures. out: a .csv or .parquet; None: beside the table, as NAME.predictions.csv. model: a
+    table: a file, or pictures. out: a .csv or .parquet; None: beside the table, as NAME.predictions.csv; of
+    one in data/raw, where a new file makes the data stale, in the project's folder. model: a
     model's folder, or a name in MLflow's registry (models:/...); None: the project's tuned model. keep: the table's
     columns to write along.
     overwrite: whether a file that is there may be replaced. trusted: families of a person's own that the model may
     import and call, beside the project's. Raises UserError, and writes nothing, if the model or
     the table cannot be read or do not fit.
     """
-    place = out if out is not None else table.with_name(f"{_stem(table)}.predictions.csv")
+    place = out if out is not None else _beside(root, table)
     if place.exists() and table.exists() and place.samefile(table):
         raise UserError(f"--out: {place} is the table itself; name another file")
     if place.exists() and not overwrite:
@@ -59,6 +60,11 @@ def load(root: Path, model: str | None, trusted: Collection[str] = ()) -> Predic
             f" {REGISTRY}{name}@champion, or leave it out for the tuned one"
         )
     return model_store.load(root / MODEL if model is None else Path(model), trusted)
+
+
+def _beside(root: Path, table: Path) -> Path:
+    folder = root if table.is_relative_to(root / "data" / "raw") else table.parent
+    return folder / f"{_stem(table)}.predictions.csv"
 
 
 def _stem(table: Path) -> str:

@@ -85,6 +85,8 @@ def _started(root: Path, port: int | None, lasting: bool, meanwhile: Callable[[]
         # `ephemeral` leaves out the services that only a server needs that others come back to.
         **({} if lasting else {"PREFECT__SERVER_EPHEMERAL": "1"}),
         "PREFECT_UI_ENABLED": "1" if lasting else "0",
+        # Or its database would grow for ever: runs of before `PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD` go.
+        **({"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"} if lasting else {}),
         "PREFECT_UI_API_URL": f"http://127.0.0.1:{chosen}/api",
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hone import metrics
 from tasks import files, wording
 from tasks.reporting import Reporter
 
@@ -29,7 +30,7 @@ def read(root: Path) -> Summary | None:
         return None
     found: dict[str, Any] = files.read_json(root / METRICS)
     metric = files.read_json(root / PROBLEM)["metric"]
-    names = sorted(found["tuned"], key=lambda name: (name != metric, name))
+    names = metrics.in_order(metric, found["tuned"])
     return Summary(
         title=f"Sealed test rows ({found['n_rows']:,})",
         columns=("metric", *PARTS),
@@ -38,15 +39,12 @@ def read(root: Path) -> Summary | None:
     )
 
 
-def show(root: Path, summary: Summary, reporter: Reporter) -> None:
-    """Show the table, what it comes to, and where there is more."""
-    reporter.table(summary.title, summary.columns, summary.rows)
+def show(summary: Summary, reporter: Reporter) -> None:
+    """Show the table's first rows, what it comes to, and where there is more."""
+    reporter.table(summary.title, summary.columns, summary.rows[: wording.SHOWN])
     for finding in summary.findings:
         reporter.message(finding)
-    pictures = f"{REPORT} (pictures), " if (root / REPORT).exists() else ""
-    reporter.message(
-        f"Where to look next: {pictures}`hone ui` (every trial), `dvc metrics diff` (since the last commit)"
-    )
+    reporter.message(wording.NEXT)
 
 
 def _cell(found: dict[str, Any], part: str, name: str) -> str:

@@ -24,7 +24,7 @@ from tasks.tracking import Tracker
 T = TypeVar("T")
 UP_TO_DATE = "UpToDate"
 SOON = 60.0
-"""Seconds for which a run that finds nothing to do sends what trackers have not taken."""
+"""Seconds for which a run that evaluates nothing sends what trackers have not taken."""
 
 
 @flow(name="tune", description="From raw data to a retrained model with an honest held-out score.")
@@ -65,8 +65,9 @@ def _walk(root: Path, reporter: Reporter) -> State[Any]:
     if not done:
         reporter.message("nothing to do: data, code and params are as they were")
     if table is not None and "evaluate run" not in done:  # which shows it itself
-        summary.show(root, table, reporter)
-    if not done and sync.owed(root):
+        summary.show(table, reporter)
+    # Where `evaluate` ran, trackers have just been asked.
+    if "evaluate run" not in done and sync.owed(root):
         with contextlib.suppress(UserError):  # there is time for it in the next run, too
             sync.send(root, reporter, SOON)
     if not done:

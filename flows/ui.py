@@ -6,7 +6,8 @@ from pathlib import Path
 
 from flows.server import checked
 from tasks.params import load_params
-from tasks.tracking.uri import SERVERS, resolve, shown
+from tasks.tracking.mlflow import connect
+from tasks.tracking.uri import SERVERS, resolve, shown, sqlite_path
 
 
 def ui(root: Path, port: int) -> None:
@@ -19,6 +20,8 @@ def ui(root: Path, port: int) -> None:
         print(f"this project tracks to a server: {shown(uri)}")
         return
     checked(port)
+    if (database := sqlite_path(uri)) is not None and not database.exists():
+        connect(uri)  # makes its tables in one go: what a Ctrl-C leaves of the server's own making cannot be used
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # a command line, and a password in it, is everybody's to read
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # What runs MLflow's jobs are eight processes more, and Hone gives it none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -105,6 +105,11 @@ METRICS: dict[str, Metric] = {
 def default_metric(task: Task) -> str:
     """Return the metric that `auto` stands for."""
     return {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}[task]
+
+
+def in_order(metric: str, names: Collection[str]) -> list[str]:
+    """Return names of metrics as tables list them: this one first, the others as they stand in `METRICS`."""
+    return [metric, *(name for name in METRICS if name in names and name != metric)]
 
 
 def check(name: str, task: Task | None = None) -> None:

@@ -35,8 +35,8 @@ class Trial:
     replicate: which of several repeated seeds. fold: which fold is held out; None is what the study scores its
     trials on. bar: objective on each fold of a config to be beaten; a trial over folds that is clearly beaten by it
     after some of them is not trained on the rest (hone/training/cross_validation.py).
-    origin: why it was proposed (default, warm_start, portfolio, random, sobol, grid, surrogate, outside, former,
-    promoted, replay).
+    origin: why it was proposed (default, family, warm_start, portfolio, random, sobol, grid, surrogate, outside, whole,
+    independent, former, promoted, replay).
     """
 
     study: str
@@ -66,8 +66,9 @@ class Trial:
 class Result:
     """The outcome of one trial; a diverged or failed one is a value too.
 
-    objective: the best value on the curve, minimised (a metric that is better when larger is negated);
-    ``inf`` unless complete. curve: the objective after each epoch, from epoch 1, a parent's epochs included.
+    objective: the best value on the curve, minimised (a metric that is better when larger is negated), or that of the
+    epoch which rows apart chose; ``inf`` unless complete. curve: the objective after each epoch, from epoch 1, a
+    parent's epochs included.
     best_epoch: 1-based epoch of `objective`; 0 if none. metrics: what else was measured at that epoch.
     cost: new epochs trained, in epochs over all training rows (half the rows cost half; over folds, of all of them).
     folds: of a trial over folds, the curve of each fold that it was trained on; `curve` is then their mean, and

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from tasks import files
-from tasks.params import Params
+from tasks.params import Params, check_budget
 
 if TYPE_CHECKING:
     from tasks.stage import Stage
@@ -50,9 +50,15 @@ class Allowance:
 
 
 def within(stage: "Stage") -> "Stage":
-    """Return the stage as it runs within what `budget` allows."""
+    """Return the stage as it runs within what `budget` allows.
+
+    Raises UserError if that does not pay for one trial of each phase: a time limit's epochs were measured once, and
+    the phases' shares and epochs may have been changed since.
+    """
     allowed = Allowance.from_json(files.read_json(stage.path(*FILE)))
-    return replace(stage, params=shortened(stage.params, allowed), allowed=allowed)
+    params = shortened(stage.params, allowed)
+    check_budget(params, allowed.epochs)
+    return replace(stage, params=params, allowed=allowed)
 
 
 def shortened(params: Params, allowed: Allowance) -> Params:

@@ -1,11 +1,13 @@
 """How much the search may spend: epochs as params state them, or a time limit turned into epochs by measurement.
 
 What was measured is kept in budget.lock, which belongs into git beside dvc.lock: with the same inputs the epochs
-are read from there, so that a rerun, on any machine, does the same work.
+are read from there, so that a rerun, on any machine, does the same work. It keeps the latest few measurements: DVC
+restores what a stage wrote for former inputs, and then the lock must still say what that was.
 """
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,13 @@ from tasks.allowance import FILE, Allowance, shortened
 from tasks.executors import count
 from tasks.params import Params, check_budget, n_networks
 from tasks.quantities import seconds
+from tasks.reporting import duration
 from tasks.stage import Stage
 from tasks.trainables import read_problem
 
 LOCK = "budget.lock"
+KEPT = 8
+"""Measurements in it, each for other inputs."""
 START_UP = 40.0
 """Seconds of a run that train nothing: processes that start, tracking, baselines, the report."""
 BUSY = 0.7
@@ -38,8 +43,9 @@ BUSY = 0.7
 STOPPED_EARLY = 0.8
 """Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner: where
 trainings are not shortened already."""
-SAMPLE = 8
-"""Configs whose training is timed, beside the defaults and some that are dear in one number."""
+SAMPLE, SAMPLED_FOR, MOST_SAMPLED = 8, 120.0, 32
+"""Configs whose training is timed, beside the defaults and some that are dear in one number: so many for each so many
+seconds of a time limit, up to so many. Prices are a product, which is rough; more times make it less so."""
 WINNERS_PRICE = 2.0
 """What an epoch of the winner is expected to cost beside the default's."""
 MOST_CERTAIN = 0.5
@@ -48,6 +54,8 @@ MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
 TRAININGS = 24
 """Whole trainings that a run should have time for: where it has not, they get shorter, down to a third."""
+MOST_OVER = 1.1
+"""Times its limit that a run may be expected to take before a person is told."""
 MOST_OF_ONE = 0.4
 """Share of a run that one training may take: what is dearer is not searched."""
 
@@ -84,17 +92,14 @@ def run(stage: Stage) -> None:
     if allowed is None:
         measured = measure(stage)
         allowed = pays_for(stage.params, measured)
-        content = {
-            "inputs": _inputs(stage),
-            **allowed.to_json(),
-            "measured": {"seconds_per_epoch": measured.seconds_per_epoch, "workers": measured.workers},
-        }
-        files.write_json(stage.path(LOCK), content)
+        write_down(stage.path(LOCK), _inputs(stage), allowed, measured)
         stage.reporter.message(
             f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search in trainings of up to"
             f" {allowed.training}, {allowed.replays} trainings of finalists and {allowed.seeds} seeds of the final"
             f" models; written to {LOCK}"
         )
+        if (too_long := overrun(stage.params, measured, allowed)) is not None:
+            stage.reporter.warning(too_long)
     files.write_json(stage.path(*FILE), allowed.to_json())
 
 
@@ -171,8 +176,23 @@ def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None
     replays = n_replays(params) if allowed.replays is None else allowed.replays
     networks = params.baseline.networks
     after = _certain(params, networks, params.retrain.seeds, training) + replays * training
-    each = measured.seconds(params, allowed) / measured.workers
-    return START_UP + (allowed.epochs + after) * each / BUSY
+    return START_UP + (allowed.epochs + after) * wall_seconds(params, measured, allowed)
+
+
+def wall_seconds(params: Params, measured: Measurement, allowed: Allowance) -> float:
+    """Return by how much a run is longer for one epoch more, all workers together, waits included."""
+    return measured.seconds(params, allowed) / measured.workers / BUSY
+
+
+def overrun(params: Params, measured: Measurement, allowed: Allowance) -> str | None:
+    """Return what to say of a time limit that cannot be kept, however little is searched; None if it can."""
+    limit = params.budget.time_limit
+    if limit is None or (takes := seconds_for(params, measured, allowed)) <= MOST_OVER * seconds(limit):
+        return None
+    return (
+        f"budget.time_limit: {limit} cannot be kept: processes that start, tracking, baselines and the report take"
+        f" about {duration(START_UP)} by themselves, all of it about {duration(takes)}"
+    )
 
 
 def measure(stage: Stage) -> Measurement:
@@ -205,7 +225,8 @@ def measure(stage: Stage) -> Measurement:
         quick = prices.affordable(quick, dearest, kept=params.search.space)
     named = [*models.starts(family, quick), *prices.extremes(quick)]
     named = first_new(named, [space.default], len(named))
-    configs = [*named, *first_new(sobol(quick, derive(params.seed, "budget")), [space.default, *named], SAMPLE)]
+    spread = sobol(quick, derive(params.seed, "budget"))
+    configs = [*named, *first_new(spread, [space.default, *named], _n_sampled(params.budget.time_limit))]
     # A config that cannot be trained is the search's to record; the others say how long an epoch takes.
     found += _timed(timing, configs, stage)
     if not found:
@@ -213,6 +234,10 @@ def measure(stage: Stage) -> Measurement:
     each, learnt = prices.fitted(rough, [config for config, _ in found], [taken for _, taken in found])
     typical = [price_of(learnt, config) for config in configs[len(named) :]] or [1.0]
     return Measurement(each, workers, learnt, math.fsum(typical) / len(typical))
+
+
+def _n_sampled(limit: str | None) -> int:
+    return SAMPLE if limit is None else min(MOST_SAMPLED, max(SAMPLE, round(SAMPLE * seconds(limit) / SAMPLED_FOR)))
 
 
 def _timed(timing: "Timing", configs: Sequence[Config], stage: Stage) -> list[tuple[Config, float]]:
@@ -253,19 +278,46 @@ _warm: list[float | None] = []
 
 
 def written_down(path: Path, stage: Stage) -> Allowance | None:
-    """Return what a budget.lock allows, or None if there is none or it was measured for other inputs."""
+    """Return what a budget.lock allows, or None if there is none or it has no measurement for these inputs."""
     return parsed(path, _inputs(stage)) if path.exists() else None
 
 
+def write_down(path: Path, inputs: str, allowed: Allowance, measured: Measurement) -> None:
+    """Add what was measured for these inputs to a budget.lock, the newest last."""
+    entry = {
+        "inputs": inputs,
+        **allowed.to_json(),
+        "measured": {"seconds_per_epoch": measured.seconds_per_epoch, "workers": measured.workers},
+    }
+    others = [one for one in _entries(path) if one["inputs"] != inputs] if path.exists() else []
+    files.write_json(path, {"measurements": [*others[-(KEPT - 1) :], entry]})
+
+
 def parsed(path: Path, inputs: str) -> Allowance | None:
-    """Return what a budget.lock allows, None if it was measured for other inputs; UserError if it is broken."""
+    """Return what a budget.lock allows, None if it has not been measured; UserError if it is broken."""
+    with _readable():
+        for entry in _entries(path):
+            if entry.pop("inputs") == inputs:
+                del entry["measured"]
+                return Allowance.from_json(entry)
+    return None
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    with _readable():
+        entries = files.read_json(path)["measurements"]
+        if not all(isinstance(one["inputs"], str) for one in entries):
+            raise ValueError("inputs")
+        return list(entries)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
     try:
-        content = files.read_json(path)
-        if content["inputs"] != inputs:
-            return None
-        del content["inputs"], content["measured"]
-        return Allowance.from_json(content)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        yield
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{LOCK}: cannot be read; delete it, and the epochs are measured anew") from None
 
 

@@ -62,7 +62,8 @@ def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed:
     singles = held_out.of(winner["config"])
     counts = chooser.draw(averages)
     options: dict[str, list[Floats]] = {"seeds": [averages[0]], "one": list(singles)}
-    options["greedy"] = [chooser.fit(lambda learn, rows: chooser.drawn(averages, learn, rows))]
+    if chooser.cross_fits:
+        options["greedy"] = [chooser.fit(lambda learn, rows: chooser.drawn(averages, learn, rows))]
     members = {
         "seeds": (alone,),
         "one": (Member(winner["config"], winner["epochs"], 1, 1.0),),
@@ -107,8 +108,13 @@ class _Chooser:
     def __init__(self, held_out: HeldOut, seed: int) -> None:
         self._truth, self._groups, self._problem = held_out.truth, held_out.groups, held_out.problem
         self._metric, self._seed = held_out.problem.metric, seed
-        n_units = len(self._truth) if self._groups is None else len(np.unique(self._groups))
-        self._part = ensemble.parts(len(self._truth), min(N_PARTS, n_units), seed, self._groups)
+        self._n_units = len(self._truth) if self._groups is None else len(np.unique(self._groups))
+        self._part = ensemble.parts(len(self._truth), min(N_PARTS, self._n_units), seed, self._groups)
+
+    @property
+    def cross_fits(self) -> bool:
+        """Return whether there are rows apart from others: of a single group, nothing can be learnt and then tried."""
+        return self._n_units > 1
 
     def fit(self, learn: Callable[[Rows, Rows], Floats]) -> Floats:
         """Return predictions for all rows, of each part by what is learnt from the others."""
@@ -157,7 +163,7 @@ class _Chooser:
     def calibrate(self, prediction: Floats, params: Retrain) -> Calibration:
         """Return a temperature and a threshold for predictions like this, each only if it is better on unseen rows."""
         problem, truth = self._problem, self._truth
-        if problem.classes is None:
+        if problem.classes is None or not self.cross_fits:
             return Calibration()
         temperature, threshold, measured = 1.0, None, dict[str, Mapping[str, float]]()
         if params.calibrate:

@@ -29,7 +29,6 @@ Floats = NDArray[np.float64]
 Finding = dict[str, str]  # severity (warning or info) and message
 Draw = Callable[[NDArray[np.bool_], Floats], pd.DataFrame]
 RIVALS = ("boosting", baselines.TUNED)
-SHOWN = 5  # metrics in the terminal; the file and the report have them all
 MOST_CURVES = 10  # classes drawn against the rest
 
 
@@ -357,9 +356,8 @@ def _report(
 ) -> None:
     reporter = stage.reporter
     confidence = f"{100 * stage.params.evaluate.confidence:g} %"
-    names = [metric, *(name for name in scores.tuned if name != metric)][:SHOWN]
     rows = []
-    for name in names:
+    for name in metrics.in_order(metric, scores.tuned)[: wording.SHOWN]:
         defaults, tuned, won = (
             part.get(name) for part in (scores.models.get("defaults", {}), scores.tuned, scores.gain)
         )
@@ -380,10 +378,7 @@ def _report(
         (reporter.warning if one["severity"] == "warning" else reporter.message)(one["message"])
     for edge in winner["edges"]:
         reporter.message(edge["message"])
-    reporter.message(
-        "Where to look next: artifacts/report/report.html (pictures), `dvc metrics diff` (against the last commit), "
-        "`hone ui` (every trial)"
-    )
+    reporter.message(wording.NEXT)
 
 
 def comparison(stage: Stage, winner: Mapping[str, Any], metric: str) -> list[list[str]]:

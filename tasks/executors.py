@@ -17,7 +17,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 def count(workers: int | Literal["auto"]) -> int:
     """Return the number of worker processes: as asked, or one for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if workers == "auto" else workers
+    if workers != "auto":
+        return workers
+    # Not every system says which cores a process may use (macOS does not).
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class WorkerPool(Executor):

@@ -6,7 +6,8 @@ import io
 import json
 import math
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -26,13 +27,16 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Folders above it are made. The bytes are on the disk before the name is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # Who may read it: whoever may read the file that it replaces, else as the person's umask has it.
+    descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode) | stat.S_IWUSR)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -94,11 +98,6 @@ def parquet_bytes(table: pa.Table) -> bytes:
     file = io.BytesIO()
     pq.write_table(table, file, compression=COMPRESSION)
     return file.getvalue()
-
-
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Return the table in a parquet file."""
-    return pd.read_parquet(path)
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -73,6 +73,7 @@ class _Inputs(_Part):
     n_outputs: Annotated[int, Field(ge=1, lt=2**31)]
     bins: list[list[float]]
     picture: _Picture | None = None
+    quartiles: list[Annotated[list[float], Field(min_length=3, max_length=3)]] = []
 
 
 class _Column(_Part):
@@ -207,6 +208,8 @@ def _contradiction(found: _Description) -> str:
         return f"{inputs.n_outputs} outputs for {n_classes} classes"
     if len(inputs.bins) != inputs.n_num or any(len(edges) < 2 for edges in inputs.bins):
         return f"{inputs.n_num} numeric columns with bins of {len(inputs.bins)}"
+    if len(inputs.quartiles) not in (0, inputs.n_num):
+        return f"{inputs.n_num} numeric columns with quartiles of {len(inputs.quartiles)}"
     if inputs.cardinalities != found.preprocessor.cardinalities:
         return "the networks' categories are not the preprocessor's"
     if (

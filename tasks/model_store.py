@@ -34,6 +34,8 @@ from tasks import files, model_format
 
 WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 ROWS = "rows.safetensors"
+SEEN = "used"
+"""The tensor in it: fingerprints by the columns that are used. `seen`, by all columns of a table, is read no more."""
 FORMAT = 2  # 1 had one family and config for all networks, and no temperature or threshold; it is still read
 # Beyond scikit-learn's own classes, of which `model_format` takes a few. What asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
@@ -97,6 +99,8 @@ class Predictor:
         ]
         mean = np.average(predictions, axis=0, weights=self.weights) if self.weights else np.mean(predictions, axis=0)
         found = np.asarray(mean, dtype=np.float64)
+        if self.problem.classes is not None:
+            found = np.minimum(found, 1.0)  # weights' rounding may lift an average of ones above one
         return found if self.problem.classes is None else calibration.tempered(found, self.temperature)
 
     def decide(self, probabilities: Prediction) -> NDArray[np.int64]:
@@ -131,7 +135,7 @@ def save(
     """Write model.safetensors, preprocess.skops and model.json; equal arguments give equal bytes.
 
     networks: of any families and configs, at least one, all made for these inputs. temperature, threshold: see
-    `Predictor`. seen: fingerprints of the rows that they were trained on (see hone.data.rows), written to
+    `Predictor`. seen: fingerprints of the rows that they were trained on (`Preprocessor.fingerprints`), written to
     rows.safetensors, in any order; None writes none.
     """
     from skops.io import dumps  # takes seconds: it imports all of scikit-learn
@@ -167,7 +171,7 @@ def save(
     else:
         # As int64, which every reader of safetensors knows.
         rows = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
-        contents[ROWS] = safetensors.numpy.save({"seen": rows})
+        contents[ROWS] = safetensors.numpy.save({SEEN: rows})
     for name, content in contents.items():
         files.write_bytes(folder / name, content)
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -184,7 +188,7 @@ def seen(folder: Path) -> NDArray[np.uint64]:
         return np.empty(0, dtype=np.uint64)
     _check_whole(path, describe(folder))
     try:
-        found = safetensors.numpy.load_file(path)["seen"]
+        found = safetensors.numpy.load_file(path).get(SEEN, np.empty(0, dtype=np.int64))
         if found.dtype != np.int64 or found.ndim != 1:
             raise ValueError(f"{found.dtype} {found.shape}")
     except Exception as error:  # of any type: what a broken file makes a reader do is not foreseen

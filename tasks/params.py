@@ -454,7 +454,10 @@ def check_budget(params: Params, epochs: float) -> None:
         needed *= n_folds
         if epochs * share < needed:
             over = f" over {n_folds} folds" if n_folds > 1 else ""
+            limit = params.budget.time_limit
+            what = "budget.epochs" if limit is None else f"budget.time_limit: {limit} pays for few epochs"
+            remedy = f"raise it to at least {needed / share:.0f}" if limit is None else "allow more time or share"
             raise UserError(
-                f"budget.epochs: {epochs:g} × search.{name}.share {share:g} = {epochs * share:g} epochs,"
-                f" below the {needed:g} of one trial{over}; raise it to at least {needed / share:.0f}"
+                f"{what}: {epochs:g} × search.{name}.share {share:g} = {epochs * share:g} epochs,"
+                f" below the {needed:g} of one trial{over}; {remedy}"
             )

@@ -97,7 +97,7 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         full,
         space,
         tuple(prior),
-        allowance(total, shares, prior) / n_folds,
+        allowance(total, shares, prior, n_folds) / n_folds,
         total / n_folds,
         transfer=Transfer(full, studies) if studies else None,
         portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
@@ -107,9 +107,9 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
     )
 
 
-def allowance(total: float, shares: Sequence[float], prior: Sequence[Result]) -> float:
+def allowance(total: float, shares: Sequence[float], prior: Sequence[Result], n_folds: int = 1) -> float:
     """Return what a phase may spend of a budget: all that is due to it and to those before it, less what they spent."""
-    return total * math.fsum(shares) - math.fsum(charge(result) for result in prior)
+    return total * math.fsum(shares) - math.fsum(charge(result, n_folds) for result in prior)
 
 
 def limited(budget: float, n_trials: int, price: float) -> float:
@@ -177,7 +177,9 @@ def run(
     if n_pruned := sum(result.pruned for result in results):
         stage.reporter.message(f"{study}: {n_pruned} of {len(results)} trials were clearly beaten before the last fold")
     if not results and found.prior:
-        stage.reporter.message(f"{study}: every config of the space has been tried; nothing is left to propose")
+        stage.reporter.message(f"{study}: nothing new was proposed: the budget is spent, or all of the space is tried")
+    elif not results:
+        raise UserError(f"{study}: the budget pays for no trial; raise it, or the share of this phase")
     elif not ranked(results):
         why, times = Counter(str(result.error) for result in results).most_common(1)[0]
         raise UserError(f"{study}: all {len(results)} trials failed; most often ({times} times): {why}")

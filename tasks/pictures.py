@@ -191,7 +191,12 @@ def _listed(found: Mapping[str, Read], name: str) -> Listing:
 
 
 def _in_folder(path: Path) -> dict[str, Read]:
-    files_there = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    files_there = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+    for file in files_there:
+        try:
+            str(file).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{file}: the name is not UTF-8; rename it") from None
     return {file.relative_to(path).as_posix(): partial(_read_file, file) for file in files_there}
 
 

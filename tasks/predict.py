@@ -40,7 +40,9 @@ def predict(
         keep = [pictures.PATH, *(name for name in keep if name != pictures.PATH)]
         read = _pictures(model, table, lambda path, reason: corrupt.append((path, reason)))
     else:
-        read = tables.read_pieces(table, piece_rows(len(model.columns)))
+        columns = model.preprocessor.schema.columns
+        levels = {column.name: frozenset(column.levels) for column in columns if column.kind == "categorical"}
+        read = tables.read_pieces(table, piece_rows(len(model.columns)), levels)
 
     def predicted() -> Iterator[pd.DataFrame]:
         nonlocal n_rows

@@ -25,10 +25,12 @@ PACKAGES = (
     "pyarrow",
     "pydantic",
     "rtdl_num_embeddings",
+    "rtdl_revisiting_models",
     "safetensors",
     "scikit-learn",
     "scipy",
     "skops",
+    "tabm",
     "torch",
 )
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from hone import metrics
 from hone.data import problem as problems
-from hone.data import rows as raw
 from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.evaluation import calibration
@@ -91,6 +90,12 @@ class _Model:
 
     predictor: Predictor
     seen: NDArray[np.uint64]
+
+    def knows(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return which raw rows it was trained on, [n]."""
+        if not len(self.seen):
+            return np.zeros(len(rows), dtype=np.bool_)
+        return np.isin(self.predictor.preprocessor.fingerprints(rows), self.seen)
 
 
 class _Registry:
@@ -173,7 +178,7 @@ class _Registry:
             theirs = holder.predictor.problem
             if (theirs.task, theirs.target, theirs.classes) != (problem.task, problem.target, problem.classes):
                 raise ValueError(f"it predicts {_shown(theirs)}, not {_shown(problem)}")
-            unseen = rows[~np.isin(raw.fingerprints(rows), np.concatenate([holder.seen, challenger.seen]))]
+            unseen = rows[~(holder.knows(rows) | challenger.knows(rows))]
             enough = len(unseen) >= FEWEST_ROWS
             held = _score(holder.predictor, problem, unseen) if enough else math.nan
         except Exception as error:

@@ -253,9 +253,7 @@ def _search(found: Findings) -> Section:
         blocks.append(
             Table(["why trials did not complete", "trials"], [[str(text), str(count)] for text, count in worst])
         )
-    lead = (
-        "From coarse to fine: many short trials on part of the rows, then a model of them, then brackets of long ones."
-    )
+    lead = "From coarse to fine: short trials all over the space, then more of them by a model, then long ones."
     return Section("search", "The search", lead, blocks)
 
 
@@ -352,8 +350,9 @@ def _winner(found: Findings) -> Section:
     configs = [winner["config"], winner["default"]["config"]]
     hyperparameters = [name for name in found.space.names if any(name in config for config in configs)]
     compared = [[name, *(_cell(config, name) for config in configs)] for name in hyperparameters]
-    seeds, folds = found.params.search.replay.seeds, found.params.split.folds
-    over = plural(seeds, "seed") + (f" and {plural(folds, 'fold')}" if folds else "")
+    folds = found.params.split.folds
+    over = plural(max(one["n"] + one["n_failed"] for one in standings) // max(1, folds), "seed")
+    over += f" and {plural(folds, 'fold')}" if folds else ""
     lead = f"The finalists were trained anew over {over}; the best mean wins, not the luckiest run."
     blocks: list[Block] = [
         Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),

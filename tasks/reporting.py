@@ -41,9 +41,6 @@ class Reporter(Protocol):
     def stage_skipped(self, name: str, note: str = "up to date") -> None:
         """Say that a stage need not run, and why."""
 
-    def phase(self, name: str, budget: float) -> None:
-        """Say that a search phase begins, which may spend `budget` epochs."""
-
     def generation(self, info: GenerationInfo) -> None:
         """Show where the search stands after a generation."""
 
@@ -68,8 +65,6 @@ class NullReporter:
     def stage_finished(self, name: str, seconds: float, note: str = "") -> None: ...
 
     def stage_skipped(self, name: str, note: str = "up to date") -> None: ...
-
-    def phase(self, name: str, budget: float) -> None: ...
 
     def generation(self, info: GenerationInfo) -> None: ...
 
@@ -97,9 +92,6 @@ class PlainReporter:
 
     def stage_skipped(self, name: str, note: str = "up to date") -> None:
         self._write(f"{name}: {note}")
-
-    def phase(self, name: str, budget: float) -> None:
-        self._write(f"{name}: may spend {budget:g} epochs")
 
     def generation(self, info: GenerationInfo) -> None:
         self._write(f"{info.stage}: {describe(info)}")

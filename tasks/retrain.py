@@ -11,7 +11,6 @@ from safetensors.torch import load, save
 
 from hone import models
 from hone.data import preprocessing
-from hone.data import rows as raw
 from hone.data.preprocessing import Preprocessor, Scaling
 from hone.errors import UserError
 from hone.parallel import reason, settle
@@ -110,7 +109,7 @@ def run(stage: Stage) -> None:
         for network, outcome in settle(_trained, list(distinct.values()), stage.executor)
     }
     outcomes = {place: trained[network.key] for place, network in asked.items()}
-    seen = raw.fingerprints(_rows(split))
+    seen = preprocessor.fingerprints(_rows(split))
     summary: dict[str, Any] = {"rows": len(data.train)}
     for name, made_of in models.items():
         networks, errors = list[model_store.Network](), []

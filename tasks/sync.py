@@ -63,7 +63,9 @@ def publish_later(root: Path, reporter: Reporter, key: str) -> None:
     key: the pipeline's.
     """
     files.write_json(root / PENDING, _noted(root, key))
-    reporter.warning("registry: not asked, as tracking is away; the next run or `hone sync` registers the model")
+    reporter.warning(
+        "registry: not asked, as tracking is away; `hone sync` registers the model, or the next `hone tune`"
+    )
 
 
 def publish(root: Path, reporter: Reporter, tracking: Tracking, key: str, tags: Mapping[str, str]) -> Published | None:

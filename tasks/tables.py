@@ -9,7 +9,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,12 @@ def read_table(path: Path, shown: str | None = None) -> pd.DataFrame:
     return _parsed(text, delimiter, name)
 
 
-def read_pieces(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+def read_pieces(path: Path, rows: int, levels: Mapping[str, Set[str]] | None = None) -> Iterator[pd.DataFrame]:
     """Yield a table piece by piece, with so many rows in each but the last, and never hold more than one of them.
 
     A column that is text in any piece of a CSV is text in all of them, as it is in `read_table`: the file is read
-    twice. Errors are those of `read_table`; all of a CSV is checked before its first piece.
+    twice. levels: of columns, words that are values: those of `MISSING` among them do not mean a missing one. Errors
+    are those of `read_table`; all of a CSV is checked before its first piece.
     """
     name = str(path)
     _check_file(path, name)
@@ -78,10 +79,10 @@ def read_pieces(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         return
     text_columns: frozenset[int] = frozenset()
     for text, delimiter in _texts(path, name, rows):
-        columns = _parsed(text, delimiter, name).items()
+        columns = _parsed(text, delimiter, name, levels=levels).items()
         text_columns |= {place for place, (_, column) in enumerate(columns) if _is_text(column)}
     for text, delimiter in _texts(path, name, rows):
-        yield _parsed(text, delimiter, name, text_columns)
+        yield _parsed(text, delimiter, name, text_columns, levels)
 
 
 def load_sklearn(source: str) -> tuple[pd.DataFrame, str]:
@@ -217,8 +218,17 @@ def _lines(path: Path, name: str) -> Iterator[str]:
         raise UserError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
 
 
-def _parsed(text: str, delimiter: str, name: str, as_text: frozenset[int] = frozenset()) -> pd.DataFrame:
-    """Return a CSV's table. as_text: places of columns that are text elsewhere, whatever they look like here."""
+def _parsed(
+    text: str,
+    delimiter: str,
+    name: str,
+    as_text: frozenset[int] = frozenset(),
+    levels: Mapping[str, Set[str]] | None = None,
+) -> pd.DataFrame:
+    """Return a CSV's table. as_text: places of columns that are text elsewhere, whatever they look like here.
+
+    levels: see `read_pieces`.
+    """
     options: dict[str, Any] = {
         "sep": delimiter,
         "index_col": False,
@@ -227,6 +237,11 @@ def _parsed(text: str, delimiter: str, name: str, as_text: frozenset[int] = froz
         "na_values": MISSING,
     }
     try:
+        if values := {column: words for column, words in (levels or {}).items() if not words.isdisjoint(MISSING)}:
+            header = pd.read_csv(io.StringIO(text), nrows=0, **options).columns
+            options["na_values"] = {
+                column: [word for word in MISSING if word not in values.get(str(column), ())] for column in header
+            }
         frame: pd.DataFrame = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(as_text, str), **options)
         numbers = [place for place, column in enumerate(frame.columns) if cells.is_number(frame[column])]
         if numbers and _may_hold_codes(text, delimiter):

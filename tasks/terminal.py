@@ -1,7 +1,9 @@
 """The terminal: live progress where there is one, plain lines elsewhere, and how a command ends."""
 
 import contextlib
+import errno
 import os
+import select
 import signal
 import sys
 import tempfile
@@ -11,9 +13,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from hone.errors import UserError, of_the_machine
+from hone.errors import UserError, of_the_machine, printable
 from tasks import project
 from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain
 from tasks.tracking.uri import hidden
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 SOON = 0.02
 """Seconds after which a SIGTERM is heard that Python dropped."""
 ERROR_LOG = ".work/error.log"
+PIPE_CLOSED = 141  # what a shell says of a command that SIGPIPE ended
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""Refusals of the operating system that are about a file of the person's."""
 GO_ON = "run the same command to go on where it stopped"
 
 
@@ -83,10 +88,6 @@ class RichReporter:
     def stage_skipped(self, name: str, note: str = "up to date") -> None:
         """Print a line that stays."""
         self._say("· ", "dim", f"{name:<18}", f"{note:>12}")
-
-    def phase(self, name: str, budget: float) -> None:
-        """Give the live line an end to move towards."""
-        self._update(name, total=budget, completed=0.0)
 
     def generation(self, info: GenerationInfo) -> None:
         """Move the live line on."""
@@ -165,9 +166,23 @@ def guarded(work: Callable[[], object]) -> int:
         except KeyboardInterrupt as end:
             return _say(f"interrupted; {end.args[0] if end.args else GO_ON}", 130)
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
+                return PIPE_CLOSED
             if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
                 return _say(f"error: {failed}", 2)
+            if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename:
+                return _say(f"error: {printable(str(error.filename))}: {error.strerror}; mend that, or name another", 2)
             return report_unexpected(error)
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Return whether nobody reads any more what is written to a stream, and if so, let it be written to nobody."""
+    poller = select.poll()
+    poller.register(stream, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in poller.poll(0)):
+        return False  # it was another pipe: a process's, say
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python's last flush complains
+    return True
 
 
 def leave(code: int) -> NoReturn:

@@ -241,7 +241,6 @@ def stopping(params: Params) -> Stopping | None:
     return Stopping(params.split.scheme, params.train.stopping_rows, derive(params.seed, "stopping"))
 
 
-@lru_cache(maxsize=32)  # more than folds that anybody asks for, or each replay would read its rows anew
 def load(
     split: Path,
     rows: Path,
@@ -255,6 +254,19 @@ def load(
     rows: the stage's folder of encoded rows, which its processes share. fold: which fold of the training and
     validation rows is held out, by the numbers in the file `folds`; None holds out the validation rows.
     """
+    if _rows != [rows]:  # another stage's: the files of the former are gone, but for whoever holds them
+        _loaded.cache_clear()
+        _rows[:] = [rows]
+    return _loaded(split, rows, scaling, fold, folds, stopping)
+
+
+_rows: list[Path] = []
+
+
+@lru_cache(maxsize=32)  # more than folds that anybody asks for, or each replay would read its rows anew
+def _loaded(
+    split: Path, rows: Path, scaling: Scaling, fold: int | None, folds: str, stopping: Stopping | None
+) -> TrainingData:
     part = "validation" if fold is None else f"{Path(folds).stem}-{fold}"
     folder = rows / (part if stopping is None else f"{part}-apart")
     return encoded_rows.shared(folder, lambda: _encode(split, scaling, fold, folds, stopping))
@@ -342,7 +354,9 @@ def full_space(stage: Stage) -> SearchSpace:
     data = load(stage.path("data", "split"), stage.rows, params.data.scaling, None)
     former = start_from.former(stage.root, params.model.start_from)
     skewed = data.problem.task == "regression" and targets.skewed(data.train.y)
-    space = models.fitted(search_space(params, former), data.inputs, len(data.train), skewed)
+    space = models.fitted(
+        search_space(params, former), data.inputs, len(data.train), skewed, stated=params.search.space
+    )
     allowed = stage.allowed
     if allowed is None or allowed.prices is None:
         return space

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -84,14 +83,6 @@ def foreign(path: Path) -> tuple[pa.Table, list[Result]]:
         except ValueError as error:
             raise ValueError(f"row {i}: {error}") from None
     return columns, results
-
-
-def frame(results: Sequence[Result], metric: str) -> pd.DataFrame:
-    """Return one row a result, each hyperparameter in a column of its own named `config.<name>`."""
-    rows = [_row(result, metric) for result in results]
-    return pd.DataFrame(
-        [{**row, **{f"config.{name}": value for name, value in json.loads(row["config"]).items()}} for row in rows]
-    )
 
 
 def top(results: Sequence[Result]) -> list[Result]:

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +22,9 @@ import yaml
 from hone.errors import UserError, of_the_machine
 from tasks import project
 from tasks.record import overlap
+
+PATIENCE = 600.0
+"""Seconds for which another DVC command is waited for: a stage that has ended is not to be lost for it."""
 
 
 def order(root: Path) -> list[str]:
@@ -256,12 +260,33 @@ def _repo(root: Path, config: Mapping[str, Any] | None = None) -> Iterator[Any]:
     """
     logging.getLogger("dvc").setLevel(logging.ERROR)  # its progress is not the user's: he did not call it
     with _as_user_errors(), contextlib.chdir(root):
-        from dvc.repo import Repo, lock_repo
+        from dvc.repo import Repo
 
-        with Repo(str(root), config=config) as repo, lock_repo(repo), repo.scm_context(quiet=True):
+        with Repo(str(root), config=config) as repo, _locked(repo), repo.scm_context(quiet=True):
             if project.is_held(root):
                 _heal(repo)
             yield repo
+
+
+@contextlib.contextmanager
+def _locked(repo: Any) -> Iterator[None]:
+    """Hold DVC's lock on a project; a push or a pull holds it to its end, and DVC itself waits for seconds only."""
+    from dvc.lock import LockError
+    from dvc.repo import lock_repo
+
+    end, told = time.monotonic() + PATIENCE, False
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock_repo(repo))
+                break
+            except LockError:
+                if time.monotonic() > end:
+                    raise
+                if not told:
+                    logging.getLogger(__name__).warning("DVC is at work in this project: waiting for it")
+                told = True
+        yield
 
 
 def _heal(repo: Any) -> None:

@@ -9,7 +9,12 @@ from hone.evaluation.gap import Gap
 
 MINUS, DASH = "−", "–"
 LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "f1": "F1"}
-
+SHOWN = 5
+"""Metrics in a table in the terminal; files, pages and the report have them all."""
+NEXT = (
+    "Where to look next: artifacts/report/report.html (pictures), `hone ui` (every trial), `dvc metrics diff` (since"
+    " the last commit)"
+)
 MODELS = {"boosting_tuned": "boosting, tuned"}
 
 
@@ -161,6 +166,8 @@ def gap_sentence(metric: str, validation: float, test: float, gap: Gap) -> str:
     before, after = number(validation, places), number(test, places)
     seen = f"{label(metric)} was {before} on validation rows and is {after} on test rows"
     chance = number(gap.chance, places)
+    if math.isnan(gap.chance):
+        return f"{seen[0].upper()}{seen[1:]}: these rows do not say what chance explains."
     if gap.suspicious:
         return (
             f"Suspicious: {seen}, worse by {number(gap.value, places)} where chance explains {chance}. "

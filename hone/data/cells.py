@@ -5,7 +5,7 @@ One place decides what counts as missing: pandas' own missing values and text th
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,34 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def recognised(texts: "pd.Series[Any]", levels: Collection[str]) -> "pd.Series[Any]":
+    """Return texts, those that are no level but the same number as exactly one of them as that level is written.
+
+    A column of 1.0, 2.0 and G is text. Of another table, which has no G, it is read as numbers, and then its texts are
+    1 and 2.
+    """
+    known = frozenset(levels)
+    if all(text is None or text in known for text in texts.unique()):
+        return texts
+    by_number: dict[float, list[str]] = {}
+    for level in levels:
+        if (number := _value(level)) is not None:
+            by_number.setdefault(number, []).append(level)
+
+    def read(text: str) -> str:
+        number = None if text in known else _value(text)
+        alike = [] if number is None else by_number.get(number, [])
+        return alike[0] if len(alike) == 1 else text
+
+    return pd.Series(_by_level(texts, read), index=texts.index, name=texts.name, dtype=object)
+
+
+def _value(text: str) -> float | None:
+    """Return the number that a text is; None for codes such as 007, and for what is no finite number."""
+    number = math.nan if LEADING_ZERO.match(text) else _number(text)
+    return number if math.isfinite(number) else None
 
 
 def booleans(series: "pd.Series[Any]") -> "pd.Series[Any]":

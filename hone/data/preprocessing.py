@@ -12,10 +12,11 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OrdinalEncoder, QuantileTransformer, RobustScaler, StandardScaler
 
-from hone.data import images
+from hone.data import images, rows
 from hone.data import problem as problems
 from hone.data.problem import Problem
 from hone.data.schema import Schema, check_column
+from hone.errors import UserError
 
 Scaling = Literal["standard", "quantile", "robust"]
 
@@ -87,6 +88,18 @@ class Preprocessor:
         """Return the arrays of raw rows with an empty y; a target column, if any, is not looked at."""
         return Arrays(*self._features(frame), np.empty(0, dtype=np.float32))
 
+    def fingerprints(self, frame: pd.DataFrame) -> NDArray[np.uint64]:
+        """Return a number for each raw row, [n] (see `hone.data.rows`), by all that is used of it, target included.
+
+        A column more or less that is not used makes no other row of it. Raises UserError for pictures of another size.
+        """
+        self.schema.check(frame)
+        if (image := self.schema.image) is not None and image.shape is not None and len(frame):
+            side = images.opened(bytes(frame[image.name].iloc[0])).height
+            if side != image.shape[1]:
+                raise UserError(f"pictures of {side} pixels are other rows than those of {image.shape[1]}")
+        return rows.fingerprints(frame[[*self.schema.used, self.problem.target]])
+
     def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32] | NDArray[np.uint8], NDArray[np.int64]]:
         n = len(frame)
         if (image := self.schema.image) is not None and image.shape is not None:
@@ -96,15 +109,15 @@ class Preprocessor:
         x_cat = np.empty((n, len(self.cardinalities)), dtype=np.int64)
         for start in range(0, max(n, 1), PIECE):  # scikit-learn's float64 copies of a large table would be many
             numeric, categorical = self.schema.apply(frame.iloc[start : start + PIECE])
-            rows = slice(start, start + len(numeric))
+            piece = slice(start, start + len(numeric))
             if n and "numeric" in self.estimators:
                 scaled = self.estimators["numeric"].transform(numeric.to_numpy(dtype=np.float64))
-                x_num[rows] = np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED)
+                x_num[piece] = np.clip(scaled, -LARGEST_SCALED, LARGEST_SCALED)
             if n and "categorical" in self.estimators:
                 codes = self.estimators["categorical"].transform(categorical.to_numpy(dtype=object)) + 1
                 # scikit-learn gives missing levels a code of their own where the fitted rows had nothing else
                 codes[categorical.isna().to_numpy()] = 0
-                x_cat[rows] = codes
+                x_cat[piece] = codes
         return x_num, x_cat
 
     def to_json(self) -> dict[str, Any]:

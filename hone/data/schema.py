@@ -86,19 +86,21 @@ class Schema:
         Raises UserError naming the columns that the frame lacks.
         """
         self.check(frame)
-        numeric: dict[str, pd.Series[float]] = {}
+        numeric: list[pd.Series[float]] = []
         categorical: dict[str, pd.Series[Any]] = {}
         for column in self.columns:
             if column.kind == "numeric":
-                numeric[column.name] = cells.numbers(frame[column.name])
+                numeric.append(cells.numbers(frame[column.name]))
             elif column.kind == "date":
                 parts = date_parts(cells.dates(frame[column.name], column.pattern))
-                numeric |= {f"{column.name}.{part}": parts[part] for part in column.parts}
+                numeric += [parts[part] for part in column.parts]
             elif column.kind == "categorical":
-                categorical[column.name] = cells.texts(frame[column.name])
+                categorical[column.name] = cells.recognised(cells.texts(frame[column.name]), column.levels)
             elif column.kind == "boolean":
                 categorical[column.name] = cells.booleans(frame[column.name])
-        return pd.DataFrame(numeric, index=frame.index), pd.DataFrame(categorical, index=frame.index)
+        # By position: a column may be called like a part of a date.
+        numbers = pd.DataFrame(dict(enumerate(numeric)), index=frame.index).set_axis(self.numeric_names, axis=1)
+        return numbers, pd.DataFrame(categorical, index=frame.index)
 
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON values."""

@@ -22,6 +22,7 @@ Gap = int | timedelta
 """Rows, or how much time, that lie between older rows that train and newer rows that are scored."""
 
 # Of so many random assignments of whole groups, the one nearest to the asked shares is taken.
+MOST_ASSIGNED = 2_000_000  # groups, over all random assignments
 N_ASSIGNMENTS = 64
 N_DRAWS = 64  # of rows to hold out, until both parts have rows of two classes
 PARTS = ("training", "validation", "test")
@@ -358,13 +359,15 @@ def _grouped(
             f"validation and test rows need one each; use a column with more groups, or another split.method"
         )
     asked = np.array([1 - validation - test, validation, test])
-    classes = np.ones((len(groups), 1)) if codes is None else np.eye(int(codes.max()) + 1)[codes]
+    codes = np.zeros(len(groups), dtype=np.int64) if codes is None else codes
+    n_classes = int(codes.max()) + 1
     best, best_error = None, np.inf
-    for _ in range(N_ASSIGNMENTS):
+    # Of very many groups any assignment is about as good as the next.
+    for _ in range(max(1, min(N_ASSIGNMENTS, MOST_ASSIGNED // len(sizes)))):
         part_of_group = _assign(random.permutation(len(sizes)), sizes, asked)
         part_of_row = part_of_group[groups]
-        held = np.stack([classes[part_of_row == part].sum(axis=0) for part in range(len(PARTS))])
-        error = float(np.abs(held / classes.sum(axis=0) - asked[:, None]).mean())
+        held = np.bincount(part_of_row * n_classes + codes, minlength=len(PARTS) * n_classes).reshape(-1, n_classes)
+        error = float(np.abs(held / held.sum(axis=0) - asked[:, None]).mean())
         if error < best_error:
             best, best_error = part_of_row, error
     return tuple(np.flatnonzero(best == part) for part in range(len(PARTS)))
@@ -372,15 +375,17 @@ def _grouped(
 
 def _assign(order: Rows, sizes: Rows, asked: NDArray[np.float64]) -> Rows:
     """Return a part (0 train, 1 validation, 2 test) for each group: each goes where most rows are still lacking."""
-    lacking = asked * sizes.sum()
+    lacking = (asked * sizes.sum()).tolist()
     part_of_group = np.zeros(len(sizes), dtype=np.int64)
-    for position, which in enumerate(order):
+    empty = list(range(len(PARTS)))
+    for position, which in enumerate(order.tolist()):
         # the last three groups fill parts that are still empty
-        empty = [part for part in range(len(PARTS)) if not (part_of_group[order[:position]] == part).any()]
         open_parts = empty if len(order) - position <= len(empty) else range(len(PARTS))
         part = max(open_parts, key=lambda part: (lacking[part], -part))
         part_of_group[which] = part
-        lacking[part] -= sizes[which]
+        lacking[part] -= int(sizes[which])
+        if part in empty:
+            empty.remove(part)
     return part_of_group
 
 

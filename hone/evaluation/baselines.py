@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -24,6 +25,7 @@ from hone.trial import Config
 Floats = NDArray[np.float64]
 NAMES = ("dummy", "linear", "boosting")
 TUNED = "boosting_tuned"
+MOST_DENSE = 1000  # levels of all columns together, one-hot
 MOST_LEVELS = 255  # of a column that HistGradientBoosting takes as a category
 N_TRIALS = 40  # of boosting's hyperparameters, its defaults among them
 PIXELS = {"dummy": 1, "linear": 16, "boosting": 8}
@@ -55,7 +57,7 @@ def predict(name: str, data: TrainingData, seed: int, config: Config | None = No
             return model.predict(validation).astype(np.float64) * data.target_std + data.target_mean  # type: ignore[no-any-return]
         found = model.predict_proba(validation).astype(np.float64)
     # A class without a training row has no column.
-    probabilities = np.zeros((len(validation), len(data.problem.classes or ())))
+    probabilities = np.zeros((len(data.validation), len(data.problem.classes or ())))
     probabilities[:, model.classes_] = found
     return probabilities
 
@@ -107,12 +109,19 @@ def truth(data: TrainingData) -> NDArray[np.int64] | Floats:
     return data.validation.y.astype(np.float64) * data.target_std + data.target_mean
 
 
-def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Floats:
-    """Return numbers and categories side by side: categories one-hot for a linear model, as codes for trees."""
+def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Floats | sparse.csr_matrix:
+    """Return numbers and categories side by side: categories one-hot for a linear model, as codes for trees.
+
+    Of many levels the table is sparse: zeros of a hundred thousand rows by ten thousand levels are eight gigabytes.
+    """
     categories = arrays.x_cat.astype(np.float64)
-    if one_hot and cardinalities:
-        encoder = OneHotEncoder(categories=[np.arange(count) for count in cardinalities], sparse_output=False)
-        categories = encoder.fit_transform(arrays.x_cat)  # the levels are given: nothing is learnt
+    if not (one_hot and cardinalities):
+        return np.hstack([arrays.x_num.astype(np.float64), categories])
+    is_wide = sum(cardinalities) > MOST_DENSE
+    encoder = OneHotEncoder(categories=[np.arange(count) for count in cardinalities], sparse_output=is_wide)
+    categories = encoder.fit_transform(arrays.x_cat)  # the levels are given: nothing is learnt
+    if is_wide:
+        return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(arrays.x_num.astype(np.float64)), categories]))
     return np.hstack([arrays.x_num.astype(np.float64), categories])
 
 
@@ -135,4 +144,7 @@ def _model(name: str, data: TrainingData, seed: int, config: Config) -> BaseEsti
     inputs = data.inputs
     categorical = [False] * inputs.n_num + [count <= MOST_LEVELS for count in inputs.cardinalities]
     kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    return kind(categorical_features=categorical or None, random_state=seed, **config)
+    # It would stop early by rows of each class, and a class of one row has none to give.
+    has_single = classes and bool((np.bincount(data.train.y.astype(np.int64)) == 1).any())
+    stopping = {"early_stopping": False} if has_single else {}
+    return kind(categorical_features=categorical or None, random_state=seed, **stopping, **config)

@@ -69,9 +69,13 @@ def scores(
     """Return, for each model and metric, its value in every resample, [n_resamples]; NaN where it does not exist.
 
     y_true: class codes or values, [n]. predictions: model -> [n, n_classes] probabilities, or [n] values.
+    A single row, or a single group, says nothing of what chance does: NaN in each.
     All models see the same resamples. Values equal those of `hone.metrics.score` on the drawn rows.
     """
     n_rows = len(y_true)
+    if n_rows < 2 or (groups is not None and len(np.unique(groups)) < 2):
+        # Of a single unit every resample is the same: that would look like certainty.
+        return {model: {name: np.full(n_resamples, np.nan) for name in names} for model in predictions}
     predictions = {model: _prepared(prediction) for model, prediction in predictions.items()}
     found: dict[str, dict[str, list[Floats]]] = {model: {name: [] for name in names} for model in predictions}
     for chunk in _chunks(resamples(n_rows, n_resamples, seed, groups), max(1, CHUNK // n_rows)):

@@ -13,7 +13,8 @@ from hone.evaluation.bootstrap import Interval
 class Gap:
     """By how much the test score is worse than the validation score, positive if worse.
 
-    chance: the difference that chance alone exceeds, upwards or downwards, with probability 1 - confidence.
+    chance: the difference that chance alone exceeds, upwards or downwards, with probability 1 - confidence; NaN where
+    the test rows give no interval.
     """
 
     value: float

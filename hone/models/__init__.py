@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -168,24 +168,23 @@ def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
     return tuple(config for config in here if space.contains(config))
 
 
-def fitted(space: SearchSpace, inputs: InputSpec, n_rows: int, skewed: bool = False) -> SearchSpace:
+def fitted(
+    space: SearchSpace, inputs: InputSpec, n_rows: int, skewed: bool = False, stated: Collection[str] = ()
+) -> SearchSpace:
     """Return the space as it is searched on a table: without what is idle, batches as large as its rows allow.
 
-    n_rows: training rows. A batch size that params.yaml states is left as it is; the families' own are for two
-    thousand rows. A table of ten times as many takes batches of four times the size: an epoch is then sooner over,
-    and has steps enough. skewed: see `without_idle`.
+    n_rows: training rows. stated: hyperparameters that params.yaml states; a batch size among them is left as it is.
+    The families' own are for two thousand rows. A table of ten times as many takes batches of four times the size: an
+    epoch is then sooner over, and has steps enough. Prices are 1 at the defaults. skewed: see `without_idle`.
     """
     space = reachable(without_idle(space, inputs, skewed))
     factor = max(1, 2 ** round(0.6 * math.log2(max(1, n_rows) / FEW_ROWS)))
     domains, defaults = dict(space.domains), dict(space.defaults)
     own = TRAINING.domains["batch_size"]
-    if isinstance(own, Int) and domains.get("batch_size") == own:
+    if isinstance(own, Int) and domains.get("batch_size") == own and "batch_size" not in stated:
         domains["batch_size"] = Int(own.low * factor, own.high * factor, own.log)
         defaults["batch_size"] = int(cast(int, defaults["batch_size"])) * factor
-    scaled = dict(space.prices)
-    if isinstance(price := scaled.get("batch_size"), tuple):
-        scaled["batch_size"] = (price[0] * factor, price[1])
-    return SearchSpace(domains, space.conditions, defaults, scaled)
+    return SearchSpace(domains, space.conditions, defaults, prices.at_defaults(space.prices, defaults))
 
 
 def without_idle(space: SearchSpace, inputs: InputSpec, skewed: bool = False) -> SearchSpace:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from hone.errors import UserError
-from hone.models.inputs import InputSpec
+from hone.models.inputs import InputSpec, Picture
 from hone.models.optimisation import TRAINING
 from hone.models.trainable import Fitted, Trainable, one_line
 from hone.space import SearchSpace
@@ -23,6 +23,7 @@ from hone.trial import Config
 
 Factory = Callable[[InputSpec, Config], nn.Module]
 EXAMPLE = InputSpec(n_num=3, cardinalities=(4, 20), n_outputs=3, bins=((-1.0, 0.0, 1.0),) * 3)
+PICTURES = InputSpec(0, (), EXAMPLE.n_outputs, (), Picture((3, 32, 32), (128.0,) * 3, (64.0,) * 3))
 
 
 def load(family: str) -> Factory | Trainable:
@@ -97,19 +98,31 @@ def check(family: str) -> None:
     if is_trainable(family):
         return
     try:
-        module = build(family, config, EXAMPLE).eval()
-        x_cat = torch.zeros(4, len(EXAMPLE.cardinalities), dtype=torch.int64)
-        with torch.no_grad():
-            shape = tuple(module(torch.zeros(4, EXAMPLE.n_num), x_cat).shape)
+        shape = _shape(family, config, EXAMPLE)
     except UserError:
         raise
     except Exception as error:  # the factory is a person's own and may raise anything
-        raise UserError(
-            f"model.family: {family!r} failed on an example of {EXAMPLE.n_num} numeric and "
-            f"{len(EXAMPLE.cardinalities)} categorical columns ({one_line(error)}); mend the factory"
-        ) from error
+        try:
+            shape = _shape(family, config, PICTURES)  # it may be for these
+        except Exception:
+            raise UserError(
+                f"model.family: {family!r} failed on an example of {EXAMPLE.n_num} numeric and "
+                f"{len(EXAMPLE.cardinalities)} categorical columns ({one_line(error)}), and on one of pictures;"
+                " mend the factory"
+            ) from error
     if shape != (4, EXAMPLE.n_outputs):
         raise UserError(
             f"model.family: {family!r} gave outputs of shape {shape} for 4 rows and n_outputs="
             f"{EXAMPLE.n_outputs}; its forward(x_num, x_cat) must return (4, {EXAMPLE.n_outputs})"
         )
+
+
+def _shape(family: str, config: Config, inputs: InputSpec) -> tuple[int, ...]:
+    """Return the shape of a factory's outputs for four rows."""
+    module = build(family, config, inputs).eval()
+    if inputs.picture is None:
+        x_num = torch.zeros(4, inputs.n_num)
+    else:
+        x_num = torch.zeros(4, *inputs.picture.shape, dtype=torch.uint8)
+    with torch.no_grad():
+        return tuple(module(x_num, torch.zeros(4, len(inputs.cardinalities), dtype=torch.int64)).shape)

@@ -31,6 +31,7 @@ class InputSpec:
     training rows) included. n_outputs: one logit a class (a binary problem has 2), or 1 for regression.
     bins: for each numeric column, rising edges of its quantile bins, at least two of them.
     picture: of rows that are pictures, which have no other columns; None for a table.
+    quartiles: of each numeric column, the median in their middle; none in models of before they were kept.
     """
 
     n_num: int
@@ -38,12 +39,15 @@ class InputSpec:
     n_outputs: int
     bins: tuple[tuple[float, ...], ...]
     picture: Picture | None = None
+    quartiles: tuple[tuple[float, float, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values; a table's say nothing of pictures."""
         values = asdict(self)
         if self.picture is None:
             del values["picture"]
+        if not self.quartiles:
+            del values["quartiles"]
         return values
 
     @classmethod
@@ -57,7 +61,8 @@ class InputSpec:
                 (channels, height, width), tuple(map(float, found["mean"])), tuple(map(float, found["std"]))
             )
         cardinalities = tuple(map(int, fields["cardinalities"]))
-        return cls(int(fields["n_num"]), cardinalities, int(fields["n_outputs"]), bins, picture)
+        quartiles = tuple((float(low), float(mid), float(high)) for low, mid, high in fields.get("quartiles", ()))
+        return cls(int(fields["n_num"]), cardinalities, int(fields["n_outputs"]), bins, picture, quartiles)
 
 
 def inputs_of(arrays: "Arrays", problem: "Problem", cardinalities: Sequence[int]) -> InputSpec:
@@ -65,13 +70,26 @@ def inputs_of(arrays: "Arrays", problem: "Problem", cardinalities: Sequence[int]
     n_outputs = 1 if problem.classes is None else len(problem.classes)
     if arrays.x_num.ndim == 4:
         return InputSpec(0, (), n_outputs, (), _picture(arrays.x_num))
-    bins = tuple(_quantile_bins(column) for column in arrays.x_num.T)
-    return InputSpec(arrays.x_num.shape[1], tuple(map(int, cardinalities)), n_outputs, bins)
+    quantiles = [_quantiles(column) for column in arrays.x_num.T]
+    low, middle, high = (N_BINS * quarter // 4 for quarter in (1, 2, 3))
+    quartiles = tuple((float(each[low]), float(each[middle]), float(each[high])) for each in quantiles)
+    return InputSpec(
+        arrays.x_num.shape[1],
+        tuple(map(int, cardinalities)),
+        n_outputs,
+        tuple(map(_edges, quantiles)),
+        quartiles=quartiles,
+    )
 
 
-def _quantile_bins(column: np.ndarray[Any, Any]) -> tuple[float, ...]:
+def _quantiles(column: np.ndarray[Any, Any]) -> NDArray[np.float32]:
+    """Return ``N_BINS + 1`` quantiles, from the least value to the greatest."""
+    quantiles = np.quantile(column.astype(np.float64), np.linspace(0, 1, N_BINS + 1))
+    return np.asarray(quantiles, dtype=np.float32)
+
+
+def _edges(quantiles: NDArray[np.float32]) -> tuple[float, ...]:
     """Return at most ``N_BINS + 1`` rising edges (Gorishniy et al. 2022, section 3.2.1)."""
-    quantiles = np.quantile(column.astype(np.float64), np.linspace(0, 1, N_BINS + 1)).astype(np.float32)
     edges = np.unique(quantiles)
     if len(edges) == 1:  # a constant column: any second edge will do
         edges = np.append(edges, edges + max(1.0, abs(float(edges[0]))))

@@ -57,6 +57,16 @@ def rough(space: SearchSpace, families: Mapping[str, float] | None = None) -> Pr
     return prices
 
 
+def at_defaults(prices: Prices, defaults: Config) -> Prices:
+    """Return prices whose references are these defaults: params.yaml may have moved them."""
+    moved = dict(prices)
+    for name, price in prices.items():
+        default = defaults.get(name)
+        if isinstance(price, tuple) and is_number(default) and float(default) > 0:
+            moved[name] = (float(default), price[1])
+    return moved
+
+
 def fitted(prices: Prices, configs: Sequence[Config], seconds: Sequence[float]) -> tuple[float, Prices]:
     """Return the seconds of an epoch of price 1, and prices that agree better with measured times.
 

@@ -93,7 +93,9 @@ class _Clipped(nn.Module):
 
     def __init__(self, inputs: InputSpec) -> None:
         super().__init__()
-        centres, scales = zip(*map(_robust, inputs.bins), strict=True) if inputs.bins else ((), ())
+        quartiles = inputs.quartiles or tuple(map(_quartiles, inputs.bins))
+        scaled = [_robust(*each) for each in zip(quartiles, inputs.bins, strict=True)]
+        centres, scales = zip(*scaled, strict=True) if scaled else ((), ())
         # Derived from the spec, so no part of the weights that are stored.
         self.register_buffer("centres", torch.tensor(centres), persistent=False)
         self.register_buffer("scales", torch.tensor(scales), persistent=False)
@@ -103,15 +105,21 @@ class _Clipped(nn.Module):
         return z * torch.rsqrt(1 + (z / CLIP) ** 2)
 
 
-def _robust(edges: tuple[float, ...]) -> tuple[float, float]:
-    """Return (median, 1 / interquartile range) of a column from the edges of its quantile bins.
+def _robust(quartiles: tuple[float, float, float], edges: tuple[float, ...]) -> tuple[float, float]:
+    """Return (median, 1 / interquartile range) of a column; where the quartiles coincide, 2 / its range.
 
-    Edges that coincide are given once, so a column of fewer has few values: it is scaled by its range, to 2.
+    edges: of its quantile bins, the first and last its least and greatest value (the paper's section 3, scaling).
     """
+    low, median, high = quartiles
+    return median, 1 / (high - low) if high > low else 2 / (edges[-1] - edges[0])
+
+
+def _quartiles(edges: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return about the quartiles of a column from its bins' edges, where a model's folder does not have them."""
     n = len(edges) - 1
-    if n == N_BINS:
-        return edges[n // 2], 1 / (edges[3 * n // 4] - edges[n // 4])
-    return edges[len(edges) // 2], 2 / (edges[-1] - edges[0])
+    if n < N_BINS:  # edges that coincide are given once: nothing is known but the range
+        return edges[len(edges) // 2], edges[len(edges) // 2], edges[len(edges) // 2]
+    return edges[n // 4], edges[n // 2], edges[3 * n // 4]
 
 
 class _Periodic(nn.Module):

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from hone.search.proposals import TOLERANCE, Proposal, affordable, first_new, numbered, outside, uniform
+from hone.search.proposals import (
+    TOLERANCE,
+    Proposal,
+    affordable,
+    first_new,
+    left,
+    numbered,
+    outside,
+    paid_for,
+    uniform,
+)
 from hone.search.sobol import sobol
 from hone.search.strategy import Strategy
 from hone.search.surrogate import Sampler, suggest
@@ -80,14 +90,16 @@ class Bayesian(Strategy):
     def ask(self, history: History) -> list[Trial]:
         """Return the surrogate's next generation, as far as the budget goes."""
         own = results_of(history)
+        cost = self.resource * self.rows
         proposals = propose(
             self.space,
             self.full_space,
             [*self.prior, *own],
-            affordable(self.budget, history, self.resource * self.rows, self.batch),
+            affordable(self.budget, history, cost, self.batch),
             before=len(own),
             seed=derive(self.seed, self.study, len(history)),
             sampler=self.sampler,
             share_outside=self.outside,
         )
+        proposals = paid_for([(each, cost) for each in proposals], self.full_space, left(self.budget, history))
         return numbered(self.study, history, proposals, resource=self.resource, rows=self.rows)

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from hone.search.bayes import n_due
 from hone.search.curves import WIDE_ROUNDS, Pool, Prior, Resources, model
 from hone.search.geometry import Geometry
-from hone.search.proposals import Proposal, first_new, left, numbered
+from hone.search.proposals import Proposal, first_new, left, numbered, spared
 from hone.search.sobol import sobol
 from hone.search.standings import Summary, furthest
 from hone.search.strategy import Strategy
@@ -234,7 +234,7 @@ class _Generation:
                 result = pool.going_on(fits)
                 if result is None:
                     break
-                self._add(_continued(result), ladder[rung], done=result.trial.resource)
+                self._add(_continued(result), ladder[rung], behind=spared(result))
 
     def add_new(self, pool: Pool, own: Sequence[Result]) -> None:
         """Fill the batch with new configs on the lowest rung, a share of them from outside the narrowed space."""
@@ -255,17 +255,17 @@ class _Generation:
             result = pool.likeliest([self._price(result, top) <= self.funds for result in partial])
             if result is None:
                 break
-            self._add(_continued(result), self.strategy.ladder[top], done=result.trial.resource)
+            self._add(_continued(result), self.strategy.ladder[top], behind=spared(result))
 
-    def _add(self, proposal: Proposal, resource: int, kept: float = 0.0, done: int = 0) -> None:
-        """Add a proposal if the funds pay for it. kept: of the funds, for later. done: epochs that it has trained."""
-        price = (resource - done) * self.strategy.full_space.price(proposal.config)
+    def _add(self, proposal: Proposal, resource: int, kept: float = 0.0, behind: int = 0) -> None:
+        """Add a proposal if the funds pay for it. kept: of the funds, for later. behind: epochs that it continues."""
+        price = (resource - behind) * self.strategy.full_space.price(proposal.config)
         if price <= self.funds - kept:
             self.chosen.append((proposal, resource))
             self.funds -= price
 
     def _price(self, result: Result, rung: int) -> float:
-        epochs = self.strategy.ladder[rung] - result.trial.resource
+        epochs = self.strategy.ladder[rung] - spared(result)
         return epochs * self.strategy.full_space.price(result.trial.config)
 
 

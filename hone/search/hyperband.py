@@ -14,20 +14,25 @@ All of it in integers: floor(log(R) / log(eta)) loses a bracket at R=243, eta=3.
 (Falkner et al., 2018); that the best of former phases enter at the top rung is our own.
 """
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from typing import NamedTuple, final
 
 from hone.errors import UserError
 from hone.search.bayes import propose
-from hone.search.proposals import Proposal, left, numbered
+from hone.search.proposals import Proposal, left, numbered, paid_for, spared
+from hone.search.sobol import sobol
 from hone.search.standings import best_first, standings
 from hone.search.strategy import Strategy
 from hone.search.surrogate import Sampler
 from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.trial import Generation, History, Result, Trial, ranked, results_of
+
+N_PRICED = 64  # configs over which prices are averaged
 
 
 class Rung(NamedTuple):
@@ -128,9 +133,9 @@ class Hyperband(Strategy):
         if entrants := self._entrants():
             done.append((yield partial(numbered, self.study, done, entrants, resource=self.max_epochs)))
         table = brackets(self.max_epochs, self.min_epochs, self.eta)
-        while shrunk(table[-1], self.eta, left(self.budget, done)):  # s = 0, n = 1 is the cheapest way to the top
+        while shrunk(table[-1], self.eta, self._left(done)):  # s = 0, n = 1 is the cheapest way to the top
             for bracket in table:
-                affordable = shrunk(bracket, self.eta, left(self.budget, done))
+                affordable = shrunk(bracket, self.eta, self._left(done))
                 if affordable is not None and not (yield from self._play(affordable, done)):
                     return
 
@@ -152,7 +157,10 @@ class Hyperband(Strategy):
             best = [result for result in ranked(rung) if not result.pruned][:n_configs]
             if not best:
                 break
-            generation = yield partial(self._promoted, best, resource, done)
+            proposals = self._promoted(best, resource, done)
+            if not proposals:  # all of them are too dear for what is left
+                break
+            generation = yield partial(numbered, self.study, done, proposals, resource=resource)
             done.append(generation)
             rung = list(generation.results)
         return len(rung) > 0
@@ -169,23 +177,40 @@ class Hyperband(Strategy):
             sampler=self.sampler,
             share_outside=self.outside,
         )
+        dearest = self.full_space.dearest
+        proposals = [each for each in proposals if self.full_space.price(each.config) <= dearest]
         return numbered(self.study, done, proposals, resource=resource)
 
-    def _promoted(self, best: Sequence[Result], resource: int, done: History) -> list[Trial]:
-        proposals = [Proposal(result.trial.config, "promoted", result.trial.key) for result in best]
-        return numbered(self.study, done, proposals, resource=resource)
+    def _promoted(self, best: Sequence[Result], resource: int, done: History) -> list[Proposal]:
+        asked = [
+            (Proposal(result.trial.config, "promoted", result.trial.key), resource - spared(result)) for result in best
+        ]
+        return paid_for(asked, self.full_space, left(self.budget, done))
+
+    def _left(self, done: History) -> float:
+        """Return what is left of the budget, in epochs of a typical config, of which brackets are planned."""
+        return left(self.budget, done) / self._typical
+
+    @cached_property
+    def _typical(self) -> float:
+        """Return the mean price over the space, not below that of the default; 1 where there are no prices."""
+        space = self.full_space
+        if not space.prices:
+            return 1.0
+        spread = islice(sobol(space, derive(self.seed, "prices")), N_PRICED)
+        prices = [price for config in spread if (price := space.price(config)) <= space.dearest]
+        return max(1.0, math.fsum(prices) / len(prices)) if prices else 1.0
 
     def _entrants(self) -> list[Proposal]:
         """Return the former phases' best configs that are not yet trained to the top, as far as the budget goes."""
         ordered = best_first(standings(self.prior, max(1, 2 * self.entrants)))
-        best = [standing.result.trial for standing in ordered if not standing.result.pruned]
-        proposals, budget = [], left(self.budget, ())
-        for trial in [trial for trial in best if trial.resource < self.max_epochs][: self.entrants]:
-            price = self.max_epochs - trial.resource
-            if price <= budget:
-                proposals.append(Proposal(trial.config, "former", trial.key))
-                budget -= price
-        return proposals
+        best = [standing.result for standing in ordered if not standing.result.pruned]
+        asked = [
+            (Proposal(trial.config, "former", trial.key), self.max_epochs - spared(result))
+            for result in best
+            if (trial := result.trial).resource < self.max_epochs
+        ]
+        return paid_for(asked[: self.entrants], self.full_space, left(self.budget, ()))
 
 
 def _tell(script: Generator[Ask, Generation, None], generation: Generation) -> Ask | None:

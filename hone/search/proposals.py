@@ -41,19 +41,39 @@ def numbered(
     ]
 
 
-def charge(result: Result) -> float:
+def charge(result: Result, n_folds: int = 1) -> float:
     """Return what a result takes from the budget: its cost, or what was planned for one that failed from the start.
 
     Trials that fail at once cost nothing; if nothing were charged, a study in which all fail would never end.
+    n_folds: on how many folds it was to be trained, where costs count each of them.
     """
     if result.state is State.FAILED and result.trial.parent is None:
-        return max(result.cost, result.trial.resource * result.trial.rows)
+        return max(result.cost, result.trial.resource * result.trial.rows * n_folds)
     return result.cost
 
 
 def left(budget: float, history: History) -> float:
     """Return what remains of a budget, in epochs over all rows; a little more than exact, against rounding."""
     return budget - math.fsum(charge(result) for result in results_of(history)) + TOLERANCE
+
+
+def spared(result: Result) -> int:
+    """Return how many epochs continuing a result spares; what saw a part of the rows begins anew on all of them."""
+    return result.trial.resource if result.trial.rows == 1 else 0
+
+
+def paid_for(proposals: Iterable[tuple[Proposal, float]], space: SearchSpace, funds: float) -> list[Proposal]:
+    """Return those proposals, in their order, that the funds pay for one after the other; none too dear for the space.
+
+    proposals: each with the epochs that it trains anew, which cost what the space says of its config.
+    """
+    kept: list[Proposal] = []
+    for proposal, epochs in proposals:
+        price = space.price(proposal.config)
+        if price <= space.dearest and epochs * price <= funds:
+            funds -= epochs * price
+            kept.append(proposal)
+    return kept
 
 
 def affordable(budget: float, history: History, cost: float, at_most: int) -> int:

@@ -126,7 +126,7 @@ def test_a_time_limit_is_measured_once_and_gives_the_same_bytes_from_then_on(mak
     project = make_project({**QUICK, "model.family": "auto", "budget.time_limit": "4s"}, table(), name="limited")
     stages(project, pools[0], "ingest", "split", "budget")
     lock = (project.root / "budget.lock").read_bytes()
-    allowed, written = read(project.root / "artifacts/budget.json"), json.loads(lock)
+    allowed, (written,) = read(project.root / "artifacts/budget.json"), json.loads(lock)["measurements"]
     assert {name: written[name] for name in allowed} == allowed
     assert allowed["epochs"] > 0
     # What costs more is a matter of the clock, and for tests/hone/test_prices.py.

@@ -58,5 +58,5 @@ def test_a_training_of_ones_own_goes_through_the_pipeline_to_a_model_that_predic
     assert "up to date" in project.dvc("repro")
     project.run("python", "-m", "flows.predict", "data/raw/ingested/table.csv", "--model", "models:/hone@champion")
     table = pd.read_csv(project.root / "data/raw/ingested/table.csv")
-    predicted = pd.read_csv(project.root / "data/raw/ingested/table.predictions.csv")
+    predicted = pd.read_csv(project.root / "table.predictions.csv")
     assert (predicted["prediction"] == table["target"]).mean() > 0.9

@@ -92,4 +92,4 @@ def test_a_plan_leaves_nothing_behind(small: Path, capsys: pytest.CaptureFixture
     assert sorted(small.rglob("*")) == before
     shown = capsys.readouterr().out
     assert "search_hyperband" in shown
-    assert "all of it, with start-up and report: about" in shown
+    assert "all of it: about" in shown

@@ -69,3 +69,14 @@ def test_a_model_that_is_not_there_is_one_line(
     assert cli.main(["predict", str(table), *(["--model", model] if model else [])]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
     assert [path.name for path in table.parent.iterdir()] == ["rows.csv"]
+
+
+def test_predictions_of_a_table_among_the_data_go_elsewhere(project: Path, table: Path) -> None:
+    small_model.write(project / MODEL, "binary")
+    place = project / "data" / "raw" / "rows.csv"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(table.read_bytes())
+    before = sorted(place.parent.iterdir())
+    found = predict(project, place, None, None, (), NullReporter())
+    assert found == project / "rows.predictions.csv"
+    assert sorted(place.parent.iterdir()) == before  # or the split would be stale

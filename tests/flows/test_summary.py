@@ -31,7 +31,7 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
     assert table.title == "Sealed test rows (1,200)"
     assert [(row[0], row[1], row[3]) for row in table.rows] == [("ROC AUC", "–", "–"), ("accuracy", "–", "–")]
     assert [row[2].split(" ")[0] for row in table.rows] == ["0.950", "0.910"]
-    summary.show(tmp_path, table, PlainReporter())
+    summary.show(table, PlainReporter())
     shown = capsys.readouterr().out
     assert "\nTuning helped.\n" in shown
     assert "`hone ui`" in shown

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hone.training.checkpoint import Checkpoint
 from hone.trial import Result, State, Trial
-from tasks import allowance, budget, checkpoints, files, journal, lines, model_store, start_from, trials, warm_start
+from tasks import allowance, budget, checkpoints, journal, lines, model_store, start_from, trials, warm_start
 from tasks.tracking import Entry
 from tasks.tracking.entry import Tracker
 from tasks.tracking.spool import SpoolingTracker
@@ -128,8 +128,7 @@ class Stored:
         trials.write(place / "warm.parquet", results(), "accuracy")
         (place / "start.safetensors").write_bytes(start_from.content(self.model))
         allowed = allowance.Allowance(epochs=100.0, training=4, seeds=2, prices={"family": {"mlp": 1.0}})
-        inputs = {"inputs": "x" * 64, "measured": {"seconds_per_epoch": 0.1, "workers": 2}}
-        files.write_json(place / "budget.lock", {**allowed.to_json(), **inputs})
+        budget.write_down(place / "budget.lock", "x" * 64, allowed, budget.Measurement(0.1, 2, {}))
         self._allowed = allowed
         self._entries = [
             Entry(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hone import models
 from hone.data import preprocessing
 from hone.trial import State, Trial
-from tasks import checkpoints, files, model_store, pipeline, predict, run, trainables
+from tasks import checkpoints, model_store, pipeline, predict, run, trainables
 from tasks.params import load_params
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
@@ -349,7 +349,7 @@ class Project:
                 place = place[section]
             place[name] = value
         (self.root / "params.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-        trainables.load.cache_clear()
+        trainables._loaded.cache_clear()
         return outcome(self._learn)
 
     def _learn(self) -> None:
@@ -393,6 +393,6 @@ class Project:
         keep = [name for name in model.columns if name not in ("prediction",)][:1]
         n_rows = predict.predict(model, table, self.root / "artifacts" / "found.csv", keep)
         assert predict.predict(model, table, self.root / "artifacts" / "found.parquet") == n_rows
-        found = files.read_parquet(self.root / "artifacts" / "found.parquet")
+        found = pd.read_parquet(self.root / "artifacts" / "found.parquet")
         assert len(found) == n_rows
         assert pipeline.hash_path(folder) != "missing"

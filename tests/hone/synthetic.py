@@ -40,15 +40,16 @@ class Trainer:
 
     def __init__(self, space: SearchSpace, prior: tuple[Result, ...] = (), failing=lambda trial: None):
         self.space, self.failing = space, failing
-        self.resources = {result.trial.key: result.trial.resource for result in prior}
+        self.resources = {result.trial.key: (result.trial.resource, result.trial.rows) for result in prior}
 
     def __call__(self, trial: Trial) -> Result:
-        start = self.resources[trial.parent] if trial.parent else 0
+        start, rows = self.resources[trial.parent] if trial.parent else (0, trial.rows)
+        start = start if rows == trial.rows else 0  # on other rows it begins anew
         if state := self.failing(trial):
             return Result(trial=trial, state=state, error="as told", cost=1.0 if state is State.DIVERGED else 0.0)
         steps = [epoch * trial.rows for epoch in range(1, trial.resource + 1)]
         curve = tuple(distance(self.space, trial.config) + 1 / n for n in steps)
-        self.resources[trial.key] = trial.resource
+        self.resources[trial.key] = trial.resource, trial.rows
         return Result(
             trial=trial,
             state=State.COMPLETE,

@@ -98,6 +98,15 @@ def test_few_groups_still_fill_every_part(sizes):
     assert all(len(rows) for rows in parts_of(split))
 
 
+def test_very_many_groups_are_split_like_few():
+    group = np.repeat(np.arange(300_000), 2)  # by the square of their number it would take hours
+    frame = pd.DataFrame({"group": group, "label": np.where(group % 3 == 0, "a", "b")})
+    split = splitting.split(frame, problems.infer(frame["label"]), group="group")
+    train, validation, test = parts_of(split)
+    assert [len(rows) / len(group) for rows in (train, validation, test)] == pytest.approx([0.6, 0.2, 0.2], abs=0.01)
+    assert not set(group[train]) & set(group[test])
+
+
 @pytest.mark.parametrize(
     "as_type", [lambda day: day, lambda day: day.dt.strftime("%Y-%m-%d"), lambda day: day.dt.day_of_year]
 )

@@ -1,11 +1,13 @@
 """Intervals, curves and importances: what they promise, against scikit-learn and against known answers."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn import metrics as sk
 from threadpoolctl import threadpool_limits
 
@@ -96,6 +98,18 @@ def test_whole_groups_are_drawn_together_and_widen_the_interval() -> None:
         found = bootstrap.interval(0.6, drawn["m"]["accuracy"], 0.95)
         width[name] = found.high - found.low
     assert width["groups"] == pytest.approx(math.sqrt(10) * width["rows"], rel=0.15)
+
+
+def test_a_single_group_gives_no_interval() -> None:
+    truth, prediction = sample(BINARY, 50)
+    for groups in (np.full(50, "clinic"), None):
+        n = 1 if groups is None else 50
+        drawn = bootstrap.scores(
+            ["accuracy"], BINARY, truth[:n], {"m": prediction[:n]}, n_resamples=20, seed=0, groups=groups
+        )
+        found = bootstrap.interval(0.6, drawn["m"]["accuracy"], 0.95)
+        assert math.isnan(found.low)
+        assert (found.n_resamples, found.excludes_zero) == (0, False)
 
 
 def test_the_same_seed_gives_the_same_bits_however_many_rows_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +280,23 @@ def test_linear_and_boosting_beat_the_dummy_in_the_targets_own_units(problem: Pr
     assert max(objective["linear"], objective["boosting"]) < objective["dummy"]
     if problem.classes is None:
         assert abs(baselines.truth(data).mean() - 3) < 1
+
+
+def test_many_levels_make_a_sparse_table_and_the_same_linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = table(BINARY, n=400)
+    dense = baselines.predict("linear", data, seed=0)
+    monkeypatch.setattr(baselines, "MOST_DENSE", 4)
+    assert sparse.issparse(baselines._table(data.train, (5,), one_hot=True))
+    np.testing.assert_allclose(baselines.predict("linear", data, seed=0), dense, atol=1e-3)
+
+
+def test_boosting_takes_a_class_of_one_row_in_a_large_table() -> None:
+    data = table(BINARY, n=22_000)
+    problem = Problem(task="multiclass", target="y", metric="accuracy", classes=(0, 1, 2))
+    y = data.train.y.copy()
+    y[0] = 2
+    single = replace(data, problem=problem, train=Arrays(data.train.x_num, data.train.x_cat, y))
+    assert baselines.predict("boosting", single, seed=0, config={"max_iter": 5}).shape == (11_000, 3)
 
 
 def test_boosting_is_the_same_bits_whatever_threads_there_are() -> None:

@@ -14,7 +14,7 @@ from hone import models
 from hone.data.preprocessing import Arrays
 from hone.data.problem import Problem
 from hone.errors import UserError
-from hone.models import InputSpec, mlp
+from hone.models import InputSpec, inputs_of, mlp
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
 from hone.search.geometry import Geometry
 from hone.space import Categorical, identity
@@ -22,6 +22,7 @@ from hone.space import Categorical, identity
 FAMILIES = tuple(name for name, family in models.FAMILIES.items() if family.takes == "table")
 INPUTS = InputSpec(3, (4, 30), 2, ((-1.0, 0.0, 1.0), (0.0, 1.0), (-2.0, -1.0, 0.5, 3.0)))
 BINARY = Problem(task="binary", target="y", metric="roc_auc", classes=("no", "yes"), positive_index=1)
+REGRESSION = Problem(task="regression", target="y", metric="rmse")
 
 
 def rows(inputs: InputSpec, n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -189,6 +190,10 @@ def test_a_factory_brings_its_network_and_its_space(nets: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_a_factory_may_be_for_pictures_alone(nets: Path) -> None:
+    models.check_family("hone_test_nets:pictures")
+
+
 def test_a_module_class_without_a_space_is_tuned_over_the_training_hyperparameters(nets: Path) -> None:
     models.check_family("hone_test_nets:Plain")
     names = models.default_space("hone_test_nets:Plain").names
@@ -231,6 +236,19 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
             def good(inputs, config):
                 return Net(inputs, config["depth"], inputs.n_outputs)
+
+            def pictures(inputs, config):
+                channels, height, width = inputs.picture.shape
+
+                class Flat(nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.head = nn.Linear(channels * height * width, inputs.n_outputs)
+
+                    def forward(self, x_num, x_cat):
+                        return self.head(x_num.float().flatten(1))
+
+                return Flat()
 
             good.space = {
                 "depth": {"type": "int", "low": 1, "high": 3, "default": 2},
@@ -304,6 +322,20 @@ def test_realmlp_scales_columns_by_their_quartiles_and_clips_smoothly() -> None:
     assert float(found[1, 1] - found[0, 1]) == pytest.approx(2 / math.sqrt(1 + 4 / 9))  # two values: two apart
 
 
+def test_realmlp_scales_a_column_of_many_equal_values_by_its_quartiles_all_the_same() -> None:
+    income = np.concatenate([np.zeros(150), np.linspace(1e4, 6e4, 840), np.full(10, 5e6)]).astype(np.float32)
+    rare = np.concatenate([np.zeros(900), np.full(100, 4.0)]).astype(np.float32)
+    x_num = np.stack([income, rare], axis=1)
+    inputs = inputs_of(Arrays(x_num, np.empty((1000, 0), dtype=np.int64), income), REGRESSION, ())
+    assert len(inputs.bins[0]) < 17  # quantiles that coincide are one edge
+    model = models.build("realmlp", models.default_space("realmlp").default, inputs, seed=0)
+    low, middle, high = map(float, np.quantile(income, [0.25, 0.5, 0.75]))
+    found = model.clipped(torch.tensor([[middle, 0.0], [middle + (high - low), 4.0]]))
+    torch.testing.assert_close(found[:, 0], torch.tensor([0.0, 1 / math.sqrt(1 + 1 / 9)]))
+    torch.testing.assert_close(found[:, 1], torch.tensor([0.0, 2 / math.sqrt(1 + 4 / 9)]))
+    assert InputSpec.from_json(json.loads(json.dumps(inputs.to_json()))) == inputs
+
+
 def test_auto_is_the_family_that_its_config_names() -> None:
     space = models.default_space("auto")
     starts = models.starts("auto", space)
@@ -372,3 +404,17 @@ def test_batches_grow_with_the_table_unless_params_say_otherwise() -> None:
         merged = space.merged(stated)
         assert models.fitted(merged, INPUTS, 20_000).domains["batch_size"] == merged.domains["batch_size"]
     assert models.fitted(models.default_space("auto"), INPUTS, 20_000).price({"family": "tabm"}) > 1
+    bounds = space.merged({"batch_size": {"low": 16, "high": 256, "default": 32}})
+    kept = models.fitted(bounds, INPUTS, 20_000, stated=["batch_size"])
+    assert (kept.domains["batch_size"], kept.default["batch_size"]) == (bounds.domains["batch_size"], 32)
+
+
+def test_prices_are_one_at_defaults_that_params_have_moved() -> None:
+    space = models.default_space("auto").merged({"n_blocks": {"low": 3, "default": 4}, "units": {"default": 512}})
+    found = models.fitted(space, INPUTS, 1000)
+    assert found.price(found.default) == 1.0
+    points = np.random.default_rng(0).random((50, found.dimension))
+    geometry = Geometry(found, found)
+    snapped = geometry.snapped(points)
+    expected = [math.log(found.price(found.decode(point))) for point in snapped]
+    np.testing.assert_allclose(geometry.log_prices(snapped), expected, atol=1e-4)

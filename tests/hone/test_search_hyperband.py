@@ -7,6 +7,7 @@ import pytest
 
 from hone.domains import Categorical
 from hone.errors import UserError
+from hone.search.bayes import Bayesian
 from hone.search.hyperband import Hyperband, brackets, cost, ladder, shrunk
 from hone.search.sobol import Sobol
 from hone.space import SearchSpace, identity
@@ -93,7 +94,7 @@ def test_the_best_former_configs_continue_their_checkpoints_at_the_top_rung():
     assert [(t.config, t.parent, t.resource, t.origin) for t in first] == [
         (t.config, t.key, 54, "former") for t in best
     ]
-    assert all(result.cost == 48 for result in HISTORY[0].results)
+    assert all(result.cost == 54 for result in HISTORY[0].results)  # they saw half of the rows
 
 
 def test_a_former_config_that_was_trained_to_the_top_does_not_enter_again():
@@ -111,9 +112,36 @@ def test_an_entrant_continues_its_furthest_checkpoint_and_enters_once():
 
 
 def test_no_more_enter_than_the_budget_pays_for():
-    history = play(replace(STRATEGY, budget=100), Trainer(MIXED, PRIOR))
+    history = play(replace(STRATEGY, budget=110), Trainer(MIXED, PRIOR))
     assert [r.trial.origin for r in results_of(history)] == ["former", "former"]
-    assert spent(history) == 96
+    assert spent(history) == 108
+
+
+class Priced(Trainer):
+    """Charges what the space says that a config costs."""
+
+    def __call__(self, trial):
+        result = super().__call__(trial)
+        return replace(result, cost=result.cost * self.space.price(trial.config))
+
+
+@pytest.mark.parametrize("budget", [300, 900])
+def test_dear_configs_are_paid_for_out_of_the_budget_and_the_dearest_are_not_tried(budget):
+    prices = {"optimizer": {"adamw": 1.0, "sgd": 3.0}, "activation": {"relu": 1.0, "silu": 1.0, "gelu": 2.0}}
+    space = SearchSpace(MIXED.domains, MIXED.conditions, MIXED.defaults, prices, dearest=4.0)
+    for strategy in (
+        Hyperband(
+            study="h", space=space, full_space=space, prior=(), seed=0, budget=budget, max_epochs=54, min_epochs=6
+        ),
+        Bayesian(study="b", space=space, full_space=space, prior=(), seed=0, budget=budget, resource=6),
+    ):
+        history = play(strategy, Priced(space))
+        tried = [result.trial for result in results_of(history)]
+        assert max(space.price(trial.config) for trial in tried) == 3.0
+        # New configs of a rung are planned at a typical price; what they cost more is one rung's, at most.
+        assert 0.5 * budget < spent(history) <= 1.1 * budget
+        if isinstance(strategy, Hyperband):
+            assert max(trial.resource for trial in tried) == 54
 
 
 def test_no_entrants_means_that_brackets_come_at_once():

@@ -94,6 +94,18 @@ def test_what_needs_no_calibration_gets_none_and_nobody_is_made_to_have_it() -> 
     assert (found.temperature, found.threshold, found.held_out) == (1.0, None, {})
 
 
+@pytest.mark.parametrize("metric", ["roc_auc", "accuracy", "f1", "log_loss"])
+@pytest.mark.parametrize("ensemble", ["auto", "greedy", "seeds"])
+def test_of_a_single_group_nothing_is_learnt(metric: str, ensemble: str) -> None:
+    rows = chances(3.0, 2.0, n=100)
+    problem = Problem(task="binary", target="y", metric=metric, classes=("a", "b"), positive_index=1)
+    single = HeldOut(problem, rows.truth, np.full(100, "clinic"), rows.predictions)
+    found = composition.compose(finalists(1), single, Retrain(ensemble=ensemble), seed=0)
+    assert found.kind == ("seeds" if ensemble == "auto" else ensemble)
+    assert (found.temperature, found.threshold, found.held_out) == (1.0, None, {})
+    assert "greedy" not in found.scores
+
+
 @pytest.mark.parametrize("metric", ["roc_auc", "recall", "precision", "log_loss"])
 def test_metrics_without_a_best_threshold_get_none(metric: str) -> None:
     rows = chances(1.0, 2.0)

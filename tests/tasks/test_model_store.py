@@ -1,7 +1,10 @@
 """The model folder: equal bytes, equal predictions, nothing that could run code; and the same model in MLflow."""
 
+import ast
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,12 +13,14 @@ import time
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from packaging.requirements import Requirement
 from sklearn.linear_model import LogisticRegression
 
 from hone.data.targets import transform
@@ -305,6 +310,40 @@ def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_a
     found = pd.read_parquet(tmp_path / "elsewhere" / "found.parquet")
     expected = model_store.load(tmp_path / "model", ["mine:make"]).predict(strange_rows("binary"))
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
+
+
+def test_the_packages_that_a_model_asks_for_bring_all_that_its_code_imports() -> None:
+    script = (
+        "import sys; import tasks.model_store, hone.models; print(*(module.__file__ for name, module in"
+        " sys.modules.items() if name.partition('.')[0] in ('hone', 'tasks') and module.__file__))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    imported = set[str]()
+    for path in done.stdout.split():
+        for node in ast.walk(ast.parse(Path(path).read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).partition(".")[0])
+    known = importlib.metadata.packages_distributions()
+    wanted = {_normal(known[name][0]) for name in imported - sys.stdlib_module_names - {"hone", "tasks"}}
+    assert {"tabm", "torch", "skops"} <= wanted
+    brought, due = set[str](), [*pyfunc.PACKAGES]
+    while due:
+        name = _normal(due.pop())
+        if name not in brought and name in map(_normal, known_names(known)):
+            brought.add(name)
+            asked = map(Requirement, importlib.metadata.requires(name) or ())
+            due += [each.name for each in asked if each.marker is None or each.marker.evaluate({"extra": ""})]
+    assert wanted <= brought
+
+
+def known_names(known: Mapping[str, list[str]]) -> set[str]:
+    return {name for names in known.values() for name in names}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def free_port() -> int:

@@ -14,7 +14,6 @@ import pytest
 
 from hone import metrics
 from hone.data import problem as problems
-from hone.data.rows import fingerprints
 from hone.errors import UserError
 from hone.models import default_space
 from hone.training.train import Settings, TrainingData, train
@@ -258,7 +257,7 @@ def trained(folder: Path, rows: pd.DataFrame, epochs: int) -> Path:
         networks=[model_store.Network("mlp", config, checkpoint.weights())],
         inputs=inputs,
         preprocessor=preprocessor,
-        seen=fingerprints(rows),
+        seen=preprocessor.fingerprints(rows),
     )
     return folder
 
@@ -310,6 +309,13 @@ def test_a_champion_that_saw_sealed_rows_is_compared_on_the_others_only(root: Pa
         "on 40 test rows that neither was trained on"
     )
     assert warnings == []
+
+
+def test_a_column_more_in_the_table_makes_no_new_rows_of_those_that_the_champion_saw(root: Path, split_again) -> None:
+    champion, challenger, sealed = split_again
+    wider = sealed.assign(added=np.arange(len(sealed)))
+    found, _ = challenge(root, champion, challenger, wider)
+    assert found.decision.endswith("on 40 test rows that neither was trained on")
 
 
 def test_on_fewer_than_thirty_new_rows_the_champion_stays_with_a_warning(root: Path, split_again) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import hashlib
 import json
+import os
 import re
 
 import numpy as np
@@ -356,7 +357,7 @@ def test_split_files_hold_every_row_once_as_it_came_and_fit_together(root, kind,
     params = params_for(write_dirty(root, ending), **SPLITS[kind])
     run_both(root, params)
     folder = root / "data" / "split"
-    parts = [files.read_parquet(folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
+    parts = [pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
     raw = tables.read_table(root / params.data.source)
     together = pd.concat(parts).sort_values("joined", ignore_index=True)
     expected = raw[raw["churn"].notna()].reset_index(drop=True)
@@ -369,7 +370,7 @@ def test_split_files_hold_every_row_once_as_it_came_and_fit_together(root, kind,
     preprocessor = preprocessing.fit(parts[0], schema, problem)
     for part in parts:
         assert np.isfinite(preprocessor.transform(part).x_num).all()
-    folds = files.read_parquet(folder / "folds.parquet")
+    folds = pd.read_parquet(folder / "folds.parquet")
     assert len(folds) == len(parts[0]) + len(parts[1])
     training, _ = splitting.fold_rows(folds, 0)
     if not params.split.folds:
@@ -397,11 +398,11 @@ def test_test_rows_are_in_the_sealed_file_and_in_no_other(root):
     params = params_for(source, data={"kinds": {"id": "categorical"}})  # every level of a training row is in the schema
     lines = run_both(root, params)
     folder = root / "data" / "split"
-    sealed = files.read_parquet(folder / "sealed" / "test.parquet")["id"]
+    sealed = pd.read_parquet(folder / "sealed" / "test.parquet")["id"]
     assert len(sealed) > 20
     for path in folder.glob("*"):
         if path.is_file():
-            text = files.read_parquet(path).to_csv() if path.suffix == ".parquet" else path.read_text()
+            text = pd.read_parquet(path).to_csv() if path.suffix == ".parquet" else path.read_text()
             known = set(re.findall(r"row-\d+", text + "\n".join(lines)))
             assert known.isdisjoint(sealed), path.name
 
@@ -411,7 +412,7 @@ def test_the_rest_does_not_depend_on_what_the_test_rows_hold(root):
     params = params_for(write_dirty(root))
     run_both(root, params)
     first = hashes(root / "data" / "split")
-    sealed = set(files.read_parquet(root / "data" / "split" / "sealed" / "test.parquet")["id"])
+    sealed = set(pd.read_parquet(root / "data" / "split" / "sealed" / "test.parquet")["id"])
     raw = pd.read_csv(root / params.data.source)
     is_test = raw["id"].isin(sealed)
     raw.loc[is_test, ["age", "shop", "spend"]] = raw.loc[is_test, ["age", "shop", "spend"]].to_numpy() * 7 + 1000
@@ -438,7 +439,7 @@ def test_a_set_of_scikit_learn_s_goes_through_a_file_and_gives_what_check_gives(
     run_both(root, params)
     checked = split.check(root, params)
     assert files.read_json(root / "data" / "raw" / "ingested" / "source.json")["table"] == "data/raw/ingested/table.csv"
-    train = files.read_parquet(root / "data" / "split" / "train.parquet")
+    train = pd.read_parquet(root / "data" / "split" / "train.parquet")
     pd.testing.assert_frame_equal(train, checked.frame.iloc[checked.split.train].reset_index(drop=True))
     assert Schema.from_json(files.read_json(root / "data" / "split" / "schema.json")) == checked.schema
 
@@ -493,7 +494,7 @@ def test_equal_tables_are_equal_files(root):
     files.write_parquet(root / "a.parquet", frame)
     files.write_parquet(root / "b.parquet", frame.copy().set_index(np.arange(N)[::-1]))
     assert files.sha256(root / "a.parquet") == files.sha256(root / "b.parquet")
-    pd.testing.assert_frame_equal(files.read_parquet(root / "a.parquet"), frame)
+    pd.testing.assert_frame_equal(pd.read_parquet(root / "a.parquet"), frame)
 
 
 # What a fuzzer found
@@ -557,3 +558,28 @@ def test_a_column_of_mappings_is_kept_as_text_and_left_out(root):
     assert stored["pairs"].map(lambda cell: isinstance(cell, str)).all()
     schema = json.loads((root / "data" / "split" / "schema.json").read_text())
     assert {column["name"]: column["kind"] for column in schema["columns"]}["pairs"] == "dropped"
+
+
+def test_a_word_for_missing_is_a_value_where_a_column_is_known_to_have_it(root):
+    path = root / "new.csv"
+    path.write_text("region,size\nNA,1\nEU,NA\n,3\nNA,null\n")
+    (piece,) = tables.read_pieces(path, 10, {"region": frozenset({"NA", "EU"}), "size": frozenset({"5"})})
+    assert piece["region"].fillna("?").tolist() == ["NA", "EU", "?", "NA"]
+    assert piece["size"].isna().tolist() == [False, True, False, True]
+    (piece,) = tables.read_pieces(path, 10)
+    assert piece["region"].isna().tolist() == [True, False, True, True]
+
+
+def test_a_file_that_is_replaced_keeps_who_may_read_it_and_a_new_one_follows_the_umask(root):
+    for mode in (0o600, 0o640, 0o644):
+        files.write_text(root / "params.yaml", "a: 1\n")
+        (root / "params.yaml").chmod(mode)
+        files.write_text(root / "params.yaml", "a: 2\n")
+        assert (root / "params.yaml").stat().st_mode & 0o777 == mode
+    before = os.umask(0o077)
+    try:
+        files.write_text(root / "new", "")
+    finally:
+        os.umask(before)
+    assert (root / "new").stat().st_mode & 0o777 == 0o600
+    assert not [*root.glob(".new.*"), *root.glob(".params.yaml.*")]

@@ -38,7 +38,6 @@ def rich(width: int = 80) -> tuple[RichReporter, io.StringIO]:
 def everything(reporter: Reporter) -> None:
     reporter.stage_skipped("ingest")
     reporter.stage_started("search_bayes")
-    reporter.phase("search_bayes", 750)
     reporter.generation(info())
     reporter.generation(info(3, None, 8))
     reporter.message("[bold] is not markup")
@@ -241,3 +240,32 @@ def test_a_signal_that_comes_where_python_drops_exceptions_is_heard_all_the_same
 def test_work_that_succeeds_ends_with_code_0() -> None:
     assert guarded(lambda: "anything") == 0
     assert guarded(lambda: 1) == 1  # unless 1 is what it answers
+
+
+def test_what_the_system_forbids_is_the_persons_to_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        (project / "folder").mkdir(exist_ok=True)
+        (project / "folder").write_text("x")
+
+    assert guarded(work) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{project / 'folder'}: Is a directory" in said
+
+
+def test_where_nobody_reads_any_more_a_command_ends_without_a_word(project: Path) -> None:
+    script = (
+        "from tasks.terminal import guarded, leave\n"
+        "def work():\n"
+        "    for _ in range(100_000): print('a line', flush=True)\n"
+        "leave(guarded(work))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"a line\n"
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert process.stderr is not None
+        assert process.stderr.read() == b""

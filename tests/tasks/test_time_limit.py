@@ -11,10 +11,11 @@ from hone.models import prices
 from hone.space import price_of
 from hone.training.train import Settings
 from tasks import budget
-from tasks.allowance import Allowance, shortened
-from tasks.budget import BUSY, START_UP, Measurement, affordable, n_replays, pays_for, seconds_for
+from tasks.allowance import Allowance, shortened, within
+from tasks.budget import BUSY, START_UP, Measurement, affordable, n_replays, overrun, parsed, pays_for, seconds_for
 from tasks.params import Params, parse_params
 from tasks.search_hyperband import replayed_within
+from tasks.stage import Stage
 
 
 def limited(limit: str, **sections: object) -> Params:
@@ -102,6 +103,16 @@ def test_a_limit_that_pays_for_too_little_says_so() -> None:
         pays_for(limited("1m"), measured(9.0))
 
 
+def test_a_limit_that_start_up_alone_takes_is_said_to_be_out_of_reach() -> None:
+    fast = measured(0.01)
+    said = {
+        limit: overrun(limited(limit), fast, affordable(limited(limit), fast)) for limit in ("20s", "1m", "2m", "1h")
+    }
+    assert [limit for limit, text in said.items() if text is not None] == ["20s"]
+    assert str(said["20s"]).startswith("budget.time_limit: 20s cannot be kept")
+    assert overrun(parse_params({}), fast, Allowance(10.0)) is None
+
+
 def test_what_is_written_down_is_read_again_as_it_was() -> None:
     allowed = Allowance(
         10.5,
@@ -128,6 +139,37 @@ def test_what_is_written_down_is_read_again_as_it_was() -> None:
     ):
         with pytest.raises(ValueError, match="Allowance"):
             Allowance.from_json(broken)
+
+
+def test_a_lock_keeps_the_latest_measurements_each_for_its_inputs(tmp_path: Path) -> None:
+    lock = tmp_path / "budget.lock"
+    for n in [*range(1, 12), 9]:
+        budget.write_down(lock, f"inputs {n}", Allowance(float(n)), measured(0.1))
+    assert parsed(lock, "inputs 1") is None
+    assert [parsed(lock, f"inputs {n}") for n in (4, 9, 11)] == [Allowance(4.0), Allowance(9.0), Allowance(11.0)]
+    assert len(json.loads(lock.read_text())["measurements"]) == budget.KEPT
+    for broken in ("{", "[]", "{}", '{"measurements": [3]}', '{"measurements": [{"inputs": "inputs 1", "epochs": 0}]}'):
+        lock.write_text(broken)
+        with pytest.raises(UserError, match=r"budget\.lock: cannot be read"):
+            parsed(lock, "inputs 1")
+
+
+def test_phases_that_no_longer_fit_what_was_measured_are_refused(tmp_path: Path) -> None:
+    params = limited("2m", search={"random": {"share": 0.01}})
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "budget.json").write_text(json.dumps(Allowance(200.0, training=54).to_json()))
+    stage = Stage(
+        name="baseline",
+        root=tmp_path,
+        params=params,
+        fingerprint="f",
+        pipeline="p",
+        executor=None,
+        tracker=None,
+        reporter=None,
+    )
+    with pytest.raises(UserError, match=r"budget\.time_limit: 2m pays for few epochs.*search\.random\.share"):
+        within(stage)
 
 
 def test_without_a_limit_nothing_changes() -> None:

@@ -78,7 +78,7 @@ def test_a_trial_in_two_parts_in_another_process_equals_one_to_the_bit(objective
     straight = trainable(trial(7, 5))
     whole = (trainable.store / "s-0007.safetensors").read_bytes()
     first = trainable(trial(7, 2))
-    trainables.load.cache_clear()  # as a worker that has done nothing yet
+    trainables._loaded.cache_clear()  # as a worker that has done nothing yet
     trainable(trial(3, 1))
     second = trainable(trial(9, 5, parent="s-0007"))
     assert plain(second) == plain(straight)

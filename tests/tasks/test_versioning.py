@@ -6,11 +6,12 @@ import multiprocessing
 import multiprocessing.synchronize
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 
 from hone.errors import UserError
 from tasks import project, versioning
@@ -300,3 +301,33 @@ def test_it_works_from_any_folder_and_leaves_the_working_directory_alone(
     assert ours(root) == ["first run", "last run"]
     assert Path.cwd() == tmp_path
     assert clean(root)
+
+
+def _push(root: Path, ready: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event) -> None:
+    """Hold DVC's lock on the project, as a long `dvc push` does."""
+    with Repo(str(root)) as repo, lock_repo(repo):
+        ready.set()
+        release.wait(60)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_another_dvc_command_is_waited_for_and_not_for_ever(
+    ends: bool, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_push, args=(root, ready, release))
+    holder.start()
+    try:
+        assert ready.wait(20)
+        if ends:
+            threading.Timer(4.0, release.set).start()  # DVC itself gives up after three seconds
+            assert versioning.order(root) == ["first", "last"]
+        else:
+            monkeypatch.setattr(versioning, "PATIENCE", 0.0)
+            with pytest.raises(UserError, match="DVC is at work in this project"):
+                versioning.order(root)
+    finally:
+        release.set()
+        holder.join()
+    assert ("waiting for it" in caplog.text) == ends

@@ -79,6 +79,7 @@ def test_only_what_became_worse_beyond_doubt_is_called_harm() -> None:
 def test_a_gap_is_called_suspicious_only_beyond_chance() -> None:
     assert wording.gap_sentence("roc_auc", 0.95, 0.80, Gap(0.15, 0.03)).startswith("Suspicious: ROC AUC was 0.950")
     assert "within what chance explains (±0.030)" in wording.gap_sentence("accuracy", 0.95, 0.94, Gap(0.01, 0.03))
+    assert wording.gap_sentence("rmse", 0.80, 0.95, Gap(0.15, math.nan)).endswith("do not say what chance explains.")
     assert "better by more than chance" in wording.gap_sentence("accuracy", 0.80, 0.95, Gap(-0.15, 0.03))
 
 
