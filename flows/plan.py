@@ -129,14 +129,12 @@ def _rungs(cost: Cost) -> str:
 def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
     """Yield a folder with a fresh split of the project's table, gone afterwards."""
     work = root / ".work"
-    is_new = not work.exists()
     work.mkdir(exist_ok=True)
     for former in work.glob(f"{ASIDE}*"):  # of a command that was killed
         if not psutil.pid_exists(int(former.name.split("-")[1])):
             shutil.rmtree(former, ignore_errors=True)
     with contextlib.ExitStack() as stack:
-        if is_new:
-            stack.callback(work.rmdir)
+        stack.callback(_remove_if_empty, work)
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{ASIDE}{os.getpid()}-", dir=work)))
         (place / "data" / "raw").mkdir(parents=True)
         for path in (root / "data" / "raw").iterdir() if (root / "data" / "raw").exists() else ():
@@ -151,6 +149,11 @@ def _elsewhere(root: Path, params: Params) -> Iterator[Path]:
         for name, run in (("ingest", ingest.run), ("split", split.run)):
             run(_stage(place, params, name, _Untrained()))
         yield place
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _stage(place: Path, params: Params, name: str, executor: Executor) -> Stage:

@@ -26,8 +26,12 @@ def ui(root: Path, port: int) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # What runs MLflow's jobs are eight processes more, and Hone gives it none.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    os.environ["MLFLOW_REGISTRY_STORE_URI"] = uri
+    os.environ["PYTHONWARNINGS"] = "ignore"  # MLflow's of its own packages
+    # One process is enough for one person, and starts sooner than four.
+    options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options]
+    print(f"MLflow: http://127.0.0.1:{port} in some seconds (Ctrl-C ends it)", flush=True)
     os.execv(sys.executable, [sys.executable, *command])
 
 
