@@ -86,17 +86,19 @@ def _copied(table: Path, place: Path) -> Iterator[None]:
 
 
 def _copy(table: Path, place: Path) -> None:
-    """Copy a table or a folder such that a kill leaves all of it at its place or nothing."""
+    """Copy a table or a folder such that a kill leaves all of it at its place or nothing, on one file system."""
     aside = place.parents[2] / ".work" / "added"
     shutil.rmtree(aside, ignore_errors=True)  # of a command that was killed
     aside.mkdir(parents=True)
     copy = aside / place.name
-    if table.is_dir():
-        shutil.copytree(table, copy)
-    else:
-        shutil.copyfile(table, copy)
-    shutil.move(copy, place)
-    aside.rmdir()
+    try:
+        if table.is_dir():
+            shutil.copytree(table, copy)
+        else:
+            shutil.copyfile(table, copy)
+        shutil.move(copy, place)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 if __name__ == "__main__":

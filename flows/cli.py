@@ -167,7 +167,8 @@ def predict(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="A .csv or .parquet. Left out: NAME.predictions.csv beside the table.")
+        Path | None,
+        typer.Option(help="A .csv or .parquet. Left out: NAME.predictions.csv beside the table (not in data/raw)."),
     ] = None,
     model: Annotated[
         str | None,

@@ -181,11 +181,13 @@ class _Untrained(Executor):
 
     def _result(self, trainable: TrainTrial, trial: Trial) -> Result:
         behind = checkpoints.read((trainable.store, *trainable.former), trial.parent) if trial.parent else None
-        before = behind.info["epoch"] if behind is not None else 0
+        before = behind.info["epoch"] if behind is not None and behind.info["rows"] == trial.rows else 0
         if trial.origin == "replay":
             held_out.write(trainable.store, trial.key, np.empty(0))
         else:
-            checkpoints.write(trainable.store, trial.key, Checkpoint({}, {"epoch": trial.resource, "seed": 0}))
+            checkpoints.write(
+                trainable.store, trial.key, Checkpoint({}, {"epoch": trial.resource, "seed": 0, "rows": trial.rows})
+            )
         objective = -1.0 - trial.number
         n_folds = trainable.n_folds if trial.origin != "replay" else 1
         return Result(

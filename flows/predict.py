@@ -63,7 +63,8 @@ def load(root: Path, model: str | None, trusted: Collection[str] = ()) -> Predic
 
 
 def _beside(root: Path, table: Path) -> Path:
-    folder = root if table.is_relative_to(root / "data" / "raw") else table.parent
+    is_data = table.parent.resolve().is_relative_to((root / "data" / "raw").resolve())
+    folder = root if is_data else table.parent
     return folder / f"{_stem(table)}.predictions.csv"
 
 

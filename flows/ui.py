@@ -20,8 +20,8 @@ def ui(root: Path, port: int) -> None:
         print(f"this project tracks to a server: {shown(uri)}")
         return
     checked(port)
-    if (database := sqlite_path(uri)) is not None and not database.exists():
-        connect(uri)  # makes its tables in one go: what a Ctrl-C leaves of the server's own making cannot be used
+    if sqlite_path(uri) is not None:
+        connect(uri)  # makes what tables are not there in one go: half of the server's own making cannot be used
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # a command line, and a password in it, is everybody's to read
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # What runs MLflow's jobs are eight processes more, and Hone gives it none.

@@ -345,8 +345,7 @@ def _findings(
     for name in (name for name in RIVALS if name in scores.gains):
         gain = scores.gains[name][metric]
         say(wording.against(metric, name, gain, n_rows, confidence), warning=gain.high < 0)
-    if groups is not None:
-        n_groups = len(np.unique(groups))
+    if groups is not None and (n_groups := len(np.unique(groups))) > 1:
         say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
     return said
 

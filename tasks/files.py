@@ -27,13 +27,13 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Folders above it are made. The bytes are on the disk before the name is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    name = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     # Who may read it: whoever may read the file that it replaces, else as the person's umask has it.
     descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode) | stat.S_IWUSR)
         with os.fdopen(descriptor, "wb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode) | stat.S_IWUSR)
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -34,8 +34,6 @@ from tasks import files, model_format
 
 WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 ROWS = "rows.safetensors"
-SEEN = "used"
-"""The tensor in it: fingerprints by the columns that are used. `seen`, by all columns of a table, is read no more."""
 FORMAT = 2  # 1 had one family and config for all networks, and no temperature or threshold; it is still read
 # Beyond scikit-learn's own classes, of which `model_format` takes a few. What asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
@@ -171,7 +169,7 @@ def save(
     else:
         # As int64, which every reader of safetensors knows.
         rows = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
-        contents[ROWS] = safetensors.numpy.save({SEEN: rows})
+        contents[ROWS] = safetensors.numpy.save({"seen": rows})
     for name, content in contents.items():
         files.write_bytes(folder / name, content)
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -188,7 +186,7 @@ def seen(folder: Path) -> NDArray[np.uint64]:
         return np.empty(0, dtype=np.uint64)
     _check_whole(path, describe(folder))
     try:
-        found = safetensors.numpy.load_file(path).get(SEEN, np.empty(0, dtype=np.int64))
+        found = safetensors.numpy.load_file(path)["seen"]
         if found.dtype != np.int64 or found.ndim != 1:
             raise ValueError(f"{found.dtype} {found.shape}")
     except Exception as error:  # of any type: what a broken file makes a reader do is not foreseen

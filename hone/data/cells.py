@@ -126,7 +126,7 @@ def recognised(texts: "pd.Series[Any]", levels: Collection[str]) -> "pd.Series[A
     """Return texts, those that are no level but the same number as exactly one of them as that level is written.
 
     A column of 1.0, 2.0 and G is text. Of another table, which has no G, it is read as numbers, and then its texts are
-    1 and 2.
+    1 and 2. Text that no number becomes, such as 1.10, is left alone: it is a level of its own.
     """
     known = frozenset(levels)
     if all(text is None or text in known for text in texts.unique()):
@@ -138,7 +138,7 @@ def recognised(texts: "pd.Series[Any]", levels: Collection[str]) -> "pd.Series[A
 
     def read(text: str) -> str:
         number = None if text in known else _value(text)
-        alike = [] if number is None else by_number.get(number, [])
+        alike = [] if number is None or _text(number) != text else by_number.get(number, [])
         return alike[0] if len(alike) == 1 else text
 
     return pd.Series(_by_level(texts, read), index=texts.index, name=texts.name, dtype=object)

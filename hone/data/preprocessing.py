@@ -15,7 +15,7 @@ from sklearn.preprocessing import OrdinalEncoder, QuantileTransformer, RobustSca
 from hone.data import images, rows
 from hone.data import problem as problems
 from hone.data.problem import Problem
-from hone.data.schema import Schema, check_column
+from hone.data.schema import Schema, check_column, describe
 from hone.errors import UserError
 
 Scaling = Literal["standard", "quantile", "robust"]
@@ -89,16 +89,19 @@ class Preprocessor:
         return Arrays(*self._features(frame), np.empty(0, dtype=np.float32))
 
     def fingerprints(self, frame: pd.DataFrame) -> NDArray[np.uint64]:
-        """Return a number for each raw row, [n] (see `hone.data.rows`), by all that is used of it, target included.
+        """Return a number for each raw row, [n] (see `hone.data.rows`), by the columns of the table that was fitted.
 
-        A column more or less that is not used makes no other row of it. Raises UserError for pictures of another size.
+        What is dropped counts, too: an id may be all that tells rows apart. A column that has come since does not.
+        Raises UserError for a table that lacks one of them, and for pictures of another size.
         """
-        self.schema.check(frame)
+        names = [*(column.name for column in self.schema.columns), self.problem.target]
+        if lacking := [name for name in names if name not in frame.columns]:
+            raise UserError(f"the table lacks {describe(lacking)}, by which the rows are known that a model has seen")
         if (image := self.schema.image) is not None and image.shape is not None and len(frame):
             side = images.opened(bytes(frame[image.name].iloc[0])).height
             if side != image.shape[1]:
                 raise UserError(f"pictures of {side} pixels are other rows than those of {image.shape[1]}")
-        return rows.fingerprints(frame[[*self.schema.used, self.problem.target]])
+        return rows.fingerprints(frame[names])
 
     def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32] | NDArray[np.uint8], NDArray[np.int64]]:
         n = len(frame)

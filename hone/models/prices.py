@@ -58,11 +58,14 @@ def rough(space: SearchSpace, families: Mapping[str, float] | None = None) -> Pr
 
 
 def at_defaults(prices: Prices, defaults: Config) -> Prices:
-    """Return prices whose references are these defaults: params.yaml may have moved them."""
+    """Return prices that are 1 at these defaults: params.yaml may have moved them."""
     moved = dict(prices)
     for name, price in prices.items():
         default = defaults.get(name)
-        if isinstance(price, tuple) and is_number(default) and float(default) > 0:
+        if isinstance(price, Mapping):
+            factor = price.get(str(default), 1.0)
+            moved[name] = {choice: each / factor for choice, each in price.items()}
+        elif is_number(default) and float(default) > 0:
             moved[name] = (float(default), price[1])
     return moved
 

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import final
 
 from hone.search.proposals import (
+    PATIENCE,
     TOLERANCE,
     Proposal,
     affordable,
@@ -21,7 +23,7 @@ from hone.search.strategy import Strategy
 from hone.search.surrogate import Sampler, suggest
 from hone.seeds import derive
 from hone.space import SearchSpace
-from hone.trial import History, Result, Trial, results_of
+from hone.trial import Config, History, Result, Trial, results_of
 
 
 def propose(
@@ -34,9 +36,11 @@ def propose(
     seed: int,
     sampler: Sampler,
     share_outside: float,
+    dearest: float,
 ) -> list[Proposal]:
     """Return n proposals that repeat no config of `results`; fewer only where the space is used up.
 
+    dearest: price above which none is proposed, but for the default.
     before: configs that this study has proposed so far; it spreads the share from outside evenly over its generations.
     If nothing is known at all, the default comes first. Where the surrogate knows too little, a Sobol' sequence
     stands in; where it repeats itself, uniform draws do.
@@ -45,18 +49,24 @@ def propose(
     opening = [Proposal(space.default, "default")] if not results and n > 0 else []
     tried += [proposal.config for proposal in opening]
     n_outside = min(n_due(before, n, share_outside), n - len(opening))
-    beyond = outside(space, full_space, tried, n_outside, derive(seed, "outside"))
+
+    def fits(config: Config) -> bool:
+        return full_space.price(config) <= dearest
+
+    beyond = outside(space, full_space, tried, n_outside, derive(seed, "outside"), fits)
     tried += beyond
 
     n_inside = n - len(opening) - len(beyond)
     suggested = suggest(space, results, n_inside, seed=derive(seed, "surrogate"), sampler=sampler)
-    inside = [Proposal(config, "surrogate") for config in first_new(suggested, tried, n_inside)]
+    inside = [Proposal(config, "surrogate") for config in first_new(filter(fits, suggested), tried, n_inside)]
     tried += [proposal.config for proposal in inside]
     if suggested:
         spare, origin = uniform(space, derive(seed, "spare")), "random"
     else:
         spare, origin = sobol(space, derive(seed, "startup")), "sobol"
-    inside += [Proposal(config, origin) for config in first_new(spare, tried, n_inside - len(inside))]
+    # Each new one takes fewer draws than that, or the space is used up.
+    draws = islice(spare, PATIENCE * max(1, n_inside))
+    inside += [Proposal(config, origin) for config in first_new(filter(fits, draws), tried, n_inside - len(inside))]
     return [*opening, *inside, *(Proposal(config, "outside") for config in beyond)]
 
 
@@ -89,7 +99,7 @@ class Bayesian(Strategy):
 
     def ask(self, history: History) -> list[Trial]:
         """Return the surrogate's next generation, as far as the budget goes."""
-        own = results_of(history)
+        own, funds = results_of(history), left(self.budget, history)
         cost = self.resource * self.rows
         proposals = propose(
             self.space,
@@ -100,6 +110,7 @@ class Bayesian(Strategy):
             seed=derive(self.seed, self.study, len(history)),
             sampler=self.sampler,
             share_outside=self.outside,
+            dearest=min(self.full_space.dearest, funds / cost),
         )
-        proposals = paid_for([(each, cost) for each in proposals], self.full_space, left(self.budget, history))
+        proposals = paid_for([(each, cost) for each in proposals], self.full_space, funds)
         return numbered(self.study, history, proposals, resource=self.resource, rows=self.rows)

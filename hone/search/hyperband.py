@@ -133,11 +133,16 @@ class Hyperband(Strategy):
         if entrants := self._entrants():
             done.append((yield partial(numbered, self.study, done, entrants, resource=self.max_epochs)))
         table = brackets(self.max_epochs, self.min_epochs, self.eta)
-        while shrunk(table[-1], self.eta, self._left(done)):  # s = 0, n = 1 is the cheapest way to the top
+        while single := shrunk(table[-1], self.eta, left(self.budget, done)):  # the cheapest way to the top
+            planned = 0
             for bracket in table:
                 affordable = shrunk(bracket, self.eta, self._left(done))
+                planned += affordable is not None
                 if affordable is not None and not (yield from self._play(affordable, done)):
                     return
+            # What does not pay for a typical config may pay for a cheap one.
+            if not planned and not (yield from self._play((Rung(1, single[0].resource),), done)):
+                return
 
     def _play(self, bracket: Bracket, done: list[Generation]) -> Generator[Ask, Generation, bool]:
         """Yield a bracket's generations, and add them to done; return whether there was anything new to try."""
@@ -166,7 +171,7 @@ class Hyperband(Strategy):
         return len(rung) > 0
 
     def _new(self, n: int, resource: int, done: History) -> list[Trial]:
-        own = results_of(done)
+        own, funds = results_of(done), left(self.budget, done)
         proposals = propose(
             self.space,
             self.full_space,
@@ -176,10 +181,10 @@ class Hyperband(Strategy):
             seed=derive(self.seed, self.study, len(done)),
             sampler=self.sampler,
             share_outside=self.outside,
+            dearest=min(self.full_space.dearest, funds / resource),
         )
-        dearest = self.full_space.dearest
-        proposals = [each for each in proposals if self.full_space.price(each.config) <= dearest]
-        return numbered(self.study, done, proposals, resource=resource)
+        affordable = paid_for([(each, resource) for each in proposals], self.full_space, funds)
+        return numbered(self.study, done, affordable, resource=resource)
 
     def _promoted(self, best: Sequence[Result], resource: int, done: History) -> list[Proposal]:
         asked = [

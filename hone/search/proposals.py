@@ -1,7 +1,7 @@
 """What strategies share: proposals become numbered trials, within the budget, and no config is tried twice."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hone.seeds import numpy_generator
@@ -63,14 +63,14 @@ def spared(result: Result) -> int:
 
 
 def paid_for(proposals: Iterable[tuple[Proposal, float]], space: SearchSpace, funds: float) -> list[Proposal]:
-    """Return those proposals, in their order, that the funds pay for one after the other; none too dear for the space.
+    """Return those proposals, in their order, that the funds pay for one after the other.
 
     proposals: each with the epochs that it trains anew, which cost what the space says of its config.
     """
     kept: list[Proposal] = []
     for proposal, epochs in proposals:
         price = space.price(proposal.config)
-        if price <= space.dearest and epochs * price <= funds:
+        if epochs * price <= funds:
             funds -= epochs * price
             kept.append(proposal)
     return kept
@@ -107,12 +107,19 @@ def uniform(space: SearchSpace, seed: int) -> Iterator[Config]:
         yield space.decode(generator.random(space.dimension))  # U[0, 1)^d
 
 
-def outside(space: SearchSpace, full_space: SearchSpace, tried: Sequence[Config], n: int, seed: int) -> list[Config]:
-    """Return up to n new configs of the full space that the narrowed one does not contain.
+def outside(
+    space: SearchSpace,
+    full_space: SearchSpace,
+    tried: Sequence[Config],
+    n: int,
+    seed: int,
+    fits: Callable[[Config], bool] = lambda config: True,
+) -> list[Config]:
+    """Return up to n new configs of the full space that the narrowed one does not contain, of those that fit.
 
     By rejection, so uniform on what was cut off; none where the two spaces are the same.
     """
     if dict(space.domains) == dict(full_space.domains):
         return []
     draws = (config for _, config in zip(range(PATIENCE * max(n, 1)), uniform(full_space, seed), strict=False))
-    return first_new((config for config in draws if not space.contains(config)), tried, n)
+    return first_new((config for config in draws if not space.contains(config) and fits(config)), tried, n)

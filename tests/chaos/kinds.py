@@ -483,7 +483,7 @@ def series(stand: Stand) -> None:
                 stand.pause(command, stand.rng.uniform(0.0, 0.6))
                 command.signal(signal.SIGTERM)
                 stand.hit("SIGTERM")
-                stand.ended(command, {TERMINATED, 0})
+                stand.ended(command, {TERMINATED, 0, -signal.SIGTERM})  # in its last steps, as in `_signalled`
             elif act == "journal":
                 _placed(stand, lambda path: ".jsonl" in path, ("write", "fsync"), stand.rng.randint(1, 4), "kill group")
             elif act == "out":

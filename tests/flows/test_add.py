@@ -1,5 +1,7 @@
 """`hone add`: a table becomes the project's data, and nothing else changes."""
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -180,3 +182,18 @@ def test_a_table_that_a_run_would_refuse_changes_nothing(
     assert {name: content for name, content in everything(project).items() if "/cache/" not in name} == {
         name: content for name, content in before.items() if "/cache/" not in name
     }
+
+
+def test_a_copy_that_breaks_off_leaves_nothing(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("x,y\n" + "1,0\n2,1\n" * 50)
+
+    def full(source: Path, target: Path) -> None:
+        target.write_text("x,y")
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space"):
+        add(project, table, "y")
+    assert not (project / "data" / "raw" / "new.csv").exists()
+    assert not (project / ".work" / "added").exists()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from hone.data import images, preprocessing, rows, schema
+from hone.data import problem as problems
 from hone.data.images import UnreadableError
 from hone.data.problem import Problem
 from hone.errors import UserError
@@ -149,3 +150,17 @@ def test_rows_of_pictures_have_fingerprints_by_their_bytes() -> None:
     frame = pd.DataFrame({"image": [b"one", b"two", b"one"], "class": ["a", "a", "a"]})
     first, second, third = rows.fingerprints(frame).tolist()
     assert first == third != second
+
+
+def test_pictures_of_another_size_are_other_rows():
+    def fitted(size):
+        pixels = np.random.default_rng(0).integers(0, 256, (6, size, size, 3), dtype=np.uint8)
+        frame = pd.DataFrame({"image": [images.from_pixels(each, size) for each in pixels], "class": list("ababab")})
+        problem = problems.infer(frame["class"])
+        return preprocessing.fit(frame, schema.of_pictures(frame["image"].tolist(), "image"), problem), frame
+
+    small, rows_of_small = fitted(8)
+    _, rows_of_large = fitted(16)
+    assert len(set(small.fingerprints(rows_of_small).tolist())) == 6
+    with pytest.raises(UserError, match="pictures of 16 pixels are other rows than those of 8"):
+        small.fingerprints(rows_of_large)

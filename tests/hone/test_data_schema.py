@@ -186,12 +186,12 @@ def test_levels_that_look_like_numbers_are_known_again_where_a_table_holds_nothi
     floor = pd.Series(["1.0", "2.50", "007", "G"] * 10, name="floor")
     schema = schemas.infer(pd.DataFrame({"floor": floor, "y": range(40)}), "y")
     assert schema.columns[0].levels == ("007", "1.0", "2.50", "G")
-    for later in ([1.0, 2.5, 7.0, 3.0], ["1", "2.5", "7", "3"]):
+    for later in ([1.0, 2.5, 7.0, 3.0], ["1", "2.5", "7", "3"]):  # 007 is a code, and not seven
         _, found = schema.apply(pd.DataFrame({"floor": later}))
-        assert found["floor"].tolist() == ["1.0", "2.50", "7", "3"]  # 007 is a code, and not seven
+        assert found["floor"].tolist() == ["1.0", "2.50", "7", "3"]
     versions = schemas.infer(pd.DataFrame({"v": ["1.1", "1.10", "x", "1.1"] * 10, "y": range(40)}), "y")
-    _, found = versions.apply(pd.DataFrame({"v": ["1.10", "1.1", "1.100", None]}))
-    assert found["v"].tolist() == ["1.10", "1.1", "1.100", None]  # what may be either of two is neither
+    _, found = versions.apply(pd.DataFrame({"v": ["1.10", "1.1", "1.100", "1e0", None]}))
+    assert found["v"].tolist() == ["1.10", "1.1", "1.100", "1e0", None]  # no number becomes such text
 
 
 def test_a_column_called_like_a_part_of_a_date_is_a_column_of_its_own():

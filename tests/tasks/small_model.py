@@ -61,9 +61,11 @@ def fitted(task: str, rows: pd.DataFrame | None = None) -> tuple[Preprocessor, I
     return fit, models.inputs_of(fit.transform(rows), found, fit.cardinalities)
 
 
-def write(folder: Path, task: str, seed: int = 0, family: str = "mlp", networks: int = 2) -> Path:
+def write(
+    folder: Path, task: str, seed: int = 0, family: str = "mlp", networks: int = 2, rows: pd.DataFrame | None = None
+) -> Path:
     """Write a model whose networks are as they were initialised, which is as good as trained to a store."""
-    preprocessor, inputs = fitted(task)
+    preprocessor, inputs = fitted(task, rows)
     config = models.default_space(family).default
     built = [models.build(family, config, inputs, seed + number).state_dict() for number in range(networks)]
     stored = [model_store.Network(family, config, weights) for weights in built]

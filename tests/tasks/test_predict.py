@@ -126,3 +126,17 @@ print(n, peaks[1] - peaks[0])
     assert int(n) > 500_000
     assert float(growth) < 40
     assert np.isfinite(pd.read_csv(tmp_path / "out.csv")["prediction"]).all()
+
+
+def test_a_level_called_na_is_the_level_that_it_was_in_training(tmp_path: Path, small_pieces: None) -> None:
+    rows = small_model.raw_rows()
+    column = next(c.name for c in small_model.fitted("binary")[0].schema.columns if c.kind == "categorical")
+    first = rows[column].dropna().iloc[0]
+    renamed = rows.assign(**{column: rows[column].replace({first: "NA"})})
+    assert "NA" in set(renamed[column])
+    model = model_store.load(small_model.write(tmp_path / "model", "binary", rows=renamed))
+    table = write(tmp_path, renamed, "csv")
+    predict.predict(model, table, tmp_path / "out.parquet")
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    pd.testing.assert_frame_equal(found, model.predict(renamed).reset_index(drop=True), check_dtype=False)
+    assert not found.equals(model.predict(renamed.assign(**{column: renamed[column].replace({"NA": None})})))

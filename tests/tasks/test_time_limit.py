@@ -111,6 +111,8 @@ def test_a_limit_that_start_up_alone_takes_is_said_to_be_out_of_reach() -> None:
     assert [limit for limit, text in said.items() if text is not None] == ["20s"]
     assert str(said["20s"]).startswith("budget.time_limit: 20s cannot be kept")
     assert overrun(parse_params({}), fast, Allowance(10.0)) is None
+    here = overrun(limited("10m"), measured(2.0), affordable(limited("10m"), measured(0.1, 16)))
+    assert "on this machine" in str(here)
 
 
 def test_what_is_written_down_is_read_again_as_it_was() -> None:
@@ -148,6 +150,10 @@ def test_a_lock_keeps_the_latest_measurements_each_for_its_inputs(tmp_path: Path
     assert parsed(lock, "inputs 1") is None
     assert [parsed(lock, f"inputs {n}") for n in (4, 9, 11)] == [Allowance(4.0), Allowance(9.0), Allowance(11.0)]
     assert len(json.loads(lock.read_text())["measurements"]) == budget.KEPT
+    (newest,) = [one for one in json.loads(lock.read_text())["measurements"] if one["inputs"] == "inputs 9"]
+    lock.write_text(json.dumps(newest))  # as it was when it held one only
+    assert parsed(lock, "inputs 9") == Allowance(9.0)
+    assert parsed(lock, "inputs 8") is None
     for broken in ("{", "[]", "{}", '{"measurements": [3]}', '{"measurements": [{"inputs": "inputs 1", "epochs": 0}]}'):
         lock.write_text(broken)
         with pytest.raises(UserError, match=r"budget\.lock: cannot be read"):

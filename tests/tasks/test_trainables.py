@@ -153,3 +153,13 @@ def test_what_trains_what_stops_and_what_scores_are_apart_by_the_splits_own_meth
             assert stopping["hour"].max() + 4 < scored["hour"].min()
     if objective == "reshuffled":
         assert len({tuple(sorted(scored["hour"])) for _, scored, _ in seen}) > 1
+
+
+def test_the_rows_of_a_former_stage_are_let_go(monkeypatch, tmp_path):
+    loaded = []
+    monkeypatch.setattr(trainables.encoded_rows, "shared", lambda folder, make: loaded.append(folder) or object())
+    first = trainables.load(tmp_path, tmp_path / "a", "standard", None)
+    assert trainables.load(tmp_path, tmp_path / "a", "standard", None) is first
+    trainables.load(tmp_path, tmp_path / "b", "standard", None)
+    assert trainables._loaded.cache_info().currsize == 1  # else what "a" held would stay on the disk
+    assert [folder.parent.name for folder in loaded] == ["a", "b"]
