@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
+from urllib.parse import unquote, urlsplit
 
 from tasks.pipeline import hash_json, hash_path
 from tasks.tracking import uri as uris
@@ -38,6 +39,8 @@ SETTINGS = {
     # the creation of a run was lost, there would be two.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
+UPLOADING = ".artifact.uploading."
+"""How the names begin of files that MLflow has not copied to their end."""
 # They tell at length how a database is made, and that a model is about to be.
 TALKATIVE = ("alembic", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
 # It shows a traceback, with the SQL, of every error that it also raises, which we tell of in a line.
@@ -298,7 +301,18 @@ class MlflowTracker(Tracker):
                 client.log_artifact(run.id, str(path), None if folder == "." else folder)
             else:
                 missing.append(name)
+        if entry.files:
+            _sweep(client.get_run(run.id).info.artifact_uri)
         return missing
+
+
+def _sweep(artifacts: str) -> None:
+    """Delete what a kill left of MLflow's copies in a folder of artifacts: it writes beside a file and renames."""
+    parts = urlsplit(artifacts)
+    if parts.scheme not in ("", "file"):
+        return
+    for left in Path(unquote(parts.path)).rglob(f"{UPLOADING}*"):
+        left.unlink(missing_ok=True)
 
 
 def _write_ahead(path: Path) -> None:

@@ -142,6 +142,14 @@ def test_files_are_artifacts_beside_the_database(root: Path) -> None:
     assert (root / "mlartifacts" / run_id / "artifacts" / "a" / "r.txt").read_text() == "report"
 
 
+def test_what_a_kill_left_of_a_copy_is_gone_once_the_files_are_logged_again(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"))
+    folder = root / "mlartifacts" / runs_of(root)["abc"].info.run_id / "artifacts" / "a"
+    (folder / ".artifact.uploading.5xdlbk8c").write_text("rep")
+    log_all(MlflowTracker(root, None, "hone"))
+    assert [path.name for path in folder.iterdir()] == ["r.txt"]
+
+
 def test_logging_everything_again_adds_nothing(root: Path) -> None:
     log_all(MlflowTracker(root, None, "hone"))
     before = rows(root)
