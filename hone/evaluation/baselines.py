@@ -114,15 +114,14 @@ def _table(arrays: Arrays, cardinalities: tuple[int, ...], one_hot: bool) -> Flo
 
     Of many levels the table is sparse: zeros of a hundred thousand rows by ten thousand levels are eight gigabytes.
     """
-    categories = arrays.x_cat.astype(np.float64)
-    if not (one_hot and cardinalities):
-        return np.hstack([arrays.x_num.astype(np.float64), categories])
-    is_wide = sum(cardinalities) > MOST_DENSE
-    encoder = OneHotEncoder(categories=[np.arange(count) for count in cardinalities], sparse_output=is_wide)
-    categories = encoder.fit_transform(arrays.x_cat)  # the levels are given: nothing is learnt
-    if is_wide:
-        return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(arrays.x_num.astype(np.float64)), categories]))
-    return np.hstack([arrays.x_num.astype(np.float64), categories])
+    numbers, categories = arrays.x_num.astype(np.float64), arrays.x_cat.astype(np.float64)
+    if one_hot and cardinalities:
+        is_wide = sum(cardinalities) > MOST_DENSE
+        encoder = OneHotEncoder(categories=[np.arange(count) for count in cardinalities], sparse_output=is_wide)
+        categories = encoder.fit_transform(arrays.x_cat)  # the levels are given: nothing is learnt
+        if is_wide:
+            return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(numbers), categories]))
+    return np.hstack([numbers, categories])
 
 
 def _pixels(arrays: Arrays, side: int) -> Floats:

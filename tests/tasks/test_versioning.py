@@ -7,7 +7,7 @@ import multiprocessing.synchronize
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -202,6 +202,21 @@ def test_compiled_python_files_and_dvcs_own_gitignore_make_nothing_stale(root: P
     assert ours(root) == ["first skipped", "last skipped"]
 
 
+@contextlib.contextmanager
+def elsewhere(work: Callable[..., None], root: Path) -> Iterator[tuple[int | None, multiprocessing.synchronize.Event]]:
+    """Have another process do work that says when it is ready and waits for its release; yield its PID and that."""
+    context = multiprocessing.get_context("fork")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=work, args=(root, ready, release))
+    holder.start()
+    try:
+        assert ready.wait(20)
+        yield holder.pid, release
+    finally:
+        release.set()
+        holder.join()
+
+
 def _hold(root: Path, ready: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event) -> None:
     with versioning.claim(root, "first"):
         ready.set()
@@ -209,20 +224,12 @@ def _hold(root: Path, ready: multiprocessing.synchronize.Event, release: multipr
 
 
 def test_a_claimed_stage_is_busy_for_others_who_learn_by_whom(root: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    ready, release = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(root, ready, release))
-    holder.start()
-    try:
-        assert ready.wait(20)
-        with pytest.raises(UserError, match=rf"DVC is at work .*PID {holder.pid}\)"), versioning.claim(root, "first"):
+    with elsewhere(_hold, root) as (pid, _):
+        with pytest.raises(UserError, match=rf"DVC is at work .*PID {pid}\)"), versioning.claim(root, "first"):
             pass
         with pytest.raises(Exception, match="failed to reproduce"):
             dvcs(root)
         assert (root / "data" / "raw" / "table.csv").exists()
-    finally:
-        release.set()
-        holder.join()
     assert ours(root) == ["first run", "last run"]
 
 
@@ -314,12 +321,7 @@ def _push(root: Path, ready: multiprocessing.synchronize.Event, release: multipr
 def test_another_dvc_command_is_waited_for_and_not_for_ever(
     ends: bool, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    context = multiprocessing.get_context("fork")
-    ready, release = context.Event(), context.Event()
-    holder = context.Process(target=_push, args=(root, ready, release))
-    holder.start()
-    try:
-        assert ready.wait(20)
+    with elsewhere(_push, root) as (_, release):
         if ends:
             threading.Timer(4.0, release.set).start()  # DVC itself gives up after three seconds
             assert versioning.order(root) == ["first", "last"]
@@ -327,7 +329,4 @@ def test_another_dvc_command_is_waited_for_and_not_for_ever(
             monkeypatch.setattr(versioning, "PATIENCE", 0.0)
             with pytest.raises(UserError, match="DVC is at work in this project"):
                 versioning.order(root)
-    finally:
-        release.set()
-        holder.join()
     assert ("waiting for it" in caplog.text) == ends
