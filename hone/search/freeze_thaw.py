@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import final
 
 from threadpoolctl import ThreadpoolController
@@ -44,10 +45,15 @@ def slots(n_rungs: int, eta: int, batch: int) -> tuple[int, ...]:
 
 
 def levels(ladder: Sequence[int]) -> tuple[int, ...]:
-    """Return the epochs at which curves are looked at: the rungs, and one half-way, by ratio, to the last."""
+    """Return the epochs at which curves are looked at: the rungs, one half-way, by ratio, to each, the lowest too.
+
+    Looked at twice, a short training says how fast it is still improving; its end alone says little of a long one.
+    """
     if len(ladder) < 2:
         return tuple(ladder)
-    return tuple(sorted({*ladder, round(math.sqrt(ladder[-2] * ladder[-1]))}))
+    halfway = [round(math.sqrt(low * high)) for low, high in pairwise(ladder)]
+    first = max(1, round(ladder[0] * math.sqrt(ladder[0] / ladder[1])))
+    return tuple(sorted({first, *ladder, *halfway}))
 
 
 def continuable(results: Sequence[Result], n: int) -> list[Result]:

@@ -114,35 +114,34 @@ def seen(some, resources=RESOURCES, space=PLAIN):
 
 
 def test_every_level_passed_and_the_last_epoch_is_an_observation():
-    # Levels 3, 9, 16 (half-way, by ratio) and 27.
-    assert RESOURCES.levels == (3, 9, 16, 27)
+    assert RESOURCES.levels == (2, 3, 5, 9, 16, 27)
     lengths = (2, 3, 4, 9, 20, 27)
     data = seen([result({"x": 0.1 * i, "y": 0.1}, range(n, 0, -1), i) for i, n in enumerate(lengths)])
-    epochs = [2, 3, 3, 4, 3, 9, 3, 9, 16, 20, 3, 9, 16, 27]
+    epochs = [2, 2, 3, 2, 3, 4, 2, 3, 5, 9, 2, 3, 5, 9, 16, 20, 2, 3, 5, 9, 16, 27]
     assert data.t.tolist() == pytest.approx([math.log(epoch) / math.log(27) for epoch in epochs])
-    assert data.x[:, 0].tolist() == pytest.approx([0, 0.1, 0.2, 0.2, *[0.3] * 2, *[0.4] * 4, *[0.5] * 4])
-    values = [1, 1, 2, 1, 7, 1, 18, 12, 5, 1, 25, 19, 12, 1]
+    assert data.x[:, 0].tolist() == pytest.approx([0, *[0.1] * 2, *[0.2] * 3, *[0.3] * 4, *[0.4] * 6, *[0.5] * 6])
+    values = [1, 2, 1, 3, 2, 1, 8, 7, 5, 1, 19, 18, 16, 12, 5, 1, 26, 25, 23, 19, 12, 1]
     np.testing.assert_allclose(data.y, standardised(np.array(values, dtype=float)))
 
 
 def test_of_a_config_that_went_on_only_the_longest_curve_counts():
-    some = plain(5)
+    some = plain(5, resource=2)
     longer = result(some[0].trial.config, [9.0] * 9, 5)
-    assert len(seen([*some, longer]).y) == len(some) + 1
+    assert sorted(seen([*some, longer]).t) == [*[RESOURCES.time(2)] * 5, *map(RESOURCES.time, (3, 5, 9))]
 
 
 def test_part_of_the_rows_is_less_time():
     some = plain(4, resource=8)
     half = replace(some[0], trial=replace(some[0].trial, rows=0.5))
     data = seen([half, *some[1:]])
-    times = [RESOURCES.time(n) for n in (1.5, 4, 3, 8, 3, 8, 3, 8)]
+    times = [RESOURCES.time(n) for n in (1, 1.5, 2.5, 4, *[2, 3, 5, 8] * 3)]
     assert data.t.tolist() == pytest.approx(times)
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.DIVERGED])
 def test_a_failure_counts_as_the_worst_seen_where_it_was_to_end(state):
     failed = result({"x": 0.9, "y": 0.1}, [0.01], 9, resource=9, state=state)
-    data = seen([*plain(5), failed])
+    data = seen([*plain(5, resource=2), failed])
     assert data.y[-1] == data.y[:-1].max()
     assert data.t[-1] == RESOURCES.time(9)
     assert len(data.y) == 6
@@ -150,7 +149,7 @@ def test_a_failure_counts_as_the_worst_seen_where_it_was_to_end(state):
 
 def test_a_later_failure_does_not_wipe_out_the_order_of_the_others():
     failed = result({"x": 0.9, "y": 0.1}, [], 9, resource=9, state=State.FAILED)
-    assert (np.diff(seen([*plain(5), failed]).y[:5]) > 0).all()
+    assert (np.diff(seen([*plain(5, resource=2), failed]).y[:5]) > 0).all()
 
 
 def test_configs_that_are_not_in_the_space_are_left_out():

@@ -97,8 +97,9 @@ def test_slots_are_as_many_as_the_batch_and_never_more_on_a_higher_rung(n_rungs,
         assert list(counts) == sorted(counts, reverse=True)
 
 
-def test_levels_are_the_rungs_and_one_half_way_to_the_last():
-    assert levels((6, 18, 54)) == (6, 18, 31, 54)
+def test_levels_are_the_rungs_and_one_half_way_to_each():
+    assert levels((6, 18, 54)) == (3, 6, 10, 18, 31, 54)
+    assert levels((1, 9)) == (1, 3, 9)  # none before the first epoch
     assert levels((5,)) == (5,)
     assert levels((6, 7)) == (6, 7)  # none half-way: and none twice
 
@@ -178,7 +179,7 @@ def test_what_stopped_early_does_not_go_on():
         return replace(done, curve=done.curve[: trial.resource - 1])
 
     chosen = strategy()
-    assert check_promotions(chosen, play(chosen, train)) > 5
+    assert check_promotions(chosen, play(chosen, train)) > 3
     assert n_stopped > 5
 
 
@@ -256,9 +257,11 @@ def test_whole_trainings_leave_alone_what_is_kept_for_the_end():
 
 def test_no_config_is_begun_twice_even_where_few_exist():
     space = SearchSpace({"a": Int(1, 12), "b": Categorical(tuple("uvwxyz"))})
-    history = play(strategy(space, budget=900, finish=0.0), Trainer(space))
+    known = results(Uniform(study="p", space=space, seed=5, budget=6 * 27, resource=27), Trainer(space))
+    history = play(strategy(space, prior=known, budget=900, finish=0.0), Trainer(space))
     begun = [trial for trials in trials_of(history) for trial in trials if trial.parent is None]
-    assert len({identity(trial.config) for trial in begun}) == len(begun) == 72
+    configs = {identity(trial.config) for trial in (*begun, *[result.trial for result in known])}
+    assert len(configs) == len(begun) + len(known) == 72
     assert any(trial.origin == "whole" for trial in begun)
 
 
@@ -287,7 +290,7 @@ def test_the_independent_search_begins_spread_out_and_then_comes_close(independe
     configs = [trial.config for trial in trials]
     spread = sobol(CURVES, derive(0, "s", "independent"))
     assert configs[:6] == [next(spread) for _ in range(6)]
-    assert min(map(end, configs)) < 0.01 < median(map(end, configs[:6]))
+    assert median(map(end, configs[6:])) < median(map(end, configs[:6])) / 3
 
 
 def test_nothing_that_others_find_draws_the_independent_search(independent):

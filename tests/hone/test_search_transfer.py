@@ -99,12 +99,12 @@ def test_a_misleading_study_costs_little(studies, plain):
 
 def test_a_study_without_weight_changes_nothing_but_the_configs_started_with(studies, monkeypatch):
     starts = Transfer(CURVES, (studies["opposite"],)).starts(4)  # after good ones there would be little to learn
-    believed = chain(1, Transfer(CURVES, (studies["beside"],)), starts, 54)
-    plain = chain(1, None, starts, 54)
-    assert believed != plain
-    assert chain(1, Transfer(CURVES, (studies["opposite"],)), starts, 54) == plain
+    same = Transfer(CURVES, (earlier(end),))
+    plain = chain(3, None, starts, 54)
+    assert chain(3, same, starts, 54) != plain
+    assert chain(3, Transfer(CURVES, (studies["opposite"],)), starts, 54) == plain
     monkeypatch.setattr(hone.search.transfer, "weight", lambda tau, own, n: 0.0)
-    assert chain(1, Transfer(CURVES, (studies["beside"],)), starts, 54) == plain
+    assert chain(3, same, starts, 54) == plain
 
 
 @pytest.mark.parametrize("space", [PLAIN, MIXED])
@@ -229,7 +229,7 @@ def test_a_weight_is_what_is_ranked_better_less_what_chance_explains():
 
 
 def test_rankings_are_compared_at_the_same_time_only():
-    done = results(Sobol(study="s", space=PLAIN, seed=1, budget=60, resource=3), Trainer(PLAIN))
+    done = results(Sobol(study="s", space=PLAIN, seed=1, budget=40, resource=2), Trainer(PLAIN))
     data = observed(Geometry(PLAIN, PLAIN), done, RESOURCES)
     truth = np.array([distance(PLAIN, result.trial.config) for result in done])
     assert correlation(truth, data) == 1.0
