@@ -36,7 +36,7 @@ class Trial:
     trials on. bar: objective on each fold of a config to be beaten; a trial over folds that is clearly beaten by it
     after some of them is not trained on the rest (hone/training/cross_validation.py).
     origin: why it was proposed (default, family, warm_start, portfolio, random, sobol, grid, surrogate, outside, whole,
-    independent, former, promoted, replay).
+    former, promoted, replay).
     """
 
     study: str

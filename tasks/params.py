@@ -202,7 +202,6 @@ class Hyperband(Section):
     finish: Annotated[float, Field(ge=0, le=1)] = 0.1
     whole: Count = 2
     late: Positive = 4
-    independent: Count = 64
     min_epochs: Positive = 6
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     entrants: Annotated[int, Field(ge=0, le=HANDED_ON)] = 4

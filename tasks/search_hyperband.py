@@ -38,7 +38,6 @@ def strategy(params: Params, found: Findings, study: str) -> Strategy:
             finish=chosen.finish * found.total,
             whole=chosen.whole,
             late=chosen.late,
-            independent=0 < chosen.independent * params.train.epochs <= found.budget,
             handed_on=HANDED_ON,
             batch=chosen.batch,
             outside=chosen.outside,

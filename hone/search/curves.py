@@ -32,7 +32,6 @@ KNOWN = 400  # observations that the process is conditioned on, at most
 N_UNIFORM, N_NEAR = 512, 512  # pool: anywhere, and around the configs believed best
 N_BEST, NEAR = 6, 0.3  # how many of those, and how far from them, in coordinates
 ROUNDS = ((384, 0.15), (384, 0.05), (384, 0.02))  # points around the pool's most promising, ever closer
-WIDE_ROUNDS = ((384, 0.4), *ROUNDS)  # where what is known lies far apart
 N_PROMISING = 24
 
 
@@ -181,13 +180,12 @@ class Pool:
         partial: Sequence[Result],
         seed: int,
         batch: int = 8,
-        rounds: Sequence[tuple[int, float]] = ROUNDS,
         thrift: float = 1.0,
     ) -> None:
         """Fill the pool. tried: trials whose configs are not proposed again. partial: results that can be continued.
 
-        batch: new configs that may be wanted; the pool is larger for very many. rounds: of points around the most
-        promising: how many, and how far from them. thrift: power of the price by which a promise is divided.
+        batch: new configs that may be wanted; the pool is larger for very many. thrift: power of the price by which a
+        promise is divided.
         """
         self._geometry, self._process = geometry, process
         self._tried = {trial.identity for trial in tried}
@@ -210,7 +208,7 @@ class Pool:
             return np.where(geometry.affordable(prices), promise, -np.inf)
 
         promise = promise_of(beliefs[0], prices)
-        for n, distance in rounds:
+        for n, distance in ROUNDS:
             promising = points[np.argsort(-promise, kind="stable")[:N_PROMISING]]
             if geometry.is_narrowed:
                 inside = np.where(geometry.inside(points), promise, -np.inf)

@@ -16,7 +16,7 @@ from typing import final
 from threadpoolctl import ThreadpoolController
 
 from hone.search.bayes import n_due
-from hone.search.curves import WIDE_ROUNDS, Pool, Prior, Resources, model
+from hone.search.curves import Pool, Prior, Resources, model
 from hone.search.geometry import Geometry
 from hone.search.proposals import Proposal, first_new, left, numbered, spared
 from hone.search.sobol import sobol
@@ -25,9 +25,6 @@ from hone.search.strategy import Strategy
 from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.trial import Config, History, Result, State, Trial, ranked, results_of
-
-INDEPENDENT = "independent"
-SPREAD = 6  # whole trainings that the independent search spreads out before it has a model
 
 
 def slots(n_rungs: int, eta: int, batch: int) -> tuple[int, ...]:
@@ -74,9 +71,8 @@ class FreezeThaw(Strategy):
     more than `finish` of it is left, only the likeliest to win is trained, to the top. ladder: resources of the
     rungs, ascending; the last is a whole training. whole: of a generation, new configs that are trained to the top
     at once, by a model of whole trainings alone, as soon as `late` of those are known: what short trainings say of
-    long ones can be wrong where nobody has looked. independent: whether every second of these is proposed by a
-    search of its own, which learns from its own trainings only: whatever all others crowd around, it is not drawn
-    there. summary: what of a curve counts, its best value or its last. transfer: what earlier studies say.
+    long ones can be wrong where nobody has looked. summary: what of a curve counts, its best value or its last.
+    transfer: what earlier studies say.
     """
 
     study: str
@@ -91,7 +87,6 @@ class FreezeThaw(Strategy):
     finish: float = 0.0
     whole: int = 2
     late: int = 4
-    independent: bool = False
     handed_on: int = 32
     batch: int = 8
     outside: float = 0.125
@@ -179,7 +174,7 @@ class _Generation:
             self._add(Proposal(config, "sobol"), lowest)
 
     def add_whole(self, pool: Pool, known: Sequence[Result], tried: Sequence[Trial]) -> None:
-        """Add new configs to be trained to the top at once, by models of whole trainings alone.
+        """Add new configs to be trained to the top at once, by a model of whole trainings alone.
 
         pool: where the generation's other proposals come from, which are not to repeat these.
         """
@@ -188,15 +183,10 @@ class _Generation:
         n = min(strategy.whole, self.room, math.floor((self.funds - strategy.finish) / top))
         if n <= 0 or len(ended) < strategy.late:
             return
-        n_independent = n // 2 if strategy.independent else 0
-        configs = self._whole(ended, tried, n - n_independent)
+        configs = self._whole(ended, tried, n)
         for config in configs:
             self._add(Proposal(config, "whole"), top, strategy.finish)
-        taken = [*(result.trial.config for result in known), *configs]
-        independent = self._independent(ended, taken, n_independent)
-        for config in independent:
-            self._add(Proposal(config, INDEPENDENT), top, strategy.finish)
-        pool.exclude([*configs, *independent])
+        pool.exclude(configs)
 
     def _whole(self, ended: Sequence[Result], tried: Sequence[Trial], n: int) -> list[Config]:
         """Return up to n new configs by a model of all whole trainings."""
@@ -207,24 +197,8 @@ class _Generation:
             return []
         pool = Pool(strategy._geometry, process, tried, (), derive(self.seed, "whole"), thrift=self.thrift)
         # The space was narrowed by short trainings, which may have misled: these look beyond it.
-        return _drawn(pool, n)
-
-    def _independent(self, ended: Sequence[Result], taken: Sequence[Config], n: int) -> list[Config]:
-        """Return up to n new configs by a model of the independent search's trainings; at first, points spread out.
-
-        taken: configs that are not to be proposed again.
-        """
-        strategy, space = self.strategy, self.strategy.full_space
-        own = [result for result in ended if result.trial.origin == INDEPENDENT]
-        geometry = Geometry(space, space)
-        resources = Resources(strategy.ladder[-1], (), strategy.summary)
-        process = model(geometry, own, resources) if len(own) >= SPREAD else None
-        if process is None:
-            return first_new(sobol(space, derive(strategy.seed, strategy.study, INDEPENDENT)), taken, n)
-        within = [result.trial for result in own if geometry.holds(result.trial)]
-        pool = Pool(geometry, process, within, (), derive(self.seed, INDEPENDENT), rounds=WIDE_ROUNDS)
-        pool.exclude(taken)
-        return _drawn(pool, n)
+        configs = (pool.new(outside=None) for _ in range(n))
+        return [config for config in configs if config is not None]
 
     def promote(self, pool: Pool, partial: Sequence[Result]) -> None:
         """Add promotions, rung by rung from the top down, of what may still win."""
@@ -273,12 +247,6 @@ class _Generation:
     def _price(self, result: Result, rung: int) -> float:
         epochs = self.strategy.ladder[rung] - spared(result)
         return epochs * self.strategy.full_space.price(result.trial.config)
-
-
-def _drawn(pool: Pool, n: int) -> list[Config]:
-    """Return the n new configs of a pool that promise most, one after the other, wherever they lie."""
-    configs = (pool.new(outside=None) for _ in range(n))
-    return [config for config in configs if config is not None]
 
 
 def _continued(result: Result) -> Proposal:

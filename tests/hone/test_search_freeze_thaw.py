@@ -10,9 +10,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import hone.search.curves
 from hone.search.freeze_thaw import FreezeThaw, continuable, levels, slots
-from hone.search.sobol import sobol
 from hone.search.uniform import Uniform
-from hone.seeds import derive, numpy_generator
+from hone.seeds import numpy_generator
 from hone.space import Categorical, Float, Int, SearchSpace, identity
 from hone.trial import Result, State, Trial, ranked, results_of
 from tests.hone.synthetic import MIXED, PLAIN, Trainer, play, results
@@ -263,50 +262,6 @@ def test_no_config_is_begun_twice_even_where_few_exist():
     configs = {identity(trial.config) for trial in (*begun, *[result.trial for result in known])}
     assert len(configs) == len(begun) + len(known) == 72
     assert any(trial.origin == "whole" for trial in begun)
-
-
-# The independent search
-
-
-@pytest.fixture(scope="module")
-def independent():
-    return play(strategy(budget=1500, independent=True), Learner())
-
-
-def of_origin(generation, origin):
-    return [result.trial for result in generation.results if result.trial.origin == origin]
-
-
-def test_every_second_whole_training_is_the_independent_searchs(independent):
-    pairs = [(len(of_origin(g, "whole")), len(of_origin(g, "independent"))) for g in independent]
-    assert set(pairs) == {(0, 0), (1, 1)}
-    assert pairs.count((1, 1)) > 10
-    assert all(trial.resource == 27 for generation in independent for trial in of_origin(generation, "independent"))
-    assert not any(of_origin(generation, "independent") for generation in play(strategy(budget=700), Learner()))
-
-
-def test_the_independent_search_begins_spread_out_and_then_comes_close(independent):
-    trials = [trial for generation in independent for trial in of_origin(generation, "independent")]
-    configs = [trial.config for trial in trials]
-    spread = sobol(CURVES, derive(0, "s", "independent"))
-    assert configs[:6] == [next(spread) for _ in range(6)]
-    assert median(map(end, configs[6:])) < median(map(end, configs[:6])) / 3
-
-
-def test_nothing_that_others_find_draws_the_independent_search(independent):
-    def worsened(result):
-        if result.trial.origin == "independent":
-            return result
-        return replace(result, objective=9 - result.objective, curve=tuple(9 - value for value in result.curve))
-
-    chosen = strategy(budget=1500, independent=True)
-    for done in range(len(independent)):
-        others = [replace(g, results=tuple(map(worsened, g.results))) for g in independent[:done]]
-        asked, again = chosen.ask(independent[:done]), chosen.ask(others)
-        own, theirs = ([trial.config for trial in trials if trial.origin == "independent"] for trials in (asked, again))
-        assert own == theirs
-        if done > 2:
-            assert [trial.config for trial in asked] != [trial.config for trial in again]
 
 
 # The same history, the same trials

@@ -112,7 +112,7 @@ def refine(space):
     """The fine phase: promotions, of the former's too."""
     return FreezeThaw(
         study="s", space=narrowed(space), full_space=space, prior=prior_of(space), seed=0, budget=BUDGET * 4,
-        ladder=(6, 18, 54), promote=True, finish=60, independent=True,
+        ladder=(6, 18, 54), promote=True, finish=60,
     )  # fmt: skip
 
 

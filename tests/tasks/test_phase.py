@@ -73,16 +73,3 @@ def test_a_phase_without_a_limit_of_trials_spends_its_share() -> None:
 def test_params_choose_the_strategy(search: dict[str, object], name: str, strategy: type) -> None:
     found = Findings(PROBLEM, MIXED, MIXED, (), 500.0, 1200.0)
     assert isinstance(STAGES[name].strategy(parse_params({"search": search}), found, name), strategy)
-
-
-@pytest.mark.parametrize(
-    ("independent", "budget", "there"), [(32, 32 * 54, True), (32, 32 * 54 - 1, False), (1, 54, True), (0, 1e6, False)]
-)
-def test_the_independent_search_is_there_where_the_phase_can_pay_for_it(
-    independent: int, budget: float, there: bool
-) -> None:
-    found = Findings(PROBLEM, MIXED, MIXED, (), budget, 1200.0)
-    params = parse_params({"search": {"hyperband": {"independent": independent}}})
-    chosen = search_hyperband.strategy(params, found, "refine")
-    assert isinstance(chosen, FreezeThaw)
-    assert chosen.independent is there
