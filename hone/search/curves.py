@@ -163,6 +163,15 @@ def _hyperparameters(study: _Study) -> Array:
     return fit(thinned(data, FITTED), start=fewer, iterations=STEPS)
 
 
+def to_bounds(u: Array, numbers: NDArray[np.bool_], generator: np.random.Generator) -> Array:
+    """Return points with about half of their numbers moved to either bound of the full space.
+
+    A process is least certain of the corners, and in many dimensions no uniform draw ever comes near one.
+    """
+    moved = (generator.random(u.shape) < 0.5) & numbers
+    return np.where(moved, generator.integers(0, 2, size=u.shape).astype(np.float64), u)
+
+
 class Pool:
     """Candidates for a generation, new ones and configs that can go on, and what is believed of them.
 
@@ -196,7 +205,7 @@ class Pool:
         best = known[np.argsort(means, kind="stable")[:N_BEST]]
         d = known.shape[1]
         points = geometry.spread(generator.random((max(N_UNIFORM, 2 * batch), d)))
-        points[::2] = _to_bounds(points[::2], ~geometry.categories, generator)
+        points[::2] = to_bounds(points[::2], ~geometry.categories, generator)
         if geometry.is_narrowed:
             points = np.concatenate([points, generator.random((N_UNIFORM // 2, d))])
         points = geometry.snapped(np.concatenate([points, self._near(best, N_NEAR, NEAR, generator)]))
@@ -300,15 +309,6 @@ class Pool:
         if self._geometry.is_narrowed:
             u[::2] = self._geometry.clipped(u[::2])
         return u
-
-
-def _to_bounds(u: Array, numbers: NDArray[np.bool_], generator: np.random.Generator) -> Array:
-    """Return points with about half of their numbers moved to either bound of the full space.
-
-    A process is least certain of the corners, and in many dimensions no uniform draw ever comes near one.
-    """
-    moved = (generator.random(u.shape) < 0.5) & numbers
-    return np.where(moved, generator.integers(0, 2, size=u.shape).astype(np.float64), u)
 
 
 def _best(score: Array, allowed: NDArray[np.bool_]) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hone.search.curves import Pool, Resources, model, objective_after, observed, standardised, thinned
+from hone.search.curves import Pool, Resources, model, objective_after, observed, standardised, thinned, to_bounds
 from hone.search.freeze_thaw import levels
 from hone.search.gaussian_process import Layout, Observations
 from hone.search.geometry import Geometry
@@ -175,6 +175,14 @@ def test_a_model_tells_good_configs_from_bad_ones():
     assert np.corrcoef(beliefs, true)[0, 1] > 0.8
 
 
+def test_of_two_short_trainings_that_end_alike_the_one_still_improving_is_believed_to_win():
+    at = np.linspace(0.05, 0.95, 10)
+    some = [result({"x": x, "y": 0.1}, [2.0, 1.0 if x < 0.5 else 1.4, 1.0], i) for i, x in enumerate(at)]
+    ours = Geometry(PLAIN, PLAIN)
+    means = model(ours, some, RESOURCES).mean(ours.features(ours.points([r.trial for r in some])))
+    assert means[5:].max() < means[:5].min()
+
+
 def test_a_model_learns_from_a_result_too_few_for_another_fit_of_hyperparameters():
     ours, some = Geometry(PLAIN, PLAIN), tried(PLAIN, 12)
     before, after = model(ours, some[:11], RESOURCES), model(ours, some, RESOURCES)
@@ -215,6 +223,15 @@ def half(space):
 def pool_of(full, narrow, some, partial=(), seed=0):
     ours = Geometry(full, narrow)
     return Pool(ours, model(ours, some, RESOURCES), [r.trial for r in some], partial, seed)
+
+
+def test_half_of_the_numbers_go_to_either_bound_and_choices_stay():
+    u = np.random.default_rng(0).random((1000, 4))
+    moved = to_bounds(u, np.array([True, True, True, False]), np.random.default_rng(1))
+    for bound in (0.0, 1.0):
+        assert np.mean(moved[:, :3] == bound) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(moved[:, :3] == u[:, :3]) == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_array_equal(moved[:, 3], u[:, 3])
 
 
 @pytest.mark.parametrize("space", [PLAIN, MIXED], ids=["plain", "mixed"])
