@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ __all__ = [
     "Int",
     "Prices",
     "SearchSpace",
+    "growth",
     "identity",
     "parse_domain",
     "price_of",
@@ -41,16 +42,25 @@ __all__ = [
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
+Number = TypeVar("Number", float, NDArray[np.float64])
 Prices = Mapping[str, Mapping[str, float] | tuple[float, float]]
 """By parameter: what an epoch costs with each of its choices, or of a number, where it costs 1 and the exponent."""
 CHEAPEST = 0.25
 """No epoch costs less: rows must be read and scored, however small a network is."""
 
 
+def growth(value: Number, reference: float) -> Number:
+    """Return what of an epoch's price a number stands for, 1 at the reference: half of that stays however small it is.
+
+    The smallest networks take time, too, and a pure power of the size would call them ever cheaper.
+    """
+    return (value + reference) / (2 * reference)
+
+
 def price_of(prices: Prices, config: Config) -> float:
     """Return what an epoch of a config costs, in epochs of a budget; 1 where there are no prices.
 
-    Prices multiply; a number's is ``(value / where it costs 1) ** exponent``. What a config lacks costs nothing more.
+    Prices multiply; a number's is ``growth(value, where it costs 1) ** exponent``. What a config lacks costs nothing.
     """
     total = 1.0
     for name, price in prices.items():
@@ -58,7 +68,7 @@ def price_of(prices: Prices, config: Config) -> float:
         if isinstance(price, Mapping):
             total *= price.get(str(value), 1.0)
         elif value is not None and is_number(value):
-            total *= (float(value) / price[0]) ** price[1]
+            total *= growth(float(value), price[0]) ** price[1]
     return max(total, CHEAPEST)
 
 

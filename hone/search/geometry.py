@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hone.domains import decode_all, encode_all
 from hone.search.gaussian_process import Layout
-from hone.space import CHEAPEST, Categorical, Condition, Domain, Fixed, Float, Int, SearchSpace
+from hone.space import CHEAPEST, Categorical, Condition, Domain, Fixed, Float, Int, SearchSpace, growth
 from hone.trial import Trial
 
 Array = NDArray[np.float64]
@@ -101,7 +101,7 @@ class Geometry:
                 found += np.array(each)[decode_all(domain, u[:, i]).astype(np.int64)]
             elif isinstance(price, tuple) and isinstance(domain, Float | Int):
                 # Where it is inactive, a parameter has its default, which costs 1.
-                found += price[1] * np.log(decode_all(domain, u[:, i]) / price[0])
+                found += price[1] * np.log(growth(decode_all(domain, u[:, i]), price[0]))
         return np.maximum(found, math.log(CHEAPEST)) if self.full.prices else found
 
     def affordable(self, log_prices: Array) -> Mask:

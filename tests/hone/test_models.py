@@ -388,9 +388,9 @@ def test_slow_families_and_small_batches_cost_more() -> None:
         assert other.price({"family": "tabm"}) == prices["tabm"]
     large = models.fitted(space, INPUTS, 20_000)  # batches of 256: what is dear is dear beside that
     assert large.price(large.default) == 1.0
-    assert large.price({**large.default, "batch_size": 64}) == pytest.approx(4**0.5)
-    assert large.price({**large.default, "units": 256}) == pytest.approx(2**0.9)
-    assert large.price({**large.default, "units": 16, "n_layers": 1}) == 0.25
+    assert large.price({**large.default, "batch_size": 64}) == pytest.approx(1.6)
+    assert large.price({**large.default, "units": 256}) == pytest.approx(1.5**1.8)
+    assert large.price({**large.default, "units": 16, "n_layers": 1, "embedding": "none"}) == 0.25
     assert models.default_space("tabm").price(models.default_space("tabm").default) == 1.0
 
 
