@@ -60,7 +60,7 @@ def growth(value: Number, reference: float) -> Number:
 def price_of(prices: Prices, config: Config) -> float:
     """Return what an epoch of a config costs, in epochs of a budget; 1 where there are no prices.
 
-    Prices multiply; a number's is ``growth(value, where it costs 1) ** exponent``. What a config lacks costs nothing.
+    Prices multiply; a number's is ``growth(value, where it costs 1) ** exponent``. What a config lacks adds nothing.
     """
     total = 1.0
     for name, price in prices.items():
