@@ -102,7 +102,9 @@ class FreezeThaw(Strategy):
     def _ask(self, history: History) -> list[Trial]:
         own = results_of(history)
         known = [*self.prior, *own]
-        resources = Resources(self.ladder[-1], levels(self.ladder), self.summary)
+        # A curve's slope says what to promote. Where all end at one epoch, it only adds to the doubt of what they come
+        # to after a whole training, and so to exploring: more than real networks repay.
+        resources = Resources(self.ladder[-1], levels(self.ladder) if self.promote else self.ladder, self.summary)
         process = model(self._geometry, known, resources, self.transfer)
         generation = _Generation(self, history, left(self.budget, history))
         if process is None:

@@ -204,6 +204,21 @@ def test_a_phase_without_promotions_has_none():
     assert {(t.parent, t.resource) for trials in trials_of(history) for t in trials} == {(None, 3)}
 
 
+def other_starts(curve, key):
+    """Return a curve with other values in all but its third epoch, none of them better."""
+    shifts = np.where(np.arange(len(curve)) == 2, 0.0, numpy_generator(0, key).random(len(curve)))
+    return np.maximum(curve, curve[2] if len(curve) > 2 else 0) + shifts
+
+
+@pytest.mark.parametrize("promote", [False, True])
+def test_what_short_trainings_did_on_the_way_only_says_which_of_them_go_on(promote):
+    space, asked = Uniform(study="a", space=CURVES, seed=1, budget=60, resource=3), []
+    for seen in (lambda curve, key: curve, other_starts):
+        former = results(space, Learner(seen=seen))
+        asked.append(strategy(prior=former, promote=promote).ask(()))
+    assert (asked[0] == asked[1]) is not promote
+
+
 # The end of the budget
 
 
