@@ -212,9 +212,9 @@ def other_starts(curve, key):
 
 @pytest.mark.parametrize("promote", [False, True])
 def test_what_short_trainings_did_on_the_way_only_says_which_of_them_go_on(promote):
-    space, asked = Uniform(study="a", space=CURVES, seed=1, budget=60, resource=3), []
+    first, asked = Uniform(study="a", space=CURVES, seed=1, budget=60, resource=3), []
     for seen in (lambda curve, key: curve, other_starts):
-        former = results(space, Learner(seen=seen))
+        former = results(first, Learner(seen=seen))
         asked.append(strategy(prior=former, promote=promote).ask(()))
     assert (asked[0] == asked[1]) is not promote
 
