@@ -205,13 +205,13 @@ def test_a_phase_without_promotions_has_none():
 
 
 def other_starts(curve, key):
-    """Return a curve with other values in all but its third epoch, none of them better."""
-    shifts = np.where(np.arange(len(curve)) == 2, 0.0, numpy_generator(0, key).random(len(curve)))
-    return np.maximum(curve, curve[2] if len(curve) > 2 else 0) + shifts
+    """Return a curve that ends in the same value, and was worse before, by whatever."""
+    worse = curve[-1] + numpy_generator(0, key).random(len(curve))
+    return np.append(worse[:-1], curve[-1])
 
 
 @pytest.mark.parametrize("promote", [False, True])
-def test_what_short_trainings_did_on_the_way_only_says_which_of_them_go_on(promote):
+def test_how_short_trainings_came_to_their_score_counts_only_in_a_phase_with_promotions(promote):
     first, asked = Uniform(study="a", space=CURVES, seed=1, budget=60, resource=3), []
     for seen in (lambda curve, key: curve, other_starts):
         former = results(first, Learner(seen=seen))
