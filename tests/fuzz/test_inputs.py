@@ -2,6 +2,9 @@
 
 import csv
 import io
+import random
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from hone.errors import UserError
 from tests.fuzz import params, tables
-from tests.fuzz.harness import Tally, outcome, tally, unclear
+from tests.fuzz.harness import Outcome, Tally, outcome, tally, unclear
 
 MOST = 10_000  # columns
 
@@ -64,6 +67,27 @@ def test_the_harness_finds_a_fault_and_keeps_its_shortest_case() -> None:
     assert what.startswith("ZeroDivisionError in ")
     assert times > 1
     assert len(case) < 7
+
+
+def test_the_harness_runs_beside_a_thread_that_draws_from_random() -> None:
+    done = threading.Event()
+
+    def draw() -> None:
+        while not done.is_set():
+            random.random()
+
+    def wait(number: int) -> int:
+        time.sleep(0.01)  # the thread's turn
+        return number
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        found = tally("numbers", st.integers(0, 9).map(wait), lambda _: Outcome("ran"), 5)
+    finally:
+        done.set()
+        thread.join()
+    assert found.ran == 5
 
 
 def test_a_refusal_escapes_what_a_terminal_would_obey_and_keeps_its_end() -> None:
