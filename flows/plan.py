@@ -84,7 +84,7 @@ def plan(root: Path, reporter: Reporter) -> None:
     )
     whole = duration(budget.seconds_for(params, measured, allowed))
     reporter.message(
-        f"all of it: about {whole}, of which {duration(budget.START_UP)} are start-up, tracking and report;"
+        f"all of it: about {whole}, of which {duration(measured.start_up)} are start-up, tracking and report;"
         " most whole trainings stop early"
     )
     if allowed.training is not None:

@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +16,15 @@ from prefect.states import Completed, Failed
 from flows import artifacts, check, processes, summary
 from hone.errors import UserError
 from tasks import project, run, sync, versioning
+from tasks.executors import WorkerPool
 from tasks.reporting import Reporter
 from tasks.terminal import open_reporter
 from tasks.tracking import Tracker
 
 T = TypeVar("T")
 UP_TO_DATE = "UpToDate"
+UNTRAINED = ("ingest", "split")
+"""Stages during which the workers start that the next ones need."""
 SOON = 60.0
 """Seconds for which a run that evaluates nothing sends what trackers have not taken."""
 
@@ -94,7 +96,7 @@ def _bring_up_to_date(
     root: Path,
     name: str,
     reporter: Reporter,
-    surroundings: Callable[[], tuple[Tracker, Executor]],
+    surroundings: Callable[[], tuple[Tracker, WorkerPool]],
     done: list[str],
 ) -> State[Any]:
     reason = versioning.stale(root, name)
@@ -107,6 +109,8 @@ def _bring_up_to_date(
             done.append(f"{name} restored")
             return Completed(name="Restored", message=f"{reason}; an earlier run had the same inputs")
         tracker, executor = surroundings()
+        if name in UNTRAINED:
+            executor.warm_up()
         seconds = run.run_stage(root, name, reporter=reporter, tracker=tracker, executor=executor, step=_step)
         held.commit()
     done.append(f"{name} run")

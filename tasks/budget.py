@@ -7,10 +7,14 @@ restores what a stage wrote for former inputs, and then the lock must still say 
 
 import contextlib
 import math
+import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from hone import models
 from hone.data.preprocessing import Scaling
@@ -37,7 +41,9 @@ LOCK = "budget.lock"
 KEPT = 8
 """Measurements in it, each for other inputs."""
 START_UP = 40.0
-"""Seconds of a run that train nothing: processes that start, tracking, baselines, the report."""
+"""Seconds of a run that train nothing, where nobody measured: processes that start, tracking, baselines, the report."""
+AFTERWARDS = 12.0
+"""Those of them that follow the stage `budget`, where one process runs all stages."""
 BUSY = 0.7
 """Share of the rest in which workers train: some wait for the last of a generation, and for what is proposed next."""
 STOPPED_EARLY = 0.8
@@ -65,13 +71,14 @@ class Measurement:
     """What a calibration found.
 
     seconds_per_epoch: of one worker, over all training rows, for a config of price 1. prices: see `hone.models.prices`.
-    typical: price of configs spread through the space, on average.
+    typical: price of configs spread through the space, on average. start_up: seconds of the run that train nothing.
     """
 
     seconds_per_epoch: float
     workers: int
     prices: Prices
     typical: float = 1.0
+    start_up: float = START_UP
 
     def seconds(self, params: Params, allowed: Allowance) -> float:
         """Return what an epoch of the budget takes one worker: a typical config's, where all count alike."""
@@ -125,7 +132,7 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     more than `MOST_REPLAYED` of what is left. The search gets the rest.
     """
     limit = seconds(str(params.budget.time_limit))
-    usable = max(limit - START_UP, limit * 0.4) * BUSY * measured.workers / measured.seconds_per_epoch
+    usable = max(limit - measured.start_up, limit * 0.4) * BUSY * measured.workers / measured.seconds_per_epoch
     enough = usable / (TRAININGS * STOPPED_EARLY)  # epochs of each, if there are so many
     epochs = min(params.train.epochs, max(math.ceil(params.train.epochs / 3), math.floor(enough)))
     training = _of_one(params, epochs)
@@ -176,7 +183,7 @@ def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None
     replays = n_replays(params) if allowed.replays is None else allowed.replays
     networks = params.baseline.networks
     after = _certain(params, networks, params.retrain.seeds, training) + replays * training
-    return START_UP + (allowed.epochs + after) * wall_seconds(params, measured, allowed)
+    return measured.start_up + (allowed.epochs + after) * wall_seconds(params, measured, allowed)
 
 
 def wall_seconds(params: Params, measured: Measurement, allowed: Allowance) -> float:
@@ -189,10 +196,10 @@ def overrun(params: Params, measured: Measurement, allowed: Allowance) -> str | 
     limit = params.budget.time_limit
     if limit is None or (takes := seconds_for(params, measured, allowed)) <= MOST_OVER * seconds(limit):
         return None
-    if START_UP + MOST_CERTAIN * seconds(limit) > MOST_OVER * seconds(limit):
+    if measured.start_up + MOST_CERTAIN * seconds(limit) > MOST_OVER * seconds(limit):
         return (
             f"budget.time_limit: {limit} cannot be kept: processes that start, tracking, baselines and the report take"
-            f" about {duration(START_UP)} by themselves, all of it about {duration(takes)}"
+            f" about {duration(measured.start_up)} by themselves, all of it about {duration(takes)}"
         )
     return f"budget.time_limit: {limit}: the epochs that {LOCK} allows take about {duration(takes)} on this machine"
 
@@ -235,7 +242,17 @@ def measure(stage: Stage) -> Measurement:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
     each, learnt = prices.fitted(rough, [config for config, _ in found], [taken for _, taken in found])
     typical = [price_of(learnt, config) for config in configs[len(named) :]] or [1.0]
-    return Measurement(each, workers, learnt, math.fsum(typical) / len(typical))
+    return Measurement(each, workers, learnt, math.fsum(typical) / len(typical), _start_up())
+
+
+def _start_up() -> float:
+    """Return how long this run trains nothing: until now, as measured, and afterwards."""
+    # DVC starts each stage anew, and when it was started itself is not known here.
+    if "DVC_STAGE" in os.environ:
+        return START_UP
+    until_now = time.time() - psutil.Process().create_time()
+    # More than usual: a process that did something else before.
+    return min(START_UP, until_now + AFTERWARDS)
 
 
 def _n_sampled(limit: str | None) -> int:

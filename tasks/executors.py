@@ -1,6 +1,7 @@
 """Where trials run: a pool of processes that heals itself, dies with its parent and computes on one thread each."""
 
 import ctypes
+import importlib
 import multiprocessing
 import os
 import signal
@@ -39,6 +40,11 @@ class WorkerPool(Executor):
             self._pool = self._start()
             return self._pool.submit(fn, *args, **kwargs)
 
+    def warm_up(self) -> None:
+        """Start the workers now, and not when there is something to train; returns at once."""
+        for _ in range(self._workers):
+            self._pool.submit(_import_what_trains)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, once they have done what was submitted unless that is cancelled."""
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
@@ -57,6 +63,10 @@ class WorkerPool(Executor):
             initializer=_prepare_worker,
             initargs=(os.getpid(),),
         )
+
+
+def _import_what_trains() -> None:
+    importlib.import_module("tasks.trainables")
 
 
 def _prepare_worker(parent: int) -> None:

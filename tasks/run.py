@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def surroundings(root: Path, reporter: Reporter) -> Iterator[tuple[Tracker, Executor]]:
+def surroundings(root: Path, reporter: Reporter) -> Iterator[tuple[Tracker, executors.WorkerPool]]:
     """Yield the tracker and the worker processes that params ask for, to be shared by all stages of a process.
 
     At the end the tracker has sent what it can, and trials that are still queued are dropped.

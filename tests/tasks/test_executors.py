@@ -26,6 +26,20 @@ def test_a_worker_computes_on_one_thread():
         pool.shutdown()
 
 
+def modules() -> tuple[int, bool]:
+    return os.getpid(), "hone.training.train" in sys.modules
+
+
+def test_workers_that_are_warmed_up_have_what_they_need_before_they_are_asked():
+    with WorkerPool(2) as pool:
+        pool.warm_up()
+        workers = {worker.pid for worker in psutil.Process().children()}
+        assert len(workers) >= 2
+        pid, loaded = pool.submit(modules).result()
+    assert pid in workers
+    assert loaded
+
+
 def test_auto_is_one_worker_for_each_core_this_process_may_use():
     assert count("auto") == len(os.sched_getaffinity(0))
     assert count(3) == 3

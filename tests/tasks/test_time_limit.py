@@ -1,8 +1,10 @@
 """What a time limit pays for, and how a run keeps within it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hone import models
@@ -12,7 +14,18 @@ from hone.space import price_of
 from hone.training.train import Settings
 from tasks import budget
 from tasks.allowance import Allowance, shortened, within
-from tasks.budget import BUSY, START_UP, Measurement, affordable, n_replays, overrun, parsed, pays_for, seconds_for
+from tasks.budget import (
+    AFTERWARDS,
+    BUSY,
+    START_UP,
+    Measurement,
+    affordable,
+    n_replays,
+    overrun,
+    parsed,
+    pays_for,
+    seconds_for,
+)
 from tasks.params import Params, parse_params
 from tasks.search_hyperband import replayed_within
 from tasks.stage import Stage
@@ -113,6 +126,26 @@ def test_a_limit_that_start_up_alone_takes_is_said_to_be_out_of_reach() -> None:
     assert overrun(parse_params({}), fast, Allowance(10.0)) is None
     here = overrun(limited("10m"), measured(2.0), affordable(limited("10m"), measured(0.1, 16)))
     assert "on this machine" in str(here)
+
+
+def test_a_run_that_has_started_sooner_has_more_left_to_search() -> None:
+    params = limited("2m")
+    soon, late = (replace(measured(0.05), start_up=seconds) for seconds in (20.0, 40.0))
+    quick, slow = affordable(params, soon), affordable(params, late)
+    assert quick.epochs - slow.epochs == 20 * 2 * BUSY / 0.05
+    assert seconds_for(params, soon, quick) == pytest.approx(120, abs=0.1)
+
+
+def test_start_up_is_as_long_as_this_process_runs_but_for_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    born = psutil.Process().create_time()
+    found = []
+    for seconds in (5.0, 15.0, 3600.0):
+        monkeypatch.setattr(budget.time, "time", lambda now=born + seconds: now)
+        found.append(budget._start_up())
+    assert found == [pytest.approx(5.0 + AFTERWARDS), pytest.approx(15.0 + AFTERWARDS), START_UP]
+    monkeypatch.setenv("DVC_STAGE", "budget")
+    monkeypatch.setattr(budget.time, "time", lambda: born + 5.0)
+    assert budget._start_up() == START_UP
 
 
 def test_what_is_written_down_is_read_again_as_it_was() -> None:
