@@ -44,7 +44,7 @@ START_UP = 40.0
 """Seconds of a run that train nothing, where nobody measured: processes that start, tracking, baselines, the report."""
 AFTERWARDS = 12.0
 """Those of them that follow the stage `budget`, where one process runs all stages."""
-BUSY = 0.7
+BUSY = 0.8
 """Share of the rest in which workers train: some wait for the last of a generation, and for what is proposed next."""
 STOPPED_EARLY = 0.8
 """Share of train.epochs that a full training takes on average, as early stopping ends most of them sooner: where
@@ -54,7 +54,9 @@ SAMPLE, SAMPLED_FOR, MOST_SAMPLED = 8, 120.0, 32
 seconds of a time limit, up to so many. Prices are a product, which is rough; more times make it less so."""
 WINNERS_PRICE = 2.0
 """What an epoch of the winner is expected to cost beside the default's."""
-MOST_CERTAIN = 0.5
+AT_LEAST = 0.4
+"""Share of a time limit in which there is training, however long the start takes."""
+MOST_CERTAIN = 0.4
 """Share of a time limit that final models and the baseline may take before they get fewer seeds."""
 MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
@@ -132,7 +134,7 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     more than `MOST_REPLAYED` of what is left. The search gets the rest.
     """
     limit = seconds(str(params.budget.time_limit))
-    usable = max(limit - measured.start_up, limit * 0.4) * BUSY * measured.workers / measured.seconds_per_epoch
+    usable = max(limit - measured.start_up, AT_LEAST * limit) * BUSY * measured.workers / measured.seconds_per_epoch
     enough = usable / (TRAININGS * STOPPED_EARLY)  # epochs of each, if there are so many
     epochs = min(params.train.epochs, max(math.ceil(params.train.epochs / 3), math.floor(enough)))
     training = _of_one(params, epochs)
@@ -196,7 +198,7 @@ def overrun(params: Params, measured: Measurement, allowed: Allowance) -> str | 
     limit = params.budget.time_limit
     if limit is None or (takes := seconds_for(params, measured, allowed)) <= MOST_OVER * seconds(limit):
         return None
-    if measured.start_up + MOST_CERTAIN * seconds(limit) > MOST_OVER * seconds(limit):
+    if measured.start_up + AT_LEAST * seconds(limit) > MOST_OVER * seconds(limit):
         return (
             f"budget.time_limit: {limit} cannot be kept: processes that start, tracking, baselines and the report take"
             f" about {duration(measured.start_up)} by themselves, all of it about {duration(takes)}"

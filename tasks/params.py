@@ -226,7 +226,7 @@ class Search(Section):
 
 
 class Retrain(Section):
-    seeds: Positive = 3
+    seeds: Positive = 5
     ensemble: Literal["auto", "one", "seeds", "greedy"] = "seeds"
     calibrate: bool = True
     threshold: bool = True

@@ -40,13 +40,14 @@ FEWEST_ROWS = 30
 class Published:
     """A version in the registry. decision: why it is champion or not, in a sentence.
 
-    is_new: it was not there before this call.
+    run: the id of its pipeline's run in MLflow, if that is there. is_new: it was not there before this call.
     """
 
     name: str
     version: str
     is_champion: bool
     decision: str
+    run: str | None = None
     is_new: bool = True
 
 
@@ -125,7 +126,12 @@ class _Registry:
             decided = version.tags[DECISION]
             is_champion = champion is not None and str(champion.version) == str(version.version)
             return Published(
-                name=self._name, version=str(version.version), is_champion=is_champion, decision=decided, is_new=False
+                name=self._name,
+                version=str(version.version),
+                is_champion=is_champion,
+                decision=decided,
+                run=version.run_id or None,
+                is_new=False,
             )
         challenger = _Model(model_store.load(model, self._trusted), model_store.seen(model))
         problem = challenger.predictor.problem
@@ -139,7 +145,8 @@ class _Registry:
         if won:
             self._client.set_registered_model_alias(self._name, CHAMPION, number)
         self._client.set_model_version_tag(self._name, number, DECISION, decision)  # last: from here on it is done
-        return Published(name=self._name, version=number, is_champion=won, decision=decision)
+        run = version.run_id or None
+        return Published(name=self._name, version=number, is_champion=won, decision=decision, run=run)
 
     def _register(self, pipeline: str, model: Path, example: pd.DataFrame, tags: Mapping[str, str]) -> Any:
         """Upload the model and return its new version."""

@@ -91,6 +91,8 @@ def publish(root: Path, reporter: Reporter, tracking: Tracking, key: str, tags: 
     if published is not None:
         (root / PENDING).unlink(missing_ok=True)
         reporter.message(f"registry: {published.name} version {published.version}; {published.decision}")
+        if published.run is not None:
+            reporter.message(f"run {published.run} in MLflow: `hone reproduce {published.run}` does it again")
     return published
 
 

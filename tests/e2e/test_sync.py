@@ -56,6 +56,8 @@ def test_what_a_server_missed_is_sent_once_it_is_there(make_project, port, tmp_p
             counts = Counter(each.data.tags[KEY] for each in runs)
             assert set(counts.values()) == {1}
             assert {each.info.status for each in runs} == {"FINISHED"}
+            (whole,) = (each.info.run_id for each in runs if "/" not in each.data.tags[KEY])
+            assert f"`hone reproduce {whole}` does it again" in done.stdout
             expected = {
                 f"{next(key for key in counts if '/' not in key)}/{name}" for name in pipeline.specs(project.root)
             }
