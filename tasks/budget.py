@@ -252,7 +252,7 @@ def _start_up() -> float:
     # DVC starts each stage anew, and when it was started itself is not known here.
     if "DVC_STAGE" in os.environ:
         return START_UP
-    until_now = time.time() - psutil.Process().create_time()
+    until_now = max(0.0, time.time() - psutil.Process().create_time())  # clocks are set back now and then
     # More than usual: a process that did something else before.
     return min(START_UP, until_now + AFTERWARDS)
 

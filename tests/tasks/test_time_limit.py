@@ -139,10 +139,10 @@ def test_a_run_that_has_started_sooner_has_more_left_to_search() -> None:
 def test_start_up_is_as_long_as_this_process_runs_but_for_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     born = psutil.Process().create_time()
     found = []
-    for seconds in (5.0, 15.0, 3600.0):
+    for seconds in (5.0, 15.0, 3600.0, -3600.0):
         monkeypatch.setattr(budget.time, "time", lambda now=born + seconds: now)
         found.append(budget._start_up())
-    assert found == [pytest.approx(5.0 + AFTERWARDS), pytest.approx(15.0 + AFTERWARDS), START_UP]
+    assert found == [pytest.approx(5.0 + AFTERWARDS), pytest.approx(15.0 + AFTERWARDS), START_UP, AFTERWARDS]
     monkeypatch.setenv("DVC_STAGE", "budget")
     monkeypatch.setattr(budget.time, "time", lambda: born + 5.0)
     assert budget._start_up() == START_UP
