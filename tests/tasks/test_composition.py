@@ -37,7 +37,7 @@ def values(shared: float, n: int = 400) -> HeldOut:
 
 
 def test_finalists_that_err_differently_are_drawn_together_and_shares_add_up() -> None:
-    found = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto"), seed=0)
+    found = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto", seeds=3), seed=0)
     assert found.kind == "greedy"
     assert [member.config for member in found.members] == CONFIGS
     assert [(member.networks, member.epochs) for member in found.members] == [(3, 5), (3, 6)]
@@ -45,14 +45,14 @@ def test_finalists_that_err_differently_are_drawn_together_and_shares_add_up() -
     assert found.members[0].share == pytest.approx(0.5, abs=0.2)
     assert found.scores["greedy"]["networks"] == 6
     assert found.scores["greedy"]["value"] < found.scores["seeds"]["value"] < found.scores["one"]["value"]
-    assert composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto"), seed=0) == found
+    assert composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto", seeds=3), seed=0) == found
 
 
 def test_what_is_no_better_than_the_average_of_seeds_is_not_taken() -> None:
     truth, good = values(shared=0.0).truth, values(shared=0.0).of(CONFIGS[0])
     bad = [prediction + 5 for prediction in good]
     found = composition.compose(
-        finalists(), held(REGRESSION, truth, [list(good), bad]), Retrain(ensemble="auto"), seed=0
+        finalists(), held(REGRESSION, truth, [list(good), bad]), Retrain(ensemble="auto", seeds=3), seed=0
     )
     assert (found.kind, len(found.members), found.members[0].networks) == ("seeds", 1, 3)
     one = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="one"), seed=0)
@@ -61,7 +61,7 @@ def test_what_is_no_better_than_the_average_of_seeds_is_not_taken() -> None:
 
 def test_without_held_out_rows_of_the_winner_it_is_an_average_of_seeds() -> None:
     found = composition.compose(
-        finalists(), HeldOut(BINARY, np.zeros(5, dtype=int), None, {}), Retrain(ensemble="auto"), seed=0
+        finalists(), HeldOut(BINARY, np.zeros(5, dtype=int), None, {}), Retrain(ensemble="auto", seeds=3), seed=0
     )
     assert (found.kind, found.temperature, found.threshold) == ("seeds", 1.0, None)
 
