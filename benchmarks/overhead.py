@@ -2,8 +2,9 @@
 
     python -m benchmarks.overhead [--stage search_bayes] [--rows 4000 10000] [--repeats 3] [--workers 2]
 
-Each size is a generated table: 20 numeric columns, two classes. A trial on 4,000 rows takes 0.3 s, so short that what
-it costs besides training shows most; 10,000 rows are a more ordinary table. `--rows 0` takes scikit-learn's digits.
+Each size is a generated table: 20 numeric columns, two classes. A trial on 4,000 rows takes half a second, so
+short that what it costs besides training shows most; 10,000 rows are a more ordinary table. `--rows 0` takes
+scikit-learn's digits.
 
 Both sides train the same trials on the same rows in the same pool, in turn, in one process; pool and tracker are
 open already, as in a flow, which opens them once for all its stages. The stage also proposes, waits for whole

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from flows import processes
 from hone.space import price_of
 from hone.training.checkpoint import Checkpoint
 from hone.trial import Result, State, Trial
@@ -61,12 +62,13 @@ def plan(root: Path, reporter: Reporter) -> None:
 
     Raises UserError for params and data that a run would refuse.
     """
+    began = processes.began()  # a run takes about as long to where it measures
     params = load_params(root)
     split.check(root, params)
     with _elsewhere(root, params) as place:
         reporter.message("timing a few epochs …")
         with WorkerPool(count(params.execution.workers)) as pool:
-            measured = budget.measure(_stage(place, params, "budget", pool))
+            measured = budget.measure(_stage(place, params, "budget", pool, began))
         written = budget.written_down(root / budget.LOCK, _stage(place, params, "budget", _Untrained()))
         allowed = Allowance(params.budget.epochs)
         if params.budget.time_limit is not None:
@@ -156,7 +158,7 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _stage(place: Path, params: Params, name: str, executor: Executor) -> Stage:
+def _stage(place: Path, params: Params, name: str, executor: Executor, began: float | None = None) -> Stage:
     return Stage(
         name=name,
         root=place,
@@ -166,6 +168,7 @@ def _stage(place: Path, params: Params, name: str, executor: Executor) -> Stage:
         executor=executor,
         tracker=NullTracker(),
         reporter=NullReporter(),
+        began=began,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import psutil
 NOTES = ".work/flows"
 PARENT = "HONE_SERVED_BY"
 """Names the process that serves, to the runs it starts."""
+LONGEST_START = 60.0
+"""Seconds within which a process has come to its work; one that is older did something else before."""
 
 # The kernel keeps the death signal across exec. The second check is for a parent that died before the first line.
 _DIE_WITH_PARENT = """
@@ -93,6 +96,12 @@ def _cleans_up(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return any("multiprocessing.resource_tracker" in part for part in process.cmdline())
     return False
+
+
+def began() -> float:
+    """Return when this process started, in seconds of `time.monotonic`; now, if that is long ago or cannot be told."""
+    age = time.time() - psutil.Process().create_time()  # below zero if the clock was set back
+    return time.monotonic() - (age if 0 <= age <= LONGEST_START else 0.0)
 
 
 @contextlib.contextmanager

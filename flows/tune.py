@@ -37,6 +37,7 @@ def tune(root: str | None = None, quiet: bool = False) -> State[Any]:
     The state is named UpToDate if nothing was stale. A UserError makes a failed state that carries it.
     """
     processes.die_with_server()
+    began = processes.began()
     try:
         folder = project.find_root(Path(root) if root is not None else None)
         with (
@@ -44,12 +45,12 @@ def tune(root: str | None = None, quiet: bool = False) -> State[Any]:
             processes.noted(folder, str(flow_run.get_id())),
             open_reporter(quiet=quiet) as reporter,
         ):
-            return _walk(folder, reporter)
+            return _walk(folder, reporter, began)
     except UserError as error:
         return _failed(error)
 
 
-def _walk(root: Path, reporter: Reporter) -> State[Any]:
+def _walk(root: Path, reporter: Reporter, began: float) -> State[Any]:
     check.refuse_bad_input(root)
     versioning.refresh(root)
     done: list[str] = []
@@ -58,7 +59,7 @@ def _walk(root: Path, reporter: Reporter) -> State[Any]:
         # Tracker and workers are for the first stage that runs: nothing to do needs neither.
         surroundings = cache(lambda: stack.enter_context(run.surroundings(root, shown)))
         for name in versioning.order(root):
-            work = partial(_bring_up_to_date, root, name, shown, surroundings, done)
+            work = partial(_bring_up_to_date, root, name, shown, surroundings, done, began)
             # A task hands back its failed state as it does any other; only asked for its result does it raise.
             _stage.with_options(name=name)(name, work).result()
     table = summary.read(root)
@@ -98,6 +99,7 @@ def _bring_up_to_date(
     reporter: Reporter,
     surroundings: Callable[[], tuple[Tracker, WorkerPool]],
     done: list[str],
+    began: float,
 ) -> State[Any]:
     reason = versioning.stale(root, name)
     if reason is None:
@@ -111,7 +113,9 @@ def _bring_up_to_date(
         tracker, executor = surroundings()
         if name in UNTRAINED:
             executor.warm_up()
-        seconds = run.run_stage(root, name, reporter=reporter, tracker=tracker, executor=executor, step=_step)
+        seconds = run.run_stage(
+            root, name, reporter=reporter, tracker=tracker, executor=executor, step=_step, began=began
+        )
         held.commit()
     done.append(f"{name} run")
     return Completed(message=f"{reason}; ran {seconds:.1f} s")

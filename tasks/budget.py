@@ -7,14 +7,11 @@ restores what a stage wrote for former inputs, and then the lock must still say 
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from hone import models
 from hone.data.preprocessing import Scaling
@@ -41,9 +38,10 @@ LOCK = "budget.lock"
 KEPT = 8
 """Measurements in it, each for other inputs."""
 START_UP = 40.0
-"""Seconds of a run that train nothing, where nobody measured: processes that start, tracking, baselines, the report."""
+"""Seconds of a run that train nothing, where each stage is a command of its own and nobody measured: processes that
+start, tracking, baselines, the report."""
 AFTERWARDS = 12.0
-"""Those of them that follow the stage `budget`, where one process runs all stages."""
+"""Those of them that follow the stage `budget`, where one process runs all stages and the others are measured."""
 BUSY = 0.8
 """Share of the rest in which workers train: some wait for the last of a generation, and for what is proposed next."""
 STOPPED_EARLY = 0.8
@@ -244,17 +242,12 @@ def measure(stage: Stage) -> Measurement:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
     each, learnt = prices.fitted(rough, [config for config, _ in found], [taken for _, taken in found])
     typical = [price_of(learnt, config) for config in configs[len(named) :]] or [1.0]
-    return Measurement(each, workers, learnt, math.fsum(typical) / len(typical), _start_up())
+    return Measurement(each, workers, learnt, math.fsum(typical) / len(typical), _start_up(stage))
 
 
-def _start_up() -> float:
+def _start_up(stage: Stage) -> float:
     """Return how long this run trains nothing: until now, as measured, and afterwards."""
-    # DVC starts each stage anew, and when it was started itself is not known here.
-    if "DVC_STAGE" in os.environ:
-        return START_UP
-    until_now = max(0.0, time.time() - psutil.Process().create_time())  # clocks are set back now and then
-    # More than usual: a process that did something else before.
-    return min(START_UP, until_now + AFTERWARDS)
+    return START_UP if stage.began is None else time.monotonic() - stage.began + AFTERWARDS
 
 
 def _n_sampled(limit: str | None) -> int:
@@ -308,7 +301,11 @@ def write_down(path: Path, inputs: str, allowed: Allowance, measured: Measuremen
     entry = {
         "inputs": inputs,
         **allowed.to_json(),
-        "measured": {"seconds_per_epoch": measured.seconds_per_epoch, "workers": measured.workers},
+        "measured": {
+            "seconds_per_epoch": measured.seconds_per_epoch,
+            "workers": measured.workers,
+            "start_up": round(measured.start_up, 1),
+        },
     }
     others = [one for one in _entries(path) if one["inputs"] != inputs] if path.exists() else []
     files.write_json(path, {"measurements": [*others[-(KEPT - 1) :], entry]})

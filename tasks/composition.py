@@ -38,7 +38,8 @@ class Member:
 class Composition:
     """What the final model is made of, and why.
 
-    kind: one, seeds or greedy. scores: what each kind got on held-out rows, and from how many networks.
+    kind: one, seeds or greedy. scores: what each kind got on held-out rows, where one, or as many as there are
+    replays, predict; and how many networks it is in the final model.
     temperature: 1 changes nothing. threshold: of the positive class; None predicts the most probable class.
     held_out: by metric, before and after calibration, by cross-fitting.
     """

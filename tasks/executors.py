@@ -43,7 +43,7 @@ class WorkerPool(Executor):
     def warm_up(self) -> None:
         """Start the workers now, and not when there is something to train; returns at once."""
         for _ in range(self._workers):
-            self._pool.submit(_import_what_trains)
+            self.submit(_import_what_trains)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, once they have done what was submitted unless that is cancelled."""

@@ -29,10 +29,11 @@ def run_stage(
     tracker: Tracker,
     executor: Executor,
     step: Step = plain_step,
+    began: float | None = None,
 ) -> float:
     """Run the function of one stage on the project's files; return its wall time in seconds.
 
-    The caller holds the project's lock. The tracker is told of the start, the trials and the end.
+    The caller holds the project's lock. The tracker is told of the start, the trials and the end. began: see `Stage`.
 
     Raises UserError for what a person can mend.
     """
@@ -51,6 +52,7 @@ def run_stage(
         tracker=tracker,
         reporter=reporter,
         step=step,
+        began=began,
     )
     started = time.perf_counter()
     reporter.stage_started(name)

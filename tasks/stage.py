@@ -43,7 +43,8 @@ class Stage:
     fingerprint: of everything the stage's outs depend on. pipeline: of everything the pipeline's outs depend on.
     executor: where it trains; where, and on how many workers, never changes a result. tracker, reporter and step
     watch; nothing that a stage writes may depend on them. allowed: what a stage may spend that runs within it; its
-    params are then what that leaves of them.
+    params are then what that leaves of them. began: when the command began that runs all stages, in seconds of
+    `time.monotonic`; None where each stage is a command of its own.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Stage:
     reporter: Reporter
     step: Step = plain_step
     allowed: Allowance | None = None
+    began: float | None = None
 
     def path(self, *parts: str) -> Path:
         """Return a path in the project."""

@@ -92,8 +92,18 @@ def publish(root: Path, reporter: Reporter, tracking: Tracking, key: str, tags: 
         (root / PENDING).unlink(missing_ok=True)
         reporter.message(f"registry: {published.name} version {published.version}; {published.decision}")
         if published.run is not None:
-            reporter.message(f"run {published.run} in MLflow: `hone reproduce {published.run}` does it again")
+            reporter.message(_how_to_do_again(root, published.run, tags))
     return published
+
+
+def _how_to_do_again(root: Path, run: str, tags: Mapping[str, str]) -> str:
+    """Return where a run is in MLflow, and how it can be done again. tags: see `provenance.tags`."""
+    if tags["hone.git_commit"] != "none" and tags["hone.git_dirty"] == "false":
+        return f"run {run} in MLflow: `hone reproduce {run}` does it again"
+    changes = tags["hone.git_changes"]
+    what = "what is not in git" if changes == "none" else f"uncommitted changes ({changes})"
+    locks = f"dvc.lock and {record.BUDGET_LOCK}" if (root / record.BUDGET_LOCK).exists() else "dvc.lock"
+    return f"run {run} in MLflow, of {what}: committed with {locks}, `hone reproduce HEAD` does it again"
 
 
 def _noted(root: Path, key: str) -> dict[str, str | None]:

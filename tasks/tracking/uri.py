@@ -20,7 +20,7 @@ ANSWER = 10.0
 FOLDERS = ("PWD", "OLDPWD")
 SHORTEST_SECRET = 6
 """Characters: what is shorter may stand in any text."""
-REMEDY = "use null, sqlite:///mlflow.db, postgresql://user:password@host/name or http://host:5000"
+REMEDY = "use null, none (no tracking), sqlite:///mlflow.db, postgresql://user:password@host/name or http://host:5000"
 
 
 def resolve(root: Path, uri: str | None) -> str:

@@ -93,6 +93,15 @@ def test_ending_all_children_spares_the_one_that_is_named() -> None:
     assert done.stdout == "False True\n"
 
 
+def test_a_process_began_when_it_started_unless_it_did_something_else_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    born, now = psutil.Process().create_time(), time.monotonic()
+    found = []
+    for age in (8.0, 3600.0, -3600.0):  # the last: the clock was set back
+        monkeypatch.setattr(processes.time, "time", lambda wall=born + age: wall)
+        found.append(now - processes.began())
+    assert found == [pytest.approx(seconds, abs=1.0) for seconds in (8.0, 0.0, 0.0)]
+
+
 def test_a_note_holds_as_long_as_its_process(tmp_path: Path) -> None:
     with processes.noted(tmp_path, "server", url="http://127.0.0.1:1/api"):
         found = processes.note(tmp_path, "server")

@@ -17,8 +17,9 @@ from flows import processes
 from flows.artifacts import ShowingProgress
 from flows.tune import tune
 from hone.errors import UserError
-from tasks import ingest
+from tasks import ingest, split
 from tasks import project as projects
+from tasks.executors import WorkerPool
 from tasks.reporting import GenerationInfo, NullReporter
 from tasks.stage import Stage
 from tests.flows.editing import change
@@ -105,6 +106,25 @@ def test_a_stage_that_refuses_ends_the_run_with_its_words(project: Path, monkeyp
     assert not (project / "data" / "split").exists()
     monkeypatch.undo()
     assert run(project).message == "ingest run, split run"
+
+
+def test_workers_start_while_data_are_read_and_a_limit_counts_from_the_commands_start(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warmed: list[WorkerPool] = []
+    waited: list[float | None] = []
+    monkeypatch.setattr(WorkerPool, "warm_up", lambda pool: warmed.append(pool))
+    monkeypatch.setattr(processes, "began", lambda: time.monotonic() - 1000.0)
+    into_split = split.run
+
+    def spy(stage: Stage) -> None:
+        waited.append(None if stage.began is None else time.monotonic() - stage.began)
+        into_split(stage)
+
+    monkeypatch.setattr(split, "run", spy)
+    assert run(project).message == "ingest run, split run"
+    assert len(warmed) == 2
+    assert waited == [pytest.approx(1000.0, abs=60.0)]
 
 
 def _hold(root: Path, ready: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event) -> None:

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import BrokenExecutor
 
 import psutil
+import pytest
 
 from tasks.executors import WorkerPool, count
 
@@ -38,6 +39,18 @@ def test_workers_that_are_warmed_up_have_what_they_need_before_they_are_asked():
         pid, loaded = pool.submit(modules).result()
     assert pid in workers
     assert loaded
+
+
+def test_workers_are_warmed_up_in_place_of_those_that_were_killed():
+    with WorkerPool(1) as pool:
+        future = pool.submit(time.sleep, 60)
+        while not future.running():
+            time.sleep(0.05)
+        pool.kill()
+        with pytest.raises(BrokenExecutor):
+            future.result()
+        pool.warm_up()
+        assert pool.submit(modules).result()[1]
 
 
 def test_auto_is_one_worker_for_each_core_this_process_may_use():

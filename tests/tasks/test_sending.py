@@ -80,6 +80,37 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return keys
 
 
+@pytest.mark.parametrize(
+    ("tags", "locks", "said"),
+    [
+        ({}, [], "run 1f in MLflow: `hone reproduce 1f` does it again"),
+        (
+            {"hone.git_dirty": "true", "hone.git_changes": "params.yaml"},
+            ["budget.lock"],
+            "run 1f in MLflow, of uncommitted changes (params.yaml): committed with dvc.lock and budget.lock, "
+            "`hone reproduce HEAD` does it again",
+        ),
+        (
+            {"hone.git_commit": "none", "hone.git_dirty": "unknown"},
+            [],
+            "run 1f in MLflow, of what is not in git: committed with dvc.lock, `hone reproduce HEAD` does it again",
+        ),
+    ],
+)
+def test_a_run_says_how_it_is_done_again(
+    tags: dict[str, str], locks: list[str], said: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`hone reproduce` refuses what was never committed, so that is not what a run of it promises."""
+    found = Published(name="hone", version="1", is_champion=True, decision="first", run="1f")
+    monkeypatch.setattr(registry, "publish", lambda *_, **__: found)
+    for name in locks:
+        (root / name).touch()
+    reporter = Saying()
+    clean = {"hone.git_commit": "ab12", "hone.git_dirty": "false", "hone.git_changes": "none"}
+    sync.publish(root, reporter, load_params(root).tracking, "key", {**clean, **tags})
+    assert said in reporter.said
+
+
 def test_a_model_is_registered_as_the_pipelines_that_made_it(root: Path, published: list[str]) -> None:
     key = sync.pipeline.pipeline_fingerprint(root, load_params(root).model_dump(mode="json"), "sklearn:digits")
     sync.publish_later(root, NullReporter(), key)
