@@ -58,6 +58,9 @@ MOST_CERTAIN = 0.4
 """Share of a time limit that final models and the baseline may take before they get fewer seeds."""
 MOST_REPLAYED = 0.3
 """Of what a time limit leaves to search and replays, the share that replays may take."""
+MOST_UNPLANNED = 0.05
+"""Of the same, what replays, and final models, may take where finalists are dearer than planned for. In a long run that
+pays for all of them, and the run is so much longer."""
 TRAININGS = 24
 """Whole trainings that a run should have time for: where it has not, they get shorter, down to a third."""
 MOST_OVER = 1.1
@@ -100,10 +103,11 @@ def run(stage: Stage) -> None:
         measured = measure(stage)
         allowed = pays_for(stage.params, measured)
         write_down(stage.path(LOCK), _inputs(stage), allowed, measured)
+        replays = _planned_replays(stage.params, allowed.replays)
         stage.reporter.message(
             f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search in trainings of up to"
-            f" {allowed.training}, {allowed.replays} trainings of finalists and {allowed.seeds} seeds of the final"
-            f" models; written to {LOCK}"
+            f" {allowed.training}, {replays} trainings of finalists and {allowed.seeds} seeds of the final models;"
+            f" written to {LOCK}"
         )
         if (too_long := overrun(stage.params, measured, allowed)) is not None:
             stage.reporter.warning(too_long)
@@ -129,7 +133,7 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
 
     Where there is no time for `TRAININGS` of them, trainings are shorter. Final models get the seeds that params ask
     for, but in a short run fewer, so that they and the baseline take no more than `MOST_CERTAIN` of it; replays take no
-    more than `MOST_REPLAYED` of what is left. The search gets the rest.
+    more than `MOST_REPLAYED` of what is left. The search gets the rest. Finalists are planned for at `WINNERS_PRICE`.
     """
     limit = seconds(str(params.budget.time_limit))
     usable = max(limit - measured.start_up, AT_LEAST * limit) * BUSY * measured.workers / measured.seconds_per_epoch
@@ -140,14 +144,15 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     while seeds > 1 and _certain(params, networks, seeds, training) > MOST_CERTAIN * usable:
         seeds -= 1
     left = max(0.0, usable - _certain(params, networks, seeds, training))
-    replays = min(n_replays(params), math.floor(MOST_REPLAYED * left / training))
+    replays = min(_planned_replays(params), math.floor(MOST_REPLAYED * left / training))
+    unplanned = math.floor(MOST_UNPLANNED * left / training)
     return Allowance(
         epochs=float(math.floor(left - replays * training)),
         training=epochs,
-        replays=replays,
+        replays=max(replays, unplanned),
         networks=networks,
         seeds=seeds,
-        final=WINNERS_PRICE * (final_networks(params, seeds) - seeds),
+        final=max(WINNERS_PRICE * (final_networks(params, seeds) - seeds), float(unplanned)),
         dearest=max(WINNERS_PRICE, round(MOST_OF_ONE * usable / measured.workers / training, 2)),
         prices=measured.prices,
     )
@@ -156,6 +161,13 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
 def n_replays(params: Params) -> int:
     """Return how many trainings the replays of finalists and the default are, as params say."""
     return (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
+
+
+def _planned_replays(params: Params, most: int | None = None) -> int:
+    """Return for how many trainings of the default replays are planned; most: what a time limit allows them."""
+    asked = params.search.replay
+    planned = math.ceil((1 + asked.finalists * WINNERS_PRICE) * asked.seeds * max(1, params.split.folds))
+    return planned if most is None else min(planned, most)
 
 
 def _of_one(params: Params, epochs: int) -> float:
@@ -180,7 +192,7 @@ def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None
     allowed = allowed or Allowance(params.budget.epochs)
     training = _of_one(params, allowed.training or params.train.epochs)
     params = shortened(params, allowed)
-    replays = n_replays(params) if allowed.replays is None else allowed.replays
+    replays = n_replays(params) if allowed.replays is None else _planned_replays(params, allowed.replays)
     networks = params.baseline.networks
     after = _certain(params, networks, params.retrain.seeds, training) + replays * training
     return measured.start_up + (allowed.epochs + after) * wall_seconds(params, measured, allowed)
@@ -226,7 +238,7 @@ def measure(stage: Stage) -> Measurement:
     workers = count(params.execution.workers)
     found = _timed(timing, [space.default] * workers, stage)
     # What is much too slow for the limit need not be timed.
-    rough = models.rough_prices(family, space)
+    rough = prices.at_defaults(models.rough_prices(family, space), space.default)
     quick = SearchSpace(space.domains, space.conditions, space.defaults, rough)
     if found and params.budget.time_limit is not None:
         shortest = found[0][1] * STOPPED_EARLY * params.train.epochs / 3
@@ -241,6 +253,7 @@ def measure(stage: Stage) -> Measurement:
     if not found:
         raise UserError("budget.time_limit: no config could be trained to measure an epoch; `hone check` may say why")
     each, learnt = prices.fitted(rough, [config for config, _ in found], [taken for _, taken in found])
+    each, learnt = each * price_of(learnt, space.default), prices.at_defaults(learnt, space.default)
     typical = [price_of(learnt, config) for config in configs[len(named) :]] or [1.0]
     return Measurement(each, workers, learnt, math.fsum(typical) / len(typical), _start_up(stage))
 

@@ -1,5 +1,6 @@
 """params.yaml as typed values, validated as a whole before anything runs."""
 
+import math
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -455,7 +456,8 @@ def check_budget(params: Params, epochs: float) -> None:
             over = f" over {n_folds} folds" if n_folds > 1 else ""
             limit = params.budget.time_limit
             what = "budget.epochs" if limit is None else f"budget.time_limit: {limit} pays for few epochs"
-            remedy = f"raise it to at least {needed / share:.0f}" if limit is None else "allow more time or share"
+            enough = math.ceil(needed / share - 1e-9)
+            remedy = f"raise it to at least {enough}" if limit is None else "allow more time or share"
             raise UserError(
                 f"{what}: {epochs:g} × search.{name}.share {share:g} = {epochs * share:g} epochs,"
                 f" below the {needed:g} of one trial{over}; {remedy}"

@@ -97,7 +97,7 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         full,
         space,
         tuple(prior),
-        allowance(total, shares, prior, n_folds) / n_folds,
+        allowance(total, shares, prior, n_folds, full) / n_folds,
         total / n_folds,
         transfer=Transfer(full, studies) if studies else None,
         portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
@@ -107,9 +107,11 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
     )
 
 
-def allowance(total: float, shares: Sequence[float], prior: Sequence[Result], n_folds: int = 1) -> float:
+def allowance(
+    total: float, shares: Sequence[float], prior: Sequence[Result], n_folds: int = 1, space: SearchSpace | None = None
+) -> float:
     """Return what a phase may spend of a budget: all that is due to it and to those before it, less what they spent."""
-    return total * math.fsum(shares) - math.fsum(charge(result, n_folds) for result in prior)
+    return total * math.fsum(shares) - math.fsum(charge(result, n_folds, space) for result in prior)
 
 
 def limited(budget: float, n_trials: int, price: float) -> float:
@@ -134,7 +136,7 @@ def run(
     after this many generations without a better objective; 0 never. keep: whose checkpoints are kept, of the results
     so far, the most wanted first. budget: what it may spend, for the display, as in `Findings`.
 
-    Raises UserError if not one trial completed, MachineError if the machine fails.
+    Raises UserError if not one trial completed, of this phase or of those before, MachineError if the machine fails.
     """
     problem = found.problem
     if budget is not None:
@@ -180,9 +182,11 @@ def run(
         stage.reporter.message(f"{study}: nothing new was proposed: the budget is spent, or all of the space is tried")
     elif not results:
         raise UserError(f"{study}: the budget pays for no trial; raise it, or the share of this phase")
-    elif not ranked(results):
+    elif not ranked(results) and (study == REPLAY or not ranked(found.prior)):
         why, times = Counter(str(result.error) for result in results).most_common(1)[0]
         raise UserError(f"{study}: all {len(results)} trials failed; most often ({times} times): {why}")
+    elif not ranked(results):
+        stage.reporter.warning(f"{study}: all {len(results)} trials failed; what was found before stands")
     return results
 
 
@@ -190,7 +194,7 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
     """Write what a phase found: its trials, the narrowed space, its best, its metrics and its curve."""
     metric = found.problem.metric
     narrowed = narrowing.narrow(found.space, results, keep)
-    incumbent = trials.top(results or found.prior)[0]
+    incumbent = (trials.top(results) or trials.top(found.prior))[0]
     trials.write(stage.artifact("trials.parquet"), results, metric)
     files.write_json(
         stage.artifact("space.json"),
@@ -206,7 +210,7 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
             "best_epoch": incumbent.best_epoch,
             "metric": metric,
             "value": metrics.value(metric, incumbent.objective),
-            "edges": [asdict(edge) for edge in edges.at_edge(found.full, incumbent.trial.config)],
+            "edges": [asdict(edge) for edge in edges.at_edge(found.full, incumbent.trial.config, models.LIMITS)],
         },
     )
     write_summary(stage, metric, results, found.prior)
@@ -238,7 +242,7 @@ def write_summary(stage: Stage, metric: str, results: list[Result], prior: Seque
             "failed": counts[State.FAILED],
             **({"pruned": sum(result.pruned for result in results)} if any(r.folds for r in results) else {}),
             "epochs": round(sum(result.cost for result in results), 6),
-            f"best_{metric}": metrics.value(metric, trials.top(results or prior)[0].objective),
+            f"best_{metric}": metrics.value(metric, (trials.top(results) or trials.top(prior))[0].objective),
         },
     )
     rows, best, cost = [], float("inf"), 0.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from hone import metrics
+from hone import metrics, models
 from hone.search import edges
 from hone.search.freeze_thaw import FreezeThaw
 from hone.search.hyperband import Hyperband, ladder
@@ -81,12 +81,12 @@ def run(stage: Stage) -> None:
 
     # The default is always among them: what is tuned must beat it here, or it wins.
     asked = params.search.replay
-    best = finalists([*found.prior, *results], asked.finalists)
+    best = [each for each in finalists([*found.prior, *results], asked.finalists) if each != found.full.default]
     prices = [found.full.price(config) * max(1, params.split.folds) for config in (found.full.default, *best)]
     n, seeds = replayed_within(found.replays, prices, asked.seeds)
     if (n, seeds) != (len(best), asked.seeds):
         stage.reporter.message(
-            f"replay: the time limit pays for {found.replays} trainings: {n} of {asked.finalists} finalists,"
+            f"replay: the time limit pays for {found.replays} trainings: {n} of {len(best)} finalists,"
             f" {seeds} of {asked.seeds} seeds"
         )
     configs = (found.full.default, *best[:n])
@@ -101,7 +101,7 @@ def run(stage: Stage) -> None:
 
     metric, scores = found.problem.metric, winner(configs, replayed, apart=params.train.stopping == "apart")
     default = next(score for score in scores if score.config == found.full.default)
-    widen = edges.at_edge(found.full, scores[0].config)
+    widen = edges.at_edge(found.full, scores[0].config, models.LIMITS)
     files.write_json(
         stage.artifact("winner.json"),
         {

@@ -99,13 +99,13 @@ class Bayesian(Strategy):
 
     def ask(self, history: History) -> list[Trial]:
         """Return the surrogate's next generation, as far as the budget goes."""
-        own, funds = results_of(history), left(self.budget, history)
+        own, funds = results_of(history), left(self.budget, history, self.full_space)
         cost = self.resource * self.rows
         proposals = propose(
             self.space,
             self.full_space,
             [*self.prior, *own],
-            affordable(self.budget, history, cost, self.batch),
+            affordable(self.budget, history, cost, self.batch, self.full_space),
             before=len(own),
             seed=derive(self.seed, self.study, len(history)),
             sampler=self.sampler,

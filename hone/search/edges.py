@@ -1,7 +1,9 @@
 """Edges: a best value at a bound of the space says that the space was too small."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from hone.space import Float, Int, SearchSpace
@@ -21,20 +23,26 @@ class Edge:
     message: str
 
 
-def at_edge(space: SearchSpace, config: Config) -> list[Edge]:
+def at_edge(
+    space: SearchSpace, config: Config, limits: Mapping[str, tuple[float, float]] = MappingProxyType({})
+) -> list[Edge]:
     """Return an edge for every number of config that lies within 2% of a bound of the space (the user's, not narrowed).
 
-    A lower bound of 0, or of 1 for an integer, is as low as it can sensibly be, and is not reported.
+    A lower bound of 0, or of 1 for an integer, is as low as it can sensibly be, and is not reported; nor is a bound
+    that cannot be widened. limits: how far bounds may reach, low and high, by name.
     """
     edges = []
     for name, value in config.items():
         domain = space.domains.get(name)
         if not isinstance(domain, Float | Int) or domain.low == domain.high:
             continue
+        lowest, highest = limits.get(name, (-math.inf, math.inf))
         u = _position(domain, float(value))
         if u >= 1 - NEAR:
-            edges.append(_edge(name, value, "high", domain.high))
-        elif u <= NEAR and not (domain.low == 0 or (isinstance(domain, Int) and domain.low == 1)):
+            edges += [_edge(name, value, "high", domain.high)] if domain.high < highest else []
+        elif (
+            u <= NEAR and domain.low > lowest and not (domain.low == 0 or (isinstance(domain, Int) and domain.low == 1))
+        ):
             edges.append(_edge(name, value, "low", domain.low))
     return edges
 

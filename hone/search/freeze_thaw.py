@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import final
 
 from threadpoolctl import ThreadpoolController
@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 from hone.search.bayes import n_due
 from hone.search.curves import Pool, Prior, Resources, model
 from hone.search.geometry import Geometry
-from hone.search.proposals import Proposal, first_new, left, numbered, spared
+from hone.search.proposals import PATIENCE, Proposal, first_new, left, numbered, spared
 from hone.search.sobol import sobol
 from hone.search.standings import Summary, furthest
 from hone.search.strategy import Strategy
@@ -106,7 +106,7 @@ class FreezeThaw(Strategy):
         # to after a whole training, and so to exploring: more than real networks repay.
         resources = Resources(self.ladder[-1], levels(self.ladder) if self.promote else self.ladder, self.summary)
         process = model(self._geometry, known, resources, self.transfer)
-        generation = _Generation(self, history, left(self.budget, history))
+        generation = _Generation(self, history, left(self.budget, history, self.full_space))
         if process is None:
             generation.start(known)
             return generation.trials()
@@ -165,14 +165,18 @@ class _Generation:
         return [replace(trial, resource=resource) for trial, (_, resource) in zip(trials, self.chosen, strict=True)]
 
     def start(self, known: Sequence[Result]) -> None:
-        """Add the default, if nothing is known, and points of a Sobol' sequence."""
+        """Add the default, if nothing is known, and points of a Sobol' sequence that are not too dear."""
         space, lowest = self.strategy.space, self.strategy.ladder[0]
         tried = [result.trial.config for result in known]
         n = min(self.room, math.floor(self.funds / lowest))
         if not tried and n > 0:
             self._add(Proposal(space.default, "default"), lowest)
             tried.append(space.default)
-        for config in first_new(sobol(space, derive(self.seed, "startup")), tried, n - len(self.chosen)):
+        full = self.strategy.full_space
+        dearest = min(full.dearest, self.funds / lowest)
+        drawn = islice(sobol(space, derive(self.seed, "startup")), PATIENCE * max(n, 1))
+        fitting = (config for config in drawn if full.price(config) <= dearest)
+        for config in first_new(fitting, tried, n - len(self.chosen)):
             self._add(Proposal(config, "sobol"), lowest)
 
     def add_whole(self, pool: Pool, known: Sequence[Result], tried: Sequence[Trial]) -> None:

@@ -133,7 +133,8 @@ class Hyperband(Strategy):
         if entrants := self._entrants():
             done.append((yield partial(numbered, self.study, done, entrants, resource=self.max_epochs)))
         table = brackets(self.max_epochs, self.min_epochs, self.eta)
-        while single := shrunk(table[-1], self.eta, left(self.budget, done)):  # the cheapest way to the top
+        # The last is the cheapest way to the top.
+        while single := shrunk(table[-1], self.eta, left(self.budget, done, self.full_space)):
             planned = 0
             for bracket in table:
                 affordable = shrunk(bracket, self.eta, self._left(done))
@@ -171,7 +172,7 @@ class Hyperband(Strategy):
         return len(rung) > 0
 
     def _new(self, n: int, resource: int, done: History) -> list[Trial]:
-        own, funds = results_of(done), left(self.budget, done)
+        own, funds = results_of(done), left(self.budget, done, self.full_space)
         proposals = propose(
             self.space,
             self.full_space,
@@ -190,11 +191,11 @@ class Hyperband(Strategy):
         asked = [
             (Proposal(result.trial.config, "promoted", result.trial.key), resource - spared(result)) for result in best
         ]
-        return paid_for(asked, self.full_space, left(self.budget, done))
+        return paid_for(asked, self.full_space, left(self.budget, done, self.full_space))
 
     def _left(self, done: History) -> float:
         """Return what is left of the budget, in epochs of a typical config, of which brackets are planned."""
-        return left(self.budget, done) / self._typical
+        return left(self.budget, done, self.full_space) / self._typical
 
     @cached_property
     def _typical(self) -> float:
@@ -215,7 +216,7 @@ class Hyperband(Strategy):
             for result in best
             if (trial := result.trial).resource < self.max_epochs
         ]
-        return paid_for(asked[: self.entrants], self.full_space, left(self.budget, ()))
+        return paid_for(asked[: self.entrants], self.full_space, left(self.budget, (), self.full_space))
 
 
 def _tell(script: Generator[Ask, Generation, None], generation: Generation) -> Ask | None:

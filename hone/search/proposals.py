@@ -41,20 +41,25 @@ def numbered(
     ]
 
 
-def charge(result: Result, n_folds: int = 1) -> float:
+def charge(result: Result, n_folds: int = 1, space: SearchSpace | None = None) -> float:
     """Return what a result takes from the budget: its cost, or what was planned for one that failed from the start.
 
     Trials that fail at once cost nothing; if nothing were charged, a study in which all fail would never end.
-    n_folds: on how many folds it was to be trained, where costs count each of them.
+    n_folds: on how many folds it was to be trained, where costs count each of them. space: says the price of configs;
+    None: 1.
     """
     if result.state is State.FAILED and result.trial.parent is None:
-        return max(result.cost, result.trial.resource * result.trial.rows * n_folds)
+        price = 1.0 if space is None else space.price(result.trial.config)
+        return max(result.cost, result.trial.resource * result.trial.rows * n_folds * price)
     return result.cost
 
 
-def left(budget: float, history: History) -> float:
-    """Return what remains of a budget, in epochs over all rows; a little more than exact, against rounding."""
-    return budget - math.fsum(charge(result) for result in results_of(history)) + TOLERANCE
+def left(budget: float, history: History, space: SearchSpace | None = None) -> float:
+    """Return what remains of a budget, in epochs over all rows; a little more than exact, against rounding.
+
+    space: as for `charge`.
+    """
+    return budget - math.fsum(charge(result, space=space) for result in results_of(history)) + TOLERANCE
 
 
 def spared(result: Result) -> int:
@@ -76,9 +81,12 @@ def paid_for(proposals: Iterable[tuple[Proposal, float]], space: SearchSpace, fu
     return kept
 
 
-def affordable(budget: float, history: History, cost: float, at_most: int) -> int:
-    """Return how many trials of equal `cost`, up to `at_most`, the rest of the budget pays for."""
-    return max(0, min(at_most, math.floor(left(budget, history) / cost)))
+def affordable(budget: float, history: History, cost: float, at_most: int, space: SearchSpace | None = None) -> int:
+    """Return how many trials of equal `cost`, up to `at_most`, the rest of the budget pays for.
+
+    space: as for `charge`.
+    """
+    return max(0, min(at_most, math.floor(left(budget, history, space) / cost)))
 
 
 def first_new(configs: Iterable[Config], tried: Iterable[Config], n: int) -> list[Config]:

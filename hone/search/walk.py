@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from hone.search.proposals import PATIENCE, Proposal, left, numbered
+from hone.search.proposals import PATIENCE, Proposal, left, numbered, paid_for
 from hone.search.strategy import Strategy
 from hone.space import SearchSpace, identity
 from hone.trial import Config, History, Trial, results_of
@@ -38,16 +38,20 @@ class Walk(Strategy):
     def ask(self, history: History) -> list[Trial]:
         """Return the next configs that are new, as far as the budget goes; none too dear for the space.
 
+        A start that the budget no longer pays for is passed over.
+
         The sequence is walked from its beginning each time, so that nothing but the history is state. It is used up
         where it ends, or repeats itself `PATIENCE` times in a row.
         """
         known = {result.trial.identity for result in results_of(history)}
         start = Proposal(self.space.default, "default")
-        opening = [each for each in (start, *self.starts) if identity(each.config) not in known][: self.batch]
+        unit, funds = self.resource * self.rows, left(self.budget, history, self.space)
+        new = [each for each in (start, *self.starts) if identity(each.config) not in known]
+        opening = paid_for(((each, unit) for each in new), self.space, funds)[: self.batch]
         taken = {*known, identity(start.config), *(identity(each.config) for each in self.starts)}
-        proposals, funds = list[Proposal](), left(self.budget, history)
+        proposals = list[Proposal]()
         for proposal in [*opening, *self._new(taken, self.batch - len(opening), PATIENCE + len(known))]:
-            price = self.resource * self.rows * self.space.price(proposal.config)
+            price = unit * self.space.price(proposal.config)
             if price > funds:
                 break
             funds -= price

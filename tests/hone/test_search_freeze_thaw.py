@@ -393,6 +393,17 @@ def test_where_epochs_have_prices_the_dear_ones_are_tried_less_and_the_budget_ho
     assert shares[1] < shares[0] / 2
 
 
+def test_a_search_that_knows_nothing_begins_with_what_is_not_too_dear():
+    space = SearchSpace(CURVES.domains, prices={"kind": {"b": 8.0}}, dearest=4.0)
+    for budget, n in ((400, 8), (13, 4)):  # the default at 3 epochs each
+        first = strategy(space, budget=budget).ask(())
+        assert len(first) == n
+        assert all(trial.config["kind"] != "b" for trial in first)
+    # Without a bound, what the rest does not pay for is passed over.
+    free = SearchSpace(CURVES.domains, prices={"kind": {"b": 8.0}})
+    assert len(strategy(free, budget=13).ask(())) == 4
+
+
 def test_what_is_dear_and_much_better_is_found_all_the_same():
     best = ranked(
         results_of(play(strategy(PRICED), Priced(end=lambda config: end(config) - 0.3 * (config["kind"] == "b") * 3)))

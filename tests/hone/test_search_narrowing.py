@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from hone import models
 from hone.search.edges import at_edge
 from hone.search.narrowing import chance_of_absence, chance_of_range, narrow
 from hone.search.standings import best_first, furthest, objective_at, standings
@@ -217,3 +218,11 @@ def test_a_best_value_at_a_bound_is_reported_with_the_bound_to_widen():
 )
 def test_only_bounds_that_could_be_widened_are_edges(domain, value, sides):
     assert [edge.side for edge in at_edge(SearchSpace({"p": domain}), {"p": value})] == sides
+
+
+def test_a_bound_that_cannot_be_widened_is_no_edge():
+    """What a report advises, params must take: no network has more layers than the family's limit."""
+    space, config = SearchSpace({"n_layers": Int(2, 4), "crop": Float(0.1, 0.5)}), {"n_layers": 4, "crop": 0.5}
+    assert [edge.name for edge in at_edge(space, config, models.LIMITS)] == ["crop"]
+    assert [edge.name for edge in at_edge(space, config)] == ["n_layers", "crop"]
+    assert at_edge(space, {"n_layers": 2}, {"n_layers": (2, 9)}) == []

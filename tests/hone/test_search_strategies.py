@@ -14,7 +14,7 @@ from hone.search.bayes import Bayesian, n_due
 from hone.search.freeze_thaw import FreezeThaw
 from hone.search.grid import Grid, levels
 from hone.search.hyperband import Hyperband
-from hone.search.proposals import charge
+from hone.search.proposals import Proposal, charge
 from hone.search.registry import SAMPLERS
 from hone.search.replay import Replay
 from hone.search.sobol import Sobol
@@ -223,6 +223,30 @@ def test_when_every_trial_fails_the_study_still_proposes_and_still_ends(maker, s
     history = play(strategy, trainer_for(strategy, MIXED, failing=lambda trial: state))
     assert len(results_of(history)) >= 1
     assert sum(charge(result) for result in results_of(history)) <= strategy.budget + 1e-6
+
+
+PRICED = SearchSpace(MIXED.domains, MIXED.conditions, MIXED.defaults, {"activation": {"gelu": 40.0}}, dearest=4.0)
+
+
+@pytest.mark.parametrize("maker", [uniform, sobol, grid])
+def test_a_start_that_the_budget_does_not_pay_for_does_not_end_the_study(maker):
+    dear, cheap = ({**MIXED.default, "activation": each} for each in ("gelu", "silu"))
+    starts = (Proposal(dear, "warm_start"), Proposal(cheap, "family"))
+    found = results(replace(maker(PRICED), budget=60.0, starts=starts), Trainer(PRICED))
+    assert [result.trial.origin for result in found[:2]] == ["default", "family"]
+    assert len(found) == 60 / 3  # all that the budget pays for
+
+
+@pytest.mark.parametrize("maker", [uniform, sobol, tpe, hyperband, thaw, refine])
+def test_what_fails_at_once_is_charged_what_was_planned_for_it(maker):
+    """Where epochs count half, more trials may fail until the budget is spent."""
+    counts = []
+    for price in (1.0, 0.5):
+        prices = {"optimizer": dict.fromkeys(("adamw", "sgd"), price)}
+        space = SearchSpace(MIXED.domains, MIXED.conditions, MIXED.defaults, prices)
+        strategy = replace(maker(space), budget=120)
+        counts.append(len(results(strategy, Trainer(space, failing=lambda trial: State.FAILED))))
+    assert counts[1] > 1.25 * counts[0]
 
 
 @pytest.mark.parametrize("maker", [tpe, gp, hyperband, thaw, refine])

@@ -79,6 +79,10 @@ def test_every_key_inside_a_section_may_be_left_out():
         ({"search": {"hyperband": {"entrants": 33}}}, "search.hyperband.entrants: 33 must be less than or equal to 32"),
         ({"budget": {"epochs": 0}}, "params.yaml: budget.epochs: 0 must be greater than 0"),
         ({"budget": {"epochs": 100}}, "budget.epochs: 100 × search.hyperband.share 0.4 = 40 epochs, below the 54"),
+        (
+            {"budget": {"epochs": 150}, "search": {"hyperband": {"share": 0.35}}},
+            "below the 54 of one trial; raise it to at least 155",  # 154 × 0.35 is less
+        ),
         ({"budget": {"time_limit": "soon"}}, "budget.time_limit: 'soon' is not a duration such as 90s, 10m or 1h30m"),
         ({"budget": {"time_limit": "0m"}}, "budget.time_limit: '0m' must be longer than nothing"),
         ({"execution": {"workers": 0}}, "params.yaml: execution.workers: 0 must be"),

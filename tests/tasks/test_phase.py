@@ -1,14 +1,17 @@
 """The chain: what its phases may spend, and that they are the strategies that params.yaml names."""
 
+from dataclasses import dataclass
+
 import pytest
 
+from hone import models
 from hone.data.problem import Problem
 from hone.search.bayes import Bayesian
 from hone.search.freeze_thaw import FreezeThaw
 from hone.search.hyperband import Hyperband
-from hone.trial import Result, State, Trial
+from hone.trial import Config, Result, State, Trial
 from tasks import phase, search_bayes, search_hyperband, search_random
-from tasks.params import Params, parse_params
+from tasks.params import Params, parse_params, search_space
 from tasks.phase import Findings
 from tests.hone.synthetic import MIXED, Trainer, results
 
@@ -73,3 +76,37 @@ def test_a_phase_without_a_limit_of_trials_spends_its_share() -> None:
 def test_params_choose_the_strategy(search: dict[str, object], name: str, strategy: type) -> None:
     found = Findings(PROBLEM, MIXED, MIXED, (), 500.0, 1200.0)
     assert isinstance(STAGES[name].strategy(parse_params({"search": search}), found, name), strategy)
+
+
+@pytest.mark.parametrize("space", [{}, {"learning_rate": {"default": 0.003}}])
+def test_auto_begins_with_the_default_of_each_family_whatever_else_is_changed(space: dict[str, object]) -> None:
+    params = parse_params({"model": {"family": "auto"}, "search": {"space": space}})
+    full = search_space(params)
+    found = Findings(PROBLEM, full, full, (), 120.0, 1200.0, families=models.starts("auto", full))
+    strategy = STAGES["random"].strategy(params, found, "random")
+    begun = [full.default, *(start.config for start in strategy.starts)]
+    assert {config["family"] for config in begun} == set(full.domains["family"].choices)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Earlier studies, of which these configs were the best."""
+
+    best: tuple[Config, ...]
+
+    def starts(self, n: int) -> list[Config]:
+        return list(self.best[:n])
+
+
+def test_what_was_good_elsewhere_and_is_dear_leaves_the_phase_to_others() -> None:
+    params = parse_params({"model": {"family": "auto"}})
+    full = search_space(params)
+    tabm = next(config for config in models.starts("auto", full) if config["family"] == "tabm")
+    dear = {**tabm, "n_members": 24, "units": 256}
+    cheap = {**full.default, "dropout": 0.2}
+    found = Findings(
+        PROBLEM, full, full, (), 120.0, 1200.0, transfer=Told((dear, cheap)), families=models.starts("auto", full)
+    )
+    assert full.price(dear) > 13
+    origins = [start.origin for start in STAGES["random"].strategy(params, found, "random").starts]
+    assert origins == ["warm_start", *["family"] * 3]

@@ -1,5 +1,6 @@
 """The search stages with earlier studies and the portfolio, on real trainings, small."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter, PlainReporter
 from tasks.stage import Stage
 from tasks.tracking import NullTracker
+from tasks.trainables import TrainTrial
 
 SMALL: dict[str, Any] = {
     "data": {"source": "sklearn:wine"},
@@ -153,3 +155,22 @@ def test_the_curves_process_is_told_of_earlier_studies(
     with_study, without = told
     assert [study.name for study in with_study.studies] == ["old"]
     assert without is None
+
+
+def test_a_phase_of_which_all_diverges_leaves_what_was_found_before(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would diverge each time the command is run again."""
+    given = replace(stage(root), reporter=PlainReporter())
+    (before,) = (searched(given, "search_random")["search_random"],)
+
+    def diverge(trainable: Any, trial: Any) -> Result:
+        return Result(trial=trial, state=State.DIVERGED, error="the loss is nan", cost=float(trial.resource))
+
+    monkeypatch.setattr(TrainTrial, "__call__", diverge)
+    found = searched(given, "search_bayes")["search_bayes"]
+    assert found
+    assert {result.state for result in found} == {State.DIVERGED}
+    best = json.loads(given.path("artifacts", "search_bayes", "best.json").read_text())
+    assert best["key"] in {result.trial.key for result in before}
+    assert f"all {len(found)} trials failed; what was found before stands" in capsys.readouterr().out

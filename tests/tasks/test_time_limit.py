@@ -12,7 +12,7 @@ from hone.errors import UserError
 from hone.models import prices
 from hone.space import price_of
 from hone.training.train import Settings
-from tasks import budget
+from tasks import budget, trainables
 from tasks.allowance import Allowance, shortened, within
 from tasks.budget import (
     AFTERWARDS,
@@ -26,7 +26,7 @@ from tasks.budget import (
     pays_for,
     seconds_for,
 )
-from tasks.params import Params, parse_params
+from tasks.params import Params, parse_params, search_space
 from tasks.search_hyperband import replayed_within
 from tasks.stage import Stage
 
@@ -56,11 +56,38 @@ def stage(root: Path, params: Params, began: float | None = None) -> Stage:
 def test_a_long_run_has_all_that_params_ask_for_and_the_search_gets_the_rest() -> None:
     params = limited("1h")
     allowed = affordable(params, measured(0.1))
-    assert allowed.replays == n_replays(params) == 12
+    assert allowed.replays >= n_replays(params) == 12
     assert (allowed.training, allowed.networks, allowed.seeds) == (54, 3, 5)
     assert shortened(params, allowed) == params
     # What is planned takes the hour, give or take an epoch.
     assert seconds_for(params, measured(0.1), allowed) == pytest.approx(3600, abs=0.2)
+
+
+def test_a_long_run_pays_for_all_replays_and_seeds_however_dear_the_finalists_are() -> None:
+    allowed = affordable(limited("10h"), measured(0.1))
+    assert replayed_within(allowed.replays, [1.0, 7.0, 7.0, 7.0], 3) == (3, 3)
+    assert allowed.final >= 5 * 7.0
+    # What is planned for them is what such finalists usually cost.
+    usual = replace(allowed, replays=21, final=10.0)
+    assert seconds_for(limited("10h"), measured(0.1), usual) == seconds_for(limited("10h"), measured(0.1), allowed)
+
+
+@pytest.mark.parametrize("family", ["mlp", "tabm", "ft_transformer"])
+def test_prices_are_measured_beside_the_default_whatever_family_it_is_of(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = limited("1h", model={"family": "auto"}, search={"space": {"family": {"default": family}}})
+    space = search_space(params)
+    truth = models.rough_prices("auto", models.default_space("auto"))  # an epoch of mlp's takes a second
+    monkeypatch.setattr(trainables, "full_space", lambda _: space)
+    monkeypatch.setattr(budget, "read_problem", lambda _: None)
+    monkeypatch.setattr(trainables, "settings", lambda *_: None)
+    monkeypatch.setattr(budget, "_timed", lambda timing, configs, _: [(c, price_of(truth, c)) for c in configs])
+    found = budget.measure(stage(tmp_path, params))
+    assert price_of(found.prices, space.default) == pytest.approx(1.0)
+    assert found.seconds_per_epoch == pytest.approx(price_of(truth, space.default), rel=0.01)
+    slow = models.starts("auto", space)[-1]
+    assert found.seconds_per_epoch * price_of(found.prices, slow) == pytest.approx(price_of(truth, slow), rel=0.01)
 
 
 @pytest.mark.parametrize("seconds_per_epoch", [0.05, 0.2, 0.4, 0.6])
@@ -143,11 +170,11 @@ def test_a_limit_that_start_up_alone_takes_is_said_to_be_out_of_reach() -> None:
 
 
 def test_a_run_that_has_started_sooner_has_more_left_to_search() -> None:
-    params = limited("2m")
+    params = limited("1h")
     soon, late = (replace(measured(0.05), start_up=seconds) for seconds in (20.0, 40.0))
     quick, slow = affordable(params, soon), affordable(params, late)
     assert quick.epochs - slow.epochs == 20 * 2 * BUSY / 0.05
-    assert seconds_for(params, soon, quick) == pytest.approx(120, abs=0.1)
+    assert seconds_for(params, soon, quick) == pytest.approx(3600, abs=0.1)
 
 
 def test_start_up_is_as_long_as_the_run_goes_on_and_what_follows(tmp_path: Path) -> None:
