@@ -170,7 +170,7 @@ def _parquet(path: Path, name: str) -> Iterator[pq.ParquetFile]:
 
 
 def _in_pandas(table: pa.Table, shown: str) -> pd.DataFrame:
-    """Return a table with an index that has a name as a column, and all names as text.
+    """Return a table with the levels of its index that have a name as columns, and all names as text.
 
     Raises UserError if the index is called like a column, and what Arrow raises if text in it is none.
     """
@@ -180,7 +180,9 @@ def _in_pandas(table: pa.Table, shown: str) -> pd.DataFrame:
         taken = [name for name in frame.index.names if name is not None and name in frame.columns]
         if taken:
             raise UserError(f"{shown}: its index is called {str(taken[0])!r}, like a column; rename one of them")
-        frame = frame.reset_index()
+        named = [name is not None for name in frame.index.names]
+        # A level without a name says where a row stood before the table was sorted or cut: nothing to learn from.
+        frame = frame.reset_index(allow_duplicates=True).loc[:, [*named, *[True] * frame.shape[1]]]
     frame.columns = frame.columns.map(str)
     check_names([*frame.columns], shown)
     return frame

@@ -52,6 +52,15 @@ def test_pieces_are_predicted_as_the_whole_to_the_bit(
         pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
 
 
+def test_a_file_with_an_index_is_predicted_as_one_without(tmp_path: Path, small_pieces: None) -> None:
+    model = model_store.load(small_model.write(tmp_path / "model", "binary"))
+    shuffled = ODD.sample(frac=1, random_state=0)
+    predict.predict(model, write(tmp_path, shuffled.reset_index(drop=True), "parquet"), tmp_path / "plain.csv", ["zip"])
+    for indexed in (shuffled, shuffled.rename_axis("row")):
+        predict.predict(model, write(tmp_path, indexed, "parquet"), tmp_path / "out.csv", ["zip"])
+        assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_table_of_one_piece_and_one_of_whole_pieces(tmp_path: Path, ending: str, small_pieces: None) -> None:
     model = model_store.load(small_model.write(tmp_path / "model", "binary"))

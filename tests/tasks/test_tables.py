@@ -531,6 +531,43 @@ def test_an_index_that_is_called_like_a_column_is_named(root):
         tables.read_table(parquet(root, table))
 
 
+def in_pieces(place, rows=7):
+    return pd.concat(list(tables.read_pieces(place, rows)), ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame[frame.index % 3 > 0],
+        lambda frame: frame.sample(frac=1, random_state=0),
+        lambda frame: pd.concat([frame, frame]),
+        lambda frame: frame.set_axis([f"r{row}" for row in range(len(frame))]),
+    ],
+    ids=["filtered", "shuffled", "concatenated", "text"],
+)
+@pytest.mark.parametrize("columns", [["a", "b"], ["index", "level_0"]])
+def test_an_index_without_a_name_is_no_column(root, change, columns):
+    frame = change(pd.DataFrame({columns[0]: np.arange(30.0), columns[1]: ["x", "y"] * 15}))
+    place = root / "data" / "raw" / "t.parquet"
+    frame.to_parquet(place, row_group_size=11)
+    whole = tables.read_table(place)
+    pd.testing.assert_frame_equal(whole, frame.reset_index(drop=True))
+    pd.testing.assert_frame_equal(in_pieces(place), whole)
+
+
+@pytest.mark.parametrize("names", [["id"], ["id", None], [None, "id"], ["id", "day"]])
+def test_levels_of_an_index_that_have_a_name_are_columns(root, names):
+    index = pd.MultiIndex.from_arrays([[5, 3, 4, 1], ["p", "q", "r", "s"]][: len(names)], names=names)
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=index if len(names) > 1 else index.get_level_values(0))
+    place = root / "data" / "raw" / "t.parquet"
+    frame.to_parquet(place, row_group_size=3)
+    whole = tables.read_table(place)
+    assert list(whole.columns) == [*(name for name in names if name is not None), "a"]
+    for name in (name for name in names if name is not None):
+        assert whole[name].tolist() == index.get_level_values(name).tolist()
+    pd.testing.assert_frame_equal(in_pieces(place, 3), whole)
+
+
 @pytest.mark.parametrize("notes", [b"{", b"{}", b"[]", b"\xff", b'{"index_columns": ["a"]}'])
 def test_broken_notes_of_pandas_are_no_traceback(root, notes):
     table = pa.table({"a": [1.0, 2.0]}).replace_schema_metadata({b"pandas": notes})
