@@ -80,6 +80,11 @@ def run(stage: Stage) -> None:
     predicted = held_out.read(searched / "held_out.safetensors", replays, split, problem, group)
     asked_for = params.retrain.model_copy(update={"seeds": _seeds(stage, winner["config"])})
     chosen = composition.compose(winner, predicted, asked_for, params.seed)
+    if not chosen.scores:
+        stage.reporter.warning(
+            "retrain: no seed of the winner predicted all held-out rows, as replays of it failed; so the final model is"
+            " an average of seeds, with no ensemble, temperature or threshold chosen"
+        )
     default = Member(winner["default"]["config"], winner["default"]["epochs"], asked_for.seeds, 1.0)
     preprocessor, data = prepare(split, params.data.scaling)
     data = _shared(stage.rows, data)

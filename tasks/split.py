@@ -18,6 +18,7 @@ from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.data.splitting import SplitIndices
 from hone.errors import UserError
+from hone.seeds import derive
 from tasks import files, ingest, pictures, tables
 from tasks.params import Params
 from tasks.pictures import Pictures
@@ -156,7 +157,7 @@ def check_frame(
         gap=scheme.gap,
         seed=params.seed,
     )
-    _check_draws(known, split, problem, params)
+    _check_draws(known, split, folds, problem, params)
     return Checked(known, problem, split, columns, folds, int((~has_target).sum()))
 
 
@@ -181,19 +182,28 @@ def summary(checked: Checked) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     return ("part", "rows", *labels), [(part, str(len(rows)), *map(str, counts[part])) for part, rows in parts.items()]
 
 
-def _check_draws(frame: pd.DataFrame, split: SplitIndices, problem: Problem, params: Params) -> None:
-    """Raise UserError if rows cannot be drawn as trials will draw them."""
+def _check_draws(
+    frame: pd.DataFrame, split: SplitIndices, folds: pd.DataFrame, problem: Problem, params: Params
+) -> None:
+    """Raise UserError if rows cannot be drawn as trials and replays will draw them."""
     scheme, training = params.split.scheme, frame.iloc[split.train]
+    rows = frame.iloc[np.concatenate([split.train, split.validation])]
     if params.split.objective == "reshuffled":
-        rows = frame.iloc[np.concatenate([split.train, split.validation])]
         share = len(split.validation) / len(rows)
         chosen, _ = splitting.hold_out(
             rows, problem, scheme, share=share, seed=params.seed, key="split.objective: reshuffled", moving=True
         )
         training = rows.iloc[chosen]
     if params.train.stopping == "apart":
-        share = params.train.stopping_rows
-        splitting.hold_out(training, problem, scheme, share=share, seed=params.seed, key="train.stopping: apart")
+        share, seed = params.train.stopping_rows, derive(params.seed, "stopping")  # see `trainables.stopping`
+        splitting.hold_out(training, problem, scheme, share=share, seed=seed, key="train.stopping: apart")
+        for fold in range(params.split.folds):
+            training = rows.iloc[splitting.fold_rows(folds, fold)[0]]
+            key = f"train.stopping: apart, fold {fold} of split.folds: {params.split.folds}"
+            try:
+                splitting.hold_out(training, problem, scheme, share=share, seed=seed, key=key)
+            except UserError as error:
+                raise UserError(f"{error}, or fewer folds") from None
 
 
 def _kept(checked: Checked) -> pd.DataFrame:

@@ -337,6 +337,22 @@ def test_an_ensemble_of_finalists_is_trained_weighed_and_told_of(tmp_path: Path,
     assert "The tuned model is an average of 4 networks, the defaults are an average of 2" in read_page(stage).text
 
 
+@pytest.mark.parametrize("left", [[], ["default"]])
+def test_a_model_that_nothing_was_chosen_for_is_told_of(tmp_path: Path, executor: Executor, left: list[str]) -> None:
+    stage = make(tmp_path, executor, "binary", retrain={"seeds": 1, "ensemble": "greedy"})
+    search(stage)
+    searched, default = stage.path("artifacts/search_hyperband"), search_space(stage.params).default
+    replays = [one for one in trials.read(searched / "replay.parquet") if left and one.trial.config == default]
+    held_out.gather(
+        searched / "held_out.safetensors", stage.path("predicted"), [replay.trial.key for replay in replays]
+    )
+    said = run(stage, "retrain")
+    (warning,) = said.warnings
+    assert "no seed of the winner predicted all held-out rows" in warning
+    assert "no ensemble, temperature or threshold" in warning
+    assert said.messages[0].startswith("An average over seeds: 1 network")
+
+
 def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -> None:
     stage, _ = finished
     problem = problem_of(stage)

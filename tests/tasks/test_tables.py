@@ -324,6 +324,25 @@ def test_params_that_do_not_fit_the_table_are_named(root, asked, data, message):
 
 
 @pytest.mark.parametrize(
+    ("asked", "fold"),
+    [
+        ({"method": "time", "time": "day", "gap": 6, "folds": 4}, 0),
+        ({"method": "stratified", "folds": 2}, r"\d"),
+    ],
+)
+def test_folds_that_leave_no_rows_to_stop_by_are_refused(asked, fold):
+    frame = pd.DataFrame({"day": range(60), "x": np.sin(np.arange(60.0))})
+    frame["y"] = np.cos(np.arange(60.0)) if "time" in asked else ["rare"] * 4 + ["often"] * 56
+    whole = {name: value for name, value in asked.items() if name != "folds"}
+    split.check_frame(frame, "y", params_for("t", None, split=whole, train={"stopping": "apart"}))
+    split.check_frame(frame, "y", params_for("t", None, split=asked))
+    said = rf"^train\.stopping: apart, fold {fold} of split\.folds: {asked['folds']}: .* fewer folds$"
+    with pytest.raises(UserError, match=said) as refusal:
+        split.check_frame(frame, "y", params_for("t", None, split=asked, train={"stopping": "apart"}))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda frame: frame.assign(churn=None), r"every value of column 'churn' is missing"),
