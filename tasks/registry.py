@@ -294,7 +294,8 @@ def _downloaded(source: str, tracking_uri: str) -> Iterator[Path]:
 def _score(predictor: Predictor, problem: Problem, rows: pd.DataFrame) -> float:
     """Return a model's score on rows by a problem's metric, NaN where that is undefined."""
     truth = problems.encode(problem, rows[problem.target])
-    prediction = calibration.for_metric(problem.metric, problem, predictor.proba(rows), predictor.threshold)
+    # A threshold is of the class that the model itself was to find, which need not be the problem's.
+    prediction = calibration.for_metric(problem.metric, predictor.problem, predictor.proba(rows), predictor.threshold)
     return metrics.score(problem.metric, problem, truth, prediction)
 
 

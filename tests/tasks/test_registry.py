@@ -1,5 +1,6 @@
 """The registry: champion and challenger on the same sealed rows, in a real MLflow database."""
 
+import dataclasses
 import multiprocessing
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from hone import metrics
 from hone.data import problem as problems
 from hone.errors import UserError
-from hone.models import default_space
+from hone.models import build, default_space
 from hone.training.train import Settings, TrainingData, train
 from tasks import model_store, registry
 from tasks.params import Tracking
@@ -233,6 +234,32 @@ def test_an_undefined_score_never_wins(root: Path, publish: Publish) -> None:
     assert found.decision.startswith("not comparable: roc_auc is undefined on 40 test rows")
     (warning,) = publish.warnings
     assert "version 1 stays champion" in warning
+
+
+def deciding(folder: Path, positive: str, threshold: float) -> Path:
+    """Write a model judged by accuracy that predicts `positive` from a probability on."""
+    preprocessor, inputs = small_model.fitted("binary")
+    code = preprocessor.problem.classes.index(positive)
+    problem = dataclasses.replace(preprocessor.problem, metric="accuracy", positive_index=code)
+    config = default_space("mlp").default
+    model_store.save(
+        folder,
+        networks=[model_store.Network("mlp", config, build("mlp", config, inputs, 0).state_dict())],
+        inputs=inputs,
+        preprocessor=dataclasses.replace(preprocessor, problem=problem),
+        threshold=threshold,
+    )
+    return folder
+
+
+def test_a_champion_decides_by_its_own_positive_class(root: Path, publish: Publish, models, tmp_path: Path) -> None:
+    champion = deciding(tmp_path / "champion", "no", 0.467)
+    models |= {"no": (champion, 0.5), "yes": (deciding(tmp_path / "challenger", "yes", 0.5), 0.5)}
+    publish("p1", "no")
+    found = publish("p2", "yes")
+    right = (model_store.load(champion).predict(SEALED)["prediction"] == SEALED["left"]).mean()
+    assert found is not None
+    assert f"against {right:.6g} of version 1" in found.decision
 
 
 def noisy(seed: int) -> pd.DataFrame:
