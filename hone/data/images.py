@@ -108,6 +108,11 @@ def kept(column: "pd.Series[bytes]", shape: Shape) -> list[bytes]:
     return [encoded(pixels) for chunk in chunks for pixels in stack(chunk, shape)]
 
 
+def is_kept_grey(content: bytes) -> bool:
+    """Return whether a file is one that was kept in grey; whether it had colours before, nobody knows."""
+    return content.startswith(b"P5")
+
+
 def digests(contents: Sequence[object]) -> list[str]:
     """Return a hash of each picture's bytes."""
     return [hashlib.blake2b(bytes(content), digest_size=16).hexdigest() for content in contents]  # type: ignore[call-overload]

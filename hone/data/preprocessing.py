@@ -92,15 +92,20 @@ class Preprocessor:
         """Return a number for each raw row, [n] (see `hone.data.rows`), by the columns of the table that was fitted.
 
         What is dropped counts, too: an id may be all that tells rows apart. A column that has come since does not.
-        Raises UserError for a table that lacks one of them, and for pictures of another size.
+        Pictures count as this model sees them. Raises UserError for a table that lacks one of them, and for pictures
+        of another size, or without the colours that it was to see.
         """
         names = [*(column.name for column in self.schema.columns), self.problem.target]
         if lacking := [name for name in names if name not in frame.columns]:
             raise UserError(f"the table lacks {describe(lacking)}, by which the rows are known that a model has seen")
         if (image := self.schema.image) is not None and image.shape is not None and len(frame):
-            side = images.opened(bytes(frame[image.name].iloc[0])).height
+            first = bytes(frame[image.name].iloc[0])
+            side = images.opened(first).height
             if side != image.shape[1]:
                 raise UserError(f"pictures of {side} pixels are other rows than those of {image.shape[1]}")
+            if image.shape[0] == 3 and images.is_kept_grey(first):
+                raise UserError("pictures that were kept in grey are other rows than those in colour")
+            frame = frame.assign(**{image.name: images.kept(frame[image.name], image.shape)})
         return rows.fingerprints(frame[names])
 
     def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32] | NDArray[np.uint8], NDArray[np.int64]]:

@@ -164,3 +164,20 @@ def test_pictures_of_another_size_are_other_rows():
     assert len(set(small.fingerprints(rows_of_small).tolist())) == 6
     with pytest.raises(UserError, match="pictures of 16 pixels are other rows than those of 8"):
         small.fingerprints(rows_of_large)
+
+
+def test_pictures_are_the_same_rows_in_grey_and_in_colour():
+    pixels = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), dtype=np.uint8)
+    found = pd.DataFrame({"image": [images.from_pixels(each, SIZE) for each in pixels], "class": list("ababab")})
+
+    def fitted(channels):
+        column = schema.of_pictures(found["image"].tolist(), "image", channels)
+        frame = found.assign(image=images.kept(found["image"], column.image.shape))
+        return preprocessing.fit(frame, column, problems.infer(frame["class"])), frame
+
+    (grey, in_grey), (colour, in_colour) = fitted("grey"), fitted("colour")
+    assert grey.fingerprints(in_colour).tolist() == grey.fingerprints(in_grey).tolist()
+    for model, frame in ((grey, in_grey), (colour, in_colour)):
+        assert model.fingerprints(frame).tolist() == rows.fingerprints(frame).tolist()
+    with pytest.raises(UserError, match="kept in grey are other rows than those in colour"):
+        colour.fingerprints(in_grey)
