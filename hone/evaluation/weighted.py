@@ -80,7 +80,10 @@ def r2(problem: Problem, target: Floats, values: Floats, weights: Floats) -> Flo
     centre = target.mean()  # any constant will do, and one near the mean keeps the digits
     error = _mean((values - target) ** 2, weights)
     variance = _mean((target - centre) ** 2, weights) - _mean(target - centre, weights) ** 2
-    return np.where(variance > 0, 1 - _divide(error, variance), np.nan)
+    # Rounding may leave a constant target a variance.
+    drawn = weights > 0
+    varies = np.where(drawn, target, -np.inf).max(axis=1) > np.where(drawn, target, np.inf).min(axis=1)
+    return np.where(varies & (variance > 0), 1 - _divide(error, variance), np.nan)
 
 
 METRICS: dict[str, Callable[[Problem, Any, Floats, Floats], Floats]] = {

@@ -52,6 +52,18 @@ def test_every_metric_of_a_resample_is_scikit_learns_on_the_repeated_rows(proble
             np.testing.assert_allclose(found[name][index], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+def test_no_resample_of_one_value_has_an_r2() -> None:
+    problem = Problem(task="regression", target="y", metric="r2")
+    target = np.random.default_rng(0).normal(1e3, 1, 40)
+    alone = np.concatenate([np.diag(np.full(40, 40.0)), np.diag(np.full(40, 3.0))])
+    assert np.isnan(weighted.r2(problem, target, target + 1, alone)).all()
+    two = np.where(np.arange(40) < 2, 20.0, 0.0)[None]
+    expected = 1 - 1 / np.var(target[:2])
+    np.testing.assert_allclose(weighted.r2(problem, target, target + 1, two), expected, rtol=1e-9)
+    twice = np.repeat(target[:1], 40)  # other rows, the same value
+    assert np.isnan(weighted.r2(problem, twice, twice + 1, np.ones((1, 40)))).all()
+
+
 def test_a_metric_without_a_weighted_twin_is_scored_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, prediction = sample(MULTICLASS, 40)
     fast = bootstrap.scores(["f1"], MULTICLASS, truth, {"m": prediction}, n_resamples=20, seed=1)["m"]["f1"]
