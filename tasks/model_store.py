@@ -29,6 +29,7 @@ from hone.evaluation import calibration
 from hone.models import FAMILIES, InputSpec
 from hone.models.optimisation import TRAINING
 from hone.training.predict import Prediction, load_network, predict
+from hone.training.start import FROZEN, RATE, START
 from hone.trial import Config
 from tasks import files, model_format
 
@@ -317,7 +318,7 @@ def _network(family: str, config: Config, inputs: InputSpec, weights: Mapping[st
             # A width is the size of some tensor, and a depth at most their number.
             if (
                 isinstance(value, int)
-                and name not in TRAINING.names
+                and name not in (*TRAINING.names, START, RATE, FROZEN)
                 and value > max(widest, len(weights), SMALLEST_SIZE)
             ):
                 raise ValueError(f"{name} {value} is beyond what its weights are of")

@@ -26,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from hone.data.targets import transform
 from hone.errors import UserError
 from hone.models import build, default_space
+from hone.training.start import with_start
 from tasks import model_store, pyfunc
 from tests.tasks import small_model
 from tests.tasks.small_model import TARGETS, features, raw_rows, strange_rows
@@ -179,6 +180,19 @@ def test_a_model_of_format_1_predicts_as_it_did(tmp_path: Path, task: str) -> No
     pd.testing.assert_frame_equal(model_store.load(tmp_path).predict(rows), before, check_exact=True)
     (tmp_path / "model.json").write_text(json.dumps({**old, "format": 3}))
     with pytest.raises(UserError, match="format 3, not 2; use the Hone that wrote it"):
+        model_store.load(tmp_path)
+
+
+def test_a_network_that_rested_for_more_epochs_than_it_is_wide_is_loaded(tmp_path: Path) -> None:
+    preprocessor, inputs = small_model.fitted("binary")
+    config = {**with_start(default_space("mlp"), 10**9).default, "frozen_epochs": 10**6}
+    weights = build("mlp", config, inputs, 0).state_dict()
+    model_store.save(
+        tmp_path, networks=[model_store.Network("mlp", config, weights)], inputs=inputs, preprocessor=preprocessor
+    )
+    assert len(model_store.load(tmp_path).predict(raw_rows())) == len(raw_rows())
+    (tmp_path / "model.json").write_text((tmp_path / "model.json").read_text().replace("frozen_epochs", "n_layers_"))
+    with pytest.raises(UserError, match="n_layers_ 1000000 is beyond what its weights are of"):
         model_store.load(tmp_path)
 
 
