@@ -57,6 +57,9 @@ class Transformer(nn.Module):
             ffn_dropout=float(config["dropout"]),
             residual_dropout=float(config["residual_dropout"]),
         )
+        if self.has_categories:  # code 0 starts neutral: training rows may have no such value to learn it from
+            for embedding in self.transformer.cat_embeddings.embeddings:
+                nn.init.zeros_(embedding.weight[0])
 
     def forward(self, x_num: Tensor, x_cat: Tensor) -> Tensor:
         """Return logits ``[b, n_classes]``, or ``[b, 1]``."""

@@ -16,6 +16,7 @@ from hone.data.problem import Problem
 from hone.errors import UserError
 from hone.models import InputSpec, inputs_of, mlp
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
+from hone.models.ft_transformer import Transformer
 from hone.search.geometry import Geometry
 from hone.space import Categorical, identity
 
@@ -113,6 +114,15 @@ def test_small_categories_are_one_hot_and_large_ones_embedded_and_code_0_is_neut
     assert torch.equal(out[:, 1:6], one_hot.float())
     assert torch.equal(out[0, 6:], torch.zeros(features.width - 6))
     assert out[1:, 6:].abs().sum(1).gt(0).all()
+
+
+def test_code_0_is_neutral_to_a_transformer() -> None:
+    model = models.build("ft_transformer", models.default_space("ft_transformer").default, INPUTS, seed=0)
+    assert isinstance(model, Transformer)
+    tokens = model.transformer.cat_embeddings
+    found = tokens(torch.tensor([[0, 0], [1, 29]]))
+    assert torch.equal(found[0], tokens.bias)
+    assert (found[1] != tokens.bias).all()
 
 
 def test_numeric_embeddings_give_each_column_its_own_vector() -> None:
