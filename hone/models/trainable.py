@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hone.data.preprocessing import Arrays
@@ -116,7 +117,8 @@ class Fitted(nn.Module):
         n, n_outputs = len(rows), self.inputs.n_outputs
         try:
             assert self.state is not None
-            found = np.asarray(self.trainable.predict(self.config, self.inputs, self.state, rows), dtype=np.float64)
+            with threadpool_limits(1):  # as it was trained: sums depend on how they are split
+                found = np.asarray(self.trainable.predict(self.config, self.inputs, self.state, rows), dtype=np.float64)
         except Exception as error:
             raise UserError(f"{self.name}: predict failed ({one_line(error)})") from error
         if found.shape != ((n,) if n_outputs == 1 else (n, n_outputs)):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hone import models
 from hone.errors import UserError
@@ -106,6 +107,14 @@ class Dice(Drift):
         return odds / odds.sum(1, keepdims=True)
 
 
+class Counting(Drift):
+    threads: ClassVar[list[int]] = []
+
+    def predict(self, *args):
+        self.threads[:] = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+        return super().predict(*args)
+
+
 class Spaceless(Drift):
     space: ClassVar = {}
 
@@ -178,6 +187,18 @@ def test_the_score_is_hones_and_so_is_the_best_checkpoint() -> None:
     expected = inner.trainable.predict(CONFIG, data.inputs, state, data.validation)
     np.testing.assert_allclose(predicted, expected, rtol=1e-9, atol=1e-12)
     assert "train_loss" not in outcome.metrics
+
+
+def test_a_prediction_has_one_thread_wherever_it_is_asked_for() -> None:
+    data = table()
+    _, checkpoint = train(CONFIG, name(Counting), data, settings(data), resource=1, seed=1)
+    assert checkpoint is not None
+    model = load_network(name(Counting), CONFIG, data.inputs, checkpoint.weights())
+    with threadpool_limits(2):
+        predict(model, data.train, data.problem, 0.0, 1.0)
+        assert Counting.threads
+        assert set(Counting.threads) == {1}
+        assert 2 in [one["num_threads"] for one in threadpool_info()]
 
 
 def test_values_come_back_in_the_targets_own_units() -> None:
