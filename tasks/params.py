@@ -404,6 +404,11 @@ def _check_together(params: Params) -> None:
             f"model.start_from: {params.model.start_from}, but {params.model.family} brings its own training;"
             " set start_from to null, and let it load what it starts from"
         )
+    if params.train.class_weight != "none" and models.is_trainable(params.model.family):
+        raise UserError(
+            f"train.class_weight: {params.train.class_weight}, but {params.model.family} brings its own training, and"
+            " its own loss; set class_weight to none, and let it weigh the classes"
+        )
     if data.metric != "auto":
         metrics.check(data.metric, None if data.task == "auto" else data.task)
     space = search_space(params)

@@ -47,13 +47,27 @@ def test_what_an_author_owes_is_checked_on_the_table(
     assert ("model.family" in told) == (said is not None)
 
 
-def test_weights_to_start_from_are_for_networks_that_hone_trains(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("start_from: null ", "start_from: data/start_from/x.safetensors ", "model.start_from: data/start_from/x.saf"),
+        ("class_weight: none ", "class_weight: balanced ", "train.class_weight: balanced, but"),
+    ],
+)
+def test_what_is_for_networks_that_hone_trains_is_refused(
+    before: str,
+    after: str,
+    said: str,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (code,) = re.findall(r"```python\n# custom/linear\.py\n(.*?)```", GUIDE, re.DOTALL)
     (project / "own_started.py").write_text(code)
     monkeypatch.syspath_prepend(project)
     change(project, "family: mlp ", "family: own_started:Linear ")
-    change(project, "start_from: null ", "start_from: data/start_from/x.safetensors ")
+    change(project, before, after)
     assert cli.main(["check"]) == 2
-    assert "own_started:Linear brings its own training" in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert said in told
+    assert "own_started:Linear brings its own training" in told
