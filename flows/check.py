@@ -64,6 +64,12 @@ def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter)
     reporter.message(said)
     if doubt is not None:
         reporter.warning(doubt)
+    split = checked.split
+    judging = {
+        name: checked.frame.iloc[rows] for name, rows in (("test", split.test), ("validation", split.validation))
+    }
+    if found := start_from.overlap(start_from.seen(root, params.model.start_from), judging):
+        (reporter.warning if found[0] else reporter.message)(found[1])
 
 
 def encoded(checked: Checked, params: Params) -> TrainingData:

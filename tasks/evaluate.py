@@ -13,13 +13,14 @@ from hone import metrics
 from hone.data import problem as problems
 from hone.data.preprocessing import Scaling
 from hone.data.problem import Problem
+from hone.data.rows import merged
 from hone.evaluation import baselines, bootstrap, calibration, curves
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap, gap
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.trial import Config
-from tasks import composition, files, model_store, trainables, wording
+from tasks import composition, files, model_store, start_from, trainables, wording
 from tasks.held_out import HeldOut
 from tasks.params import Retrain
 from tasks.stage import Stage
@@ -135,6 +136,7 @@ def run(stage: Stage) -> None:
         confidence=params.confidence,
     )
     findings = _findings(problem.metric, scores, found, winner, len(rows), params.confidence, groups)
+    findings += _judged_before(stage, rows)
     tables = plots(problem, truth, networks)
     for name, table in tables.items():
         files.write_csv(stage.artifact("plots", f"{name}.csv"), table)
@@ -248,6 +250,16 @@ def summary(
         "n_rows": n_rows,
         "findings": list(findings),
     }
+
+
+def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:
+    """Return what is to be said of rows that judge and that former weights were trained on, if anything is."""
+    folders = [stage.path("artifacts", "retrain", name) for name in ("model", "defaults")]
+    if not (known := merged(one for folder in folders for one in model_store.former(folder))):
+        return []
+    validation = pd.read_parquet(stage.path("data", "split", "validation.parquet"))
+    found = start_from.overlap(known, {"test": rows, "validation": validation})
+    return [] if found is None else [{"severity": "warning" if found[0] else "info", "message": found[1]}]
 
 
 def _boosted(stage: Stage) -> dict[str, Predicted]:

@@ -17,12 +17,14 @@ import pandas as pd
 import safetensors.numpy
 import safetensors.torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hone.data import images
+from hone.data import images, rows
 from hone.data.preprocessing import Preprocessor
 from hone.data.problem import Problem
+from hone.data.rows import Seen
 from hone.data.targets import YeoJohnson
 from hone.errors import UserError, shortened
 from hone.evaluation import calibration
@@ -35,6 +37,7 @@ from tasks import files, model_format
 
 WEIGHTS, PREPROCESSOR, DESCRIPTION = "model.safetensors", "preprocess.skops", "model.json"
 ROWS = "rows.safetensors"
+FORMER, KEY = "former.", "hone"
 FORMAT = 2  # 1 had one family and config for all networks, and no temperature or threshold; it is still read
 # Beyond scikit-learn's own classes, of which `model_format` takes a few. What asks for anything else is not loaded.
 TRUSTED = ["numpy.dtype"]
@@ -130,12 +133,13 @@ def save(
     temperature: float = 1.0,
     threshold: float | None = None,
     seen: NDArray[np.uint64] | None = None,
+    former: Sequence[Seen] = (),
 ) -> None:
     """Write model.safetensors, preprocess.skops and model.json; equal arguments give equal bytes.
 
     networks: of any families and configs, at least one, all made for these inputs. temperature, threshold: see
     `Predictor`. seen: fingerprints of the rows that they were trained on (`Preprocessor.fingerprints`), written to
-    rows.safetensors, in any order; None writes none.
+    rows.safetensors, in any order; None writes none. former: rows that the weights they started from were trained on.
     """
     from skops.io import dumps  # takes seconds: it imports all of scikit-learn
 
@@ -169,8 +173,10 @@ def save(
         (folder / ROWS).unlink(missing_ok=True)  # a former model's
     else:
         # As int64, which every reader of safetensors knows.
-        rows = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
-        contents[ROWS] = safetensors.numpy.save({"seen": rows})
+        own = np.unique(np.asarray(seen, dtype=np.uint64)).view(np.int64)
+        arrays, marks = rows.packed(former, FORMER)
+        about = {KEY: json.dumps({"former": marks}, sort_keys=True)} if marks else None
+        contents[ROWS] = safetensors.numpy.save({"seen": own, **arrays}, metadata=about)
     for name, content in contents.items():
         files.write_bytes(folder / name, content)
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -182,17 +188,32 @@ def seen(folder: Path) -> NDArray[np.uint64]:
 
     Raises UserError if the file that says it is broken.
     """
+    return _rows(folder)[0]
+
+
+def former(folder: Path) -> tuple[Seen, ...]:
+    """Return the rows that the weights a model started from were trained on, as far as its folder says.
+
+    Raises UserError as `seen`.
+    """
+    return _rows(folder)[1]
+
+
+def _rows(folder: Path) -> tuple[NDArray[np.uint64], tuple[Seen, ...]]:
     path = folder / ROWS
     if not path.is_file():
-        return np.empty(0, dtype=np.uint64)
+        return np.empty(0, dtype=np.uint64), ()
     _check_whole(path, describe(folder))
     try:
-        found = safetensors.numpy.load_file(path)["seen"]
-        if found.dtype != np.int64 or found.ndim != 1:
-            raise ValueError(f"{found.dtype} {found.shape}")
+        with safe_open(path, framework="np") as opened:
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no dict)
+            marks = json.loads((opened.metadata() or {}).get(KEY, "{}")).get("former", ())
+        own = arrays["seen"]
+        if own.dtype != np.int64 or own.ndim != 1:
+            raise ValueError(f"{own.dtype} {own.shape}")
+        return own.view(np.uint64), rows.unpacked(arrays, marks, FORMER)
     except Exception as error:  # of any type: what a broken file makes a reader do is not foreseen
         raise UserError(f"{path}: not the rows of a model ({one_line(error)}); do not use this model") from None
-    return found.view(np.uint64)
 
 
 def load(folder: Path, trusted: Collection[str] = ()) -> Predictor:

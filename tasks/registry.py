@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hone import metrics
 from hone.data import problem as problems
 from hone.data.problem import Problem
+from hone.data.rows import Seen
 from hone.errors import UserError
 from hone.evaluation import calibration
 from tasks import model_store, params, pyfunc
@@ -87,16 +88,29 @@ def publish(
 
 @dataclass(frozen=True)
 class _Model:
-    """A model, and fingerprints of the rows that it was trained on, none if they are not known."""
+    """A model, and fingerprints of the rows that it was trained on, none if they are not known.
+
+    former: rows that the weights it started from were trained on.
+    """
 
     predictor: Predictor
     seen: NDArray[np.uint64]
+    former: tuple[Seen, ...] = ()
 
-    def knows(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
-        """Return which raw rows it was trained on, [n]."""
-        if not len(self.seen):
-            return np.zeros(len(rows), dtype=np.bool_)
-        return np.isin(self.predictor.preprocessor.fingerprints(rows), self.seen)
+    def knows(self, rows: pd.DataFrame) -> tuple[NDArray[np.bool_], bool]:
+        """Return which raw rows it, or what it started from, was trained on, [n], and whether all of that can be told.
+
+        Former weights may be of another table: where it cannot be told they count as trained on none of the rows.
+        """
+        known, told = np.zeros(len(rows), dtype=np.bool_), True
+        if len(self.seen):
+            known |= np.isin(self.predictor.preprocessor.fingerprints(rows), self.seen)
+        for one in self.former:
+            try:
+                known |= one.knows(rows)
+            except UserError:
+                told = False
+        return known, told
 
 
 class _Registry:
@@ -133,7 +147,7 @@ class _Registry:
                 run=version.run_id or None,
                 is_new=False,
             )
-        challenger = _Model(model_store.load(model, self._trusted), model_store.seen(model))
+        challenger = self._read(model)
         problem = challenger.predictor.problem
         if version is None:
             values = {f"metric.{name}": repr(value) for name, value in scores.items() if value is not None}
@@ -185,7 +199,8 @@ class _Registry:
             theirs = holder.predictor.problem
             if (theirs.task, theirs.target, theirs.classes) != (problem.task, problem.target, problem.classes):
                 raise ValueError(f"it predicts {_shown(theirs)}, not {_shown(problem)}")
-            unseen = rows[~(holder.knows(rows) | challenger.knows(rows))]
+            (theirs_seen, sure), (ours_seen, as_sure) = holder.knows(rows), challenger.knows(rows)
+            unseen = rows[~(theirs_seen | ours_seen)]
             enough = len(unseen) >= FEWEST_ROWS
             held = _score(holder.predictor, problem, unseen) if enough else math.nan
         except Exception as error:
@@ -197,6 +212,8 @@ class _Registry:
         which = f"{len(unseen)} test rows that neither was trained on"
         if not len(holder.seen):
             which = f"{len(unseen)} test rows; what version {champion.version} was trained on is not recorded"
+        if not (sure and as_sure):
+            which += "; whether the weights that they started from were trained on these cannot be told"
         score = _score(challenger.predictor, problem, unseen)
         if math.isnan(held) or math.isnan(score):
             return False, self._kept(number, champion, f"not comparable: {problem.metric} is undefined on {which}")
@@ -209,7 +226,11 @@ class _Registry:
         """Download a version's model and return it."""
         source = self._client.get_model_version_download_uri(self._name, champion.version)
         with _downloaded(source, self._uri) as model:
-            return _Model(model_store.load(model, self._trusted), model_store.seen(model))
+            return self._read(model)
+
+    def _read(self, model: Path) -> "_Model":
+        """Return the model in a folder."""
+        return _Model(model_store.load(model, self._trusted), model_store.seen(model), model_store.former(model))
 
     def _kept(self, number: str, champion: Any, decision: str) -> str:
         """Warn that the champion stays without a comparison, and return the decision."""

@@ -16,6 +16,7 @@ from hone.errors import UserError
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.space import price_of
+from hone.training.start import PRETRAINED, START
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, identity
 from tasks import composition, encoded, files, held_out, model_store, start_from, trials, wording
@@ -114,7 +115,7 @@ def run(stage: Stage) -> None:
         for network, outcome in settle(_trained, list(distinct.values()), stage.executor)
     }
     outcomes = {place: trained[network.key] for place, network in asked.items()}
-    seen = preprocessor.fingerprints(_rows(split))
+    seen, former = preprocessor.fingerprints(_rows(split)), start_from.seen(stage.root, params.model.start_from)
     summary: dict[str, Any] = {"rows": len(data.train)}
     for name, made_of in models.items():
         networks, errors = list[model_store.Network](), []
@@ -145,6 +146,7 @@ def run(stage: Stage) -> None:
                 temperature=made_of.temperature,
                 threshold=made_of.threshold,
                 seen=seen,
+                former=former if any(one.config.get(START) == PRETRAINED for one in made_of.members) else (),
             )
         epochs = [member.epochs for member in made_of.members]
         summary[name] = {"networks": len(networks), "failed": len(errors), "epochs": epochs[0]}

@@ -5,19 +5,25 @@ with the project: a model's folder or a registry may change or go, and `hone sta
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hone import models
+from hone.data import preprocessing
 from hone.data.problem import Problem
+from hone.data.rows import Marks, Seen, merged, packed, unpacked
+from hone.data.schema import Schema
 from hone.errors import UserError
 from hone.training.start import Former, load
 from hone.training.train import TrainingData
@@ -25,7 +31,10 @@ from hone.trial import Config
 
 FOLDER = Path("data") / "start_from"
 KEY = "model.start_from"
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"  # of a model's folder, see tasks/model_store.py
+WEIGHTS, DESCRIPTION, ROWS = "model.safetensors", "model.json", "rows.safetensors"
+"""Of a model's folder, see tasks/model_store.py."""
+SEEN = "hone.seen."
+"""What the names of arrays beside the weights begin with: of the rows that the former model was trained on."""
 SHOWN = 6  # names of weights in one sentence
 
 
@@ -59,8 +68,9 @@ def parse(path: Path, shown: str) -> Former:
 
     Raises UserError for what is no such file, and for weights that are not finite numbers.
     """
-    weights, about = _tensors(path, shown)
-    if not about:
+    tensors, about = _tensors(path, shown)
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(SEEN)}
+    if not about or set(about) == {"seen"}:
         return Former(weights)
     try:
         return Former(
@@ -74,15 +84,50 @@ def parse(path: Path, shown: str) -> Former:
         raise UserError(f"{shown}: what it says of its model cannot be read ({_short(error)}); copy it anew") from None
 
 
+def seen(root: Path, source: str | None) -> tuple[Seen, ...]:
+    """Return the raw rows that the weights which params name were trained on, as far as their file says.
+
+    Raises UserError as `former`.
+    """
+    if former(root, source) is None:
+        return ()
+    shown = f"{KEY}: {source}"
+    tensors, about = _tensors(root / str(source), shown)
+    return _seen(tensors, about.get("seen", ()), SEEN, shown)
+
+
+def overlap(known: Sequence[Seen], parts: Mapping[str, pd.DataFrame]) -> tuple[bool, str] | None:
+    """Return whether former weights were trained on rows of some part, and a sentence on it; None if on none.
+
+    parts: raw rows by what the sentence calls them. False comes with why it cannot be told.
+    """
+    masks = {name: np.zeros(len(frame), dtype=np.bool_) for name, frame in parts.items()}
+    doubt = None
+    for one in known:
+        try:
+            for name, frame in parts.items():
+                masks[name] |= one.knows(frame)
+        except UserError as error:
+            doubt = f"{KEY}: whether the former weights were trained on rows that judge cannot be told: {error}"
+    shares = [
+        f"{mask.sum():,} of {len(mask):,} {name} rows ({mask.mean():.0%})" for name, mask in masks.items() if mask.any()
+    ]
+    if shares:
+        return True, f"{KEY}: the former weights were trained on {' and '.join(shares)}; scores on these are too good"
+    return None if doubt is None else (False, doubt)
+
+
 def content(source: Path) -> bytes:
     """Return the file that is to lie in data/start_from/. source: a model's folder, a project, or a safetensors file.
 
-    Of a model of several networks it is the first. Equal sources give equal bytes. Raises UserError for a source that
-    holds no weights.
+    Of a model of several networks it is the first. What is known of the rows that it was trained on comes along.
+    Equal sources give equal bytes. Raises UserError for a source that holds no weights.
     """
     folder = source.parent if source.name == WEIGHTS else source
     if source.is_file() and not (folder / DESCRIPTION).is_file():
-        return safetensors.torch.save(_tensors(source, str(source))[0])
+        tensors, about = _tensors(source, str(source))
+        known = _seen(tensors, about.get("seen", ()), SEEN, str(source))
+        return _packed({name: tensor for name, tensor in tensors.items() if not name.startswith(SEEN)}, known, {})
     for place in (folder, folder / "artifacts" / "retrain" / "model"):
         if (place / DESCRIPTION).is_file() and (place / WEIGHTS).is_file():
             return _of_model(place)
@@ -107,13 +152,44 @@ def _of_model(folder: Path) -> bytes:
                 if column["kind"] != "dropped"
             ],
         }
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        marks = preprocessing.marks(
+            Schema.from_json(described["preprocessor"]["schema"]), Problem.from_json(about["problem"])
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{shown}: not a model's description ({_short(error)}); give a model of Hone's") from None
     tensors, _ = _tensors(folder / WEIGHTS, str(folder / WEIGHTS))
     weights = {name.removeprefix("0."): tensor for name, tensor in tensors.items() if name.startswith("0.")}
     if not weights:
         raise UserError(f"{folder / WEIGHTS}: holds no network number 0; give a model of Hone's")
-    return safetensors.torch.save(weights, metadata={"hone": json.dumps(about, sort_keys=True)})
+    return _packed(weights, _of_rows(folder / ROWS, marks) if (folder / ROWS).is_file() else (), about)
+
+
+def _packed(weights: Mapping[str, Tensor], known: Sequence[Seen], about: Mapping[str, Any]) -> bytes:
+    """Return a file of weights, of what is known of their model, and of the rows that it was trained on."""
+    arrays, marks = packed(known, SEEN)
+    about = {**about, **({"seen": marks} if marks else {})}
+    tensors = {**weights, **{name: torch.from_numpy(array) for name, array in arrays.items()}}
+    return safetensors.torch.save(tensors, metadata={"hone": json.dumps(about, sort_keys=True)} if about else None)
+
+
+def _of_rows(path: Path, marks: Marks) -> tuple[Seen, ...]:
+    """Return the rows that a model, whose marks these are, and what it started from, was trained on."""
+    tensors, about = _tensors(path, str(path))
+    own = {f"{SEEN}0": tensor for name, tensor in tensors.items() if name == "seen"}
+    known = (
+        _seen(own, [marks.to_json()], SEEN, str(path)),
+        _seen(tensors, about.get("former", ()), "former.", str(path)),
+    )
+    return merged(chain(*known))
+
+
+def _seen(tensors: Mapping[str, Tensor], marks: Sequence[Any], prefix: str, shown: str) -> tuple[Seen, ...]:
+    try:
+        return unpacked(
+            {name: each.numpy() for name, each in tensors.items() if name.startswith(prefix)}, marks, prefix
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{shown}: the rows trained on cannot be read ({_short(error)}); copy it anew") from None
 
 
 def _tensors(path: Path, shown: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

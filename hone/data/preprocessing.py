@@ -12,11 +12,11 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OrdinalEncoder, QuantileTransformer, RobustScaler, StandardScaler
 
-from hone.data import images, rows
+from hone.data import images
 from hone.data import problem as problems
 from hone.data.problem import Problem
-from hone.data.schema import Schema, check_column, describe
-from hone.errors import UserError
+from hone.data.rows import Marks
+from hone.data.schema import Schema, check_column
 
 Scaling = Literal["standard", "quantile", "robust"]
 
@@ -89,24 +89,8 @@ class Preprocessor:
         return Arrays(*self._features(frame), np.empty(0, dtype=np.float32))
 
     def fingerprints(self, frame: pd.DataFrame) -> NDArray[np.uint64]:
-        """Return a number for each raw row, [n] (see `hone.data.rows`), by the columns of the table that was fitted.
-
-        What is dropped counts, too: an id may be all that tells rows apart. A column that has come since does not.
-        Pictures count as this model sees them. Raises UserError for a table that lacks one of them, and for pictures
-        of another size, or without the colours that it was to see.
-        """
-        names = [*(column.name for column in self.schema.columns), self.problem.target]
-        if lacking := [name for name in names if name not in frame.columns]:
-            raise UserError(f"the table lacks {describe(lacking)}, by which the rows are known that a model has seen")
-        if (image := self.schema.image) is not None and image.shape is not None and len(frame):
-            first = bytes(frame[image.name].iloc[0])
-            side = images.opened(first).height
-            if side != image.shape[1]:
-                raise UserError(f"pictures of {side} pixels are other rows than those of {image.shape[1]}")
-            if image.shape[0] == 3 and images.is_kept_grey(first):
-                raise UserError("pictures that were kept in grey are other rows than those in colour")
-            frame = frame.assign(**{image.name: images.kept(frame[image.name], image.shape)})
-        return rows.fingerprints(frame[names])
+        """Return a number for each raw row, [n] (see `hone.data.rows`); UserError as `rows.Marks.of`."""
+        return marks(self.schema, self.problem).of(frame)
 
     def _features(self, frame: pd.DataFrame) -> tuple[NDArray[np.float32] | NDArray[np.uint8], NDArray[np.int64]]:
         n = len(frame)
@@ -175,6 +159,16 @@ def fit(frame: pd.DataFrame, schema: Schema, problem: Problem, scaling: Scaling 
         y = problems.encode(problem, frame[problem.target])
         mean, std = float(y.mean()), float(y.std()) or 1.0
     return Preprocessor(schema, problem, estimators, cardinalities, mean, std)
+
+
+def marks(schema: Schema, problem: Problem) -> Marks:
+    """Return what a model knows rows by: the columns of the table that it was fitted to, pictures as it sees them.
+
+    What is dropped counts, too: an id may be all that tells rows apart.
+    """
+    names = sorted([*(column.name for column in schema.columns), problem.target])
+    image = schema.image
+    return Marks(tuple(names)) if image is None else Marks(tuple(names), image.name, image.shape)
 
 
 def _imputer() -> SimpleImputer:

@@ -11,9 +11,10 @@ from flows import cli
 from flows import start_from as command
 from flows.start_from import copy
 from hone import models
+from hone.data import preprocessing
 from hone.errors import UserError
 from hone.models import InputSpec
-from tasks import registry, start_from
+from tasks import model_store, registry, split, start_from
 from tasks.params import load_params, search_space
 from tests.flows.editing import change
 from tests.flows.test_add import everything
@@ -48,6 +49,30 @@ def test_a_state_dict_is_copied_and_named_and_check_says_what_fits(
     after = everything(project)
     copy(project, str(state), None)
     assert everything(project) == after
+
+
+def test_check_says_how_many_rows_that_judge_the_former_weights_saw(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked = split.check(project, load_params(project))
+    seen = checked.frame.iloc[[*checked.split.train, *checked.split.test[:9]]]
+    preprocessor = preprocessing.fit(seen, checked.schema, checked.problem)
+    inputs = models.inputs_of(preprocessor.transform(seen), checked.problem, preprocessor.cardinalities)
+    config = {**models.default_space("mlp").default, "embedding": "none"}
+    model_store.save(
+        tmp_path / "wine",
+        networks=[model_store.Network("mlp", config, models.build("mlp", config, inputs, 0).state_dict())],
+        inputs=inputs,
+        preprocessor=preprocessor,
+        seen=preprocessor.fingerprints(seen),
+    )
+    copy(project, str(tmp_path / "wine"), None)
+    change(project, "  space: {} ", "  space: {embedding: none} ")
+    assert cli.main(["check"]) == 0
+    told = capsys.readouterr()
+    said = " ".join((told.out + told.err).split())
+    assert f"the former weights were trained on 9 of {len(checked.split.test)} test rows" in said
+    assert "validation rows (" not in said
 
 
 def test_a_models_folder_a_project_and_the_registry_give_the_same_weights(

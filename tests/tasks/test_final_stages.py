@@ -34,6 +34,7 @@ from tasks import (
     report_figures,
     retrain,
     split,
+    start_from,
     trainables,
     trials,
 )
@@ -43,6 +44,7 @@ from tasks.stage import Stage
 from tasks.tracking.entry import Entry, NullTracker
 
 NASTY = "<script>alert('&\"`')</script>"
+SEARCH = {"random": {"epochs": 2}, "bayes": {"epochs": 2}, "hyperband": {"min_epochs": 2}}
 DIVERGES = {"learning_rate": 1e30, "optimizer": "sgd", "momentum": 0.9}
 
 
@@ -120,7 +122,7 @@ def make(root: Path, executor: Executor, task: str, **changed: Any) -> Stage:
     content = {
         "data": {"source": "data/raw/table.csv", "target": "target"},
         "train": {"epochs": 4},
-        "search": {"random": {"epochs": 2}, "bayes": {"epochs": 2}, "hyperband": {"min_epochs": 2}},
+        "search": SEARCH,
         "baseline": {"networks": 2},
         "retrain": {"seeds": 2, "ensemble": "seeds"},
         "evaluate": {"bootstrap": 100},
@@ -351,6 +353,51 @@ def test_a_model_that_nothing_was_chosen_for_is_told_of(tmp_path: Path, executor
     assert "no seed of the winner predicted all held-out rows" in warning
     assert "no ensemble, temperature or threshold" in warning
     assert said.messages[0].startswith("An average over seeds: 1 network")
+
+
+@pytest.mark.parametrize("start", ["pretrained", "scratch"])
+def test_rows_that_judge_and_that_former_weights_saw_are_told_of(
+    tmp_path: Path, executor: Executor, start: str
+) -> None:
+    first = make(tmp_path / "first", executor, "binary", retrain={"seeds": 1})
+    search(first)
+    run(first, "retrain")
+    source = "data/start_from/first.safetensors"
+    content = start_from.content(first.root)
+    (tmp_path / "second" / source).parent.mkdir(parents=True)
+    (tmp_path / "second" / source).write_bytes(content)
+    space = {"start": start}
+    stage = make(
+        tmp_path / "second",
+        executor,
+        "binary",
+        seed=1,
+        model={"start_from": source},
+        retrain={"seeds": 1},
+        search={**SEARCH, "space": space},
+    )
+    search(stage)
+    run(stage, "baseline")
+    run(stage, "retrain")
+    said = run(stage, "evaluate")
+    parts = {
+        name: pd.read_parquet(stage.path("data", "split", f"{name}.parquet")) for name in ("sealed/test", "validation")
+    }
+    unsealed = [pd.read_parquet(first.path("data", "split", f"{name}.parquet")) for name in ("train", "validation")]
+    old = set(pd.concat(unsealed)["size"])
+    n_test, n_validation = (int(part["size"].isin(old).sum()) for part in parts.values())
+    assert 0 < n_test < len(parts["sealed/test"])
+    warnings = [text for text in said.warnings if text.startswith("model.start_from: ")]
+    if start == "scratch":
+        assert warnings == []
+        return
+    (warning,) = warnings
+    assert f"trained on {n_test} of {len(parts['sealed/test'])} test rows (" in warning
+    assert f" and {n_validation} of {len(parts['validation'])} validation rows (" in warning
+    findings = files.read_json(stage.path("artifacts/evaluate/metrics.json"))["findings"]
+    assert {"severity": "warning", "message": warning} in findings
+    run(stage, "report")
+    assert warning in " ".join(read_page(stage).text.split())
 
 
 def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -> None:

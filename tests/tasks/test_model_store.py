@@ -23,6 +23,7 @@ import pytest
 from packaging.requirements import Requirement
 from sklearn.linear_model import LogisticRegression
 
+from hone.data.rows import Marks, Seen
 from hone.data.targets import transform
 from hone.errors import UserError
 from hone.models import build, default_space
@@ -93,13 +94,14 @@ def test_a_model_remembers_the_rows_it_was_trained_on(tmp_path: Path) -> None:
     config = default_space("mlp").default
     networks = [model_store.Network("mlp", config, build("mlp", config, inputs, 0).state_dict())]
 
-    def save(name: str, seen: np.ndarray | None) -> Path:
+    def save(name: str, seen: np.ndarray | None, former: tuple[Seen, ...] = ()) -> Path:
         model_store.save(
             tmp_path / name,
             networks=networks,
             inputs=inputs,
             preprocessor=preprocessor,
             seen=seen,
+            former=former,
         )
         return tmp_path / name
 
@@ -108,7 +110,16 @@ def test_a_model_remembers_the_rows_it_was_trained_on(tmp_path: Path) -> None:
     assert found.dtype == np.uint64
     assert found.tolist() == [0, 3, 2**63, 2**64 - 1]
     assert contents(save("b", rows[::-1])) == contents(tmp_path / "a")
+    assert model_store.former(tmp_path / "a") == ()
     model_store.load(tmp_path / "a")
+    former = tuple(
+        Seen(marks, np.array([1, 2**63], dtype=np.uint64))
+        for marks in (Marks(("x", "y")), Marks(("i",), "i", (1, 8, 8)))
+    )
+    assert model_store.seen(save("c", rows, former)).tolist() == found.tolist()
+    assert [(one.marks, one.digests.tolist()) for one in model_store.former(tmp_path / "c")] == [
+        (one.marks, one.digests.tolist()) for one in former
+    ]
     assert model_store.seen(save("a", None)).tolist() == []
 
 

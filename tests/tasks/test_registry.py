@@ -1,6 +1,8 @@
 """The registry: champion and challenger on the same sealed rows, in a real MLflow database."""
 
 import dataclasses
+import hashlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -12,9 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.numpy
 
 from hone import metrics
+from hone.data import preprocessing
 from hone.data import problem as problems
+from hone.data.rows import Marks, Seen, packed
 from hone.errors import UserError
 from hone.models import build, default_space
 from hone.training.train import Settings, TrainingData, train
@@ -336,6 +341,35 @@ def test_a_champion_that_saw_sealed_rows_is_compared_on_the_others_only(root: Pa
         "on 40 test rows that neither was trained on"
     )
     assert warnings == []
+
+
+def started(folder: Path, model: Path, former: list[Seen]) -> Path:
+    """Write a model as if it had started from weights that were trained on these rows."""
+    shutil.copytree(model, folder)
+    arrays, marks = packed(former, model_store.FORMER)
+    content = safetensors.numpy.save(
+        {"seen": model_store.seen(folder).view(np.int64), **arrays},
+        metadata={model_store.KEY: json.dumps({"former": marks})},
+    )
+    (folder / "rows.safetensors").write_bytes(content)
+    description = json.loads((folder / "model.json").read_text())
+    description["sha256"]["rows.safetensors"] = hashlib.sha256(content).hexdigest()
+    (folder / "model.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.mark.parametrize("of_another_table", [False, True])
+def test_rows_that_former_weights_saw_are_new_to_nobody(
+    root: Path, split_again, tmp_path: Path, of_another_table: bool
+) -> None:
+    champion, challenger, sealed = split_again
+    preprocessor, _ = small_model.fitted("binary", sealed)
+    marks = preprocessing.marks(preprocessor.schema, preprocessor.problem)
+    elsewhere = [Seen(Marks(("sepal", "petal")), np.arange(3, dtype=np.uint64))] if of_another_table else []
+    saw = Seen(marks, preprocessor.fingerprints(sealed.tail(5)))
+    found, _ = challenge(root, champion, started(tmp_path / "started", challenger, [*elsewhere, saw]), sealed)
+    doubt = "; whether the weights that they started from were trained on these cannot be told"
+    assert found.decision.endswith(f"on 35 test rows that neither was trained on{doubt if of_another_table else ''}")
 
 
 def test_a_column_more_in_the_table_makes_no_new_rows_of_those_that_the_champion_saw(root: Path, split_again) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 
+from hone import models
+from hone.data.rows import Seen
 from hone.errors import UserError
 from hone.training import train
 from tasks import (
@@ -54,6 +57,69 @@ def test_a_models_folder_gives_its_first_network_and_what_it_is_of(tmp_path: Pat
     assert former.problem.target == "left"
     assert "town" in former.columns
     assert start_from.content(tmp_path / "old.safetensors") == saved(dict(former.weights))  # as of anybody's
+
+
+def with_rows(folder: Path, rows: pd.DataFrame, former: tuple[Seen, ...] = ()) -> Path:
+    """Write a model that says it was trained on rows, and that it started from what was trained on others."""
+    preprocessor, inputs = small_model.fitted("binary", rows)
+    config = models.default_space("mlp").default
+    network = model_store.Network("mlp", config, models.build("mlp", config, inputs, 0).state_dict())
+    seen = preprocessor.fingerprints(rows)
+    model_store.save(folder, networks=[network], inputs=inputs, preprocessor=preprocessor, seen=seen, former=former)
+    return folder
+
+
+def test_rows_that_the_former_model_and_its_former_ones_saw_come_along(tmp_path: Path) -> None:
+    first, second, third = (small_model.raw_rows(seed) for seed in range(3))
+    place = tmp_path / SOURCE
+    place.parent.mkdir(parents=True)
+    place.write_bytes(start_from.content(with_rows(tmp_path / "a", first)))
+    before = start_from.seen(tmp_path, SOURCE)
+    place.write_bytes(start_from.content(with_rows(tmp_path / "b", second, before)))
+    former = start_from.former(tmp_path, SOURCE)
+    assert former is not None
+    assert not [name for name in former.weights if name.startswith("hone.")]
+    copied = start_from.content(place)  # as of anybody's, but for the rows
+    (tmp_path / "copied.safetensors").write_bytes(copied)
+    assert start_from.content(tmp_path / "copied.safetensors") == copied
+    assert start_from.parse(tmp_path / "copied.safetensors", "copied").family is None
+    for content in (place.read_bytes(), copied):
+        place.write_bytes(content)
+        (found,) = start_from.seen(tmp_path, SOURCE)
+        assert found.knows(first).all()
+        assert found.knows(second.assign(new=1)).all()
+        assert not found.knows(third).any()
+    (other,) = start_from.seen(tmp_path, SOURCE)
+    wider = replace(other, marks=replace(other.marks, names=(*other.marks.names, "gone")))
+    judging = {"test": pd.concat([third, first.head(20)]), "validation": third}
+    assert start_from.overlap((), judging) is None
+    assert start_from.overlap((other,), {"test": third}) is None
+    assert start_from.overlap((wider, other), judging) == (
+        True,
+        "model.start_from: the former weights were trained on 20 of 100 test rows (20%); scores on these are too good",
+    )
+    told = start_from.overlap((wider, other), {"test": third})
+    assert told is not None
+    assert not told[0]
+    assert "cannot be told: the table lacks column 'gone'" in told[1]
+
+
+def test_files_of_before_say_nothing_of_rows(tmp_path: Path) -> None:
+    place = tmp_path / SOURCE
+    place.parent.mkdir(parents=True)
+    assert start_from.seen(tmp_path, None) == ()
+    for content in (start_from.content(small_model.write(tmp_path / "m", "binary")), saved({"a": torch.ones(1)})):
+        place.write_bytes(content)
+        assert start_from.seen(tmp_path, SOURCE) == ()
+
+
+@pytest.mark.parametrize("marks", [3, [3], [{"names": 1, "image": None, "shape": None}], [{}], [{}, {}]])
+def test_rows_that_cannot_be_read_are_refused_in_a_line(marks: Any, tmp_path: Path) -> None:
+    place = tmp_path / SOURCE
+    place.parent.mkdir(parents=True)
+    place.write_bytes(saved({"a": torch.ones(1), "hone.seen.0": torch.ones(2)}, seen=marks))
+    with pytest.raises(UserError, match=r"^model\.start_from: .*: the rows trained on cannot be read .*copy it anew$"):
+        start_from.seen(tmp_path, SOURCE)
 
 
 @pytest.mark.parametrize(
