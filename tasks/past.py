@@ -77,7 +77,7 @@ def bring_back(place: Sandbox, past: Past, reporter: Reporter, until: str | None
     recorded = Record(name=past.name, outs={}) if past.logged is None else record.parse(past.name, past.logged.tags)
     place.check_out(past.commit)
     params = place.settle_params()
-    place.put_data(recorded.data, list(_texts(params)))
+    place.put_data(recorded.data, list(_texts(params)), _source(params))
     if past.logged is not None and (content := past.logged.file(record.BUDGET_LOCK)) is not None:
         files.write_bytes(place.root / record.BUDGET_LOCK, content)  # so that it is not measured anew
     _refuse_incomplete(place, past.name, params)
@@ -112,7 +112,7 @@ def _logged(root: Path, run: str) -> LoggedRun | None:
 
 def _refuse_incomplete(place: Sandbox, name: str, params: dict[str, Any]) -> None:
     """Raise UserError if the checkout lacks its data, or a time limit's measurement."""
-    source = str((params.get("data") or {}).get("source", ""))
+    source = _source(params)
     if source and not source.startswith("sklearn:") and not (place.root / source).exists():
         raise UserError(f"{name}: {source} is neither in git at that commit nor tracked by DVC, so its bytes are gone")
     limit = (params.get("budget") or {}).get("time_limit")
@@ -163,6 +163,11 @@ def _settle_environment(place: Sandbox, python: str | None, reporter: Reporter) 
     place.build_environment(python)
     pins = environment.pins(lock.read_text(encoding="utf-8"))
     return {name: pins[name] for name in record.NUMERICAL if name in pins}
+
+
+def _source(params: dict[str, Any]) -> str:
+    """Return what a params.yaml names as the data; nothing if that is left out."""
+    return str((params.get("data") or {}).get("source", ""))
 
 
 def _texts(content: object) -> Iterator[str]:

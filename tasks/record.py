@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -131,7 +131,7 @@ def _check(name: str, outs: dict[str, Any], data: object, packages: object) -> N
         raise refuse(DATA, data)
     for path, entries in data.items():
         for entry in entries if isinstance(entries, list) and entries else [None]:
-            if not _is_inside(path) or not path.endswith(".dvc") or not _is_out(entry):
+            if not _is_inside(path) or not _is_out(entry) or not _is_own(path, entry):
                 raise refuse(DATA, {path: entry})
     if not isinstance(packages, dict) or not all(isinstance(version, str) for version in packages.values()):
         raise refuse(PACKAGES, packages)
@@ -149,6 +149,12 @@ def _is_out(entry: object) -> bool:
     )
 
 
+def _is_own(file: str, out: Any) -> bool:
+    """Return whether a .dvc file's out is what `dvc add` writes there: NAME, which lies beside NAME.dvc."""
+    name = PurePosixPath(file).name
+    return name not in (".dvc", "..dvc", "...dvc") and name == f"{out['path']}.dvc"
+
+
 def _is_inside(path: object) -> bool:
     """Return whether a path is relative, and leads nowhere but down."""
     return (
@@ -164,8 +170,10 @@ def named(params: "Params") -> list[str]:
 
 
 def tracked(root: Path, params: "Params") -> dict[str, list[dict[str, Any]]]:
-    """Return the outs of the .dvc files that track what params name, by the path of each; what cannot be read is left
-    out."""
+    """Return the outs of the .dvc files that track what params name, by the path of each.
+
+    What cannot be read is left out, and what is not as `dvc add` writes it.
+    """
     found = {}
     for path in named(params):
         for place in (Path(path), *Path(path).parents):
@@ -173,9 +181,10 @@ def tracked(root: Path, params: "Params") -> dict[str, list[dict[str, Any]]]:
             if place.name and (root / file).is_file():
                 with suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
                     entries = yaml.safe_load((root / file).read_text(encoding="utf-8"))["outs"]
-                    found[file.as_posix()] = [
-                        {key: value for key, value in out.items() if key in DATA_KEYS} for out in entries
-                    ]
+                    if all(_is_own(file.as_posix(), out) for out in entries):
+                        found[file.as_posix()] = [
+                            {key: value for key, value in out.items() if key in DATA_KEYS} for out in entries
+                        ]
                 break
     return found
 

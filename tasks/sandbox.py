@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -24,6 +24,7 @@ from tasks.params_file import set_params
 from tasks.versioning import Planned
 
 FOLDER = Path(".work") / "reproduce"
+DATA = "data"
 LOCK = "lock"
 """Held by whoever works in a throw-away checkout; one that has none was to be kept."""
 GONE = "the checkout is removed, and the same command begins anew"
@@ -77,13 +78,24 @@ class Sandbox:
         for name in dict.fromkeys([*inputs, *versioning.tracked(self.root)]):
             _copy((self.source / name).resolve(), self.root / name, above)
 
-    def put_data(self, recorded: Mapping[str, Sequence[Mapping[str, Any]]], needed: Sequence[str]) -> None:
+    def put_data(
+        self, recorded: Mapping[str, Sequence[Mapping[str, Any]]], needed: Sequence[str], source: str = ""
+    ) -> None:
         """Bring the data that .dvc files track, in the versions that were recorded, where any were.
 
-        Raises UserError if what is needed cannot be brought.
+        needed: texts in the checkout's params; paths are among them. source: what they name as the data. A version of
+        anything but these is passed over, and so is any outside of data/ but the source's: what is brought there could
+        be run. Raises UserError if what is needed cannot be brought, or would take the place of what git tracks.
         """
         for name, outs in recorded.items():
-            path = self.root / name
+            path, place = self.root / name, name.removesuffix(".dvc")
+            if not any(_holds(place, one) for one in needed if one == source or _holds(DATA, one)):
+                continue
+            if git(self.root, "ls-files", "--", f":(literal){place}"):
+                raise UserError(
+                    f"{place}: git tracks it at that commit, and what {name} is recorded to track would replace it; "
+                    "`hone reproduce` of the git revision goes without what was recorded"
+                )
             try:
                 content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
             except (ValueError, yaml.YAMLError) as error:
@@ -171,6 +183,11 @@ class Sandbox:
     @property
     def _checkout(self) -> str:
         return str(self.folder / "checkout")
+
+
+def _holds(place: str, path: str) -> bool:
+    """Return whether a path in a project is a place in it, or lies below."""
+    return PurePosixPath(path).is_relative_to(place)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,10 @@ def test_what_is_recorded_is_read_back() -> None:
         {"hone.data": json.dumps({"../x.dvc": DATA["data/raw/t.csv.dvc"]})},
         {"hone.data": json.dumps({"params.yaml": DATA["data/raw/t.csv.dvc"]})},
         {"hone.data": json.dumps({"t.csv.dvc": [{"md5": MD5, "path": "../../t.csv"}]})},
+        {"hone.data": json.dumps({"tasks/x.dvc": [{"md5": MD5, "path": "__init__.py"}]})},
+        {"hone.data": json.dumps({"data/x.dvc": [{"md5": MD5, "path": "x/y.csv"}]})},
+        {"hone.data": json.dumps({"tasks/.dvc": [{"md5": MD5, "path": "."}]})},
+        {"hone.data": json.dumps({"tasks/..dvc": [{"md5": MD5, "path": "."}]})},
         {"hone.data": json.dumps({"t.csv.dvc": [{"md5": MD5, "path": "t.csv", "remote": "theirs"}]})},
         {"hone.data": json.dumps({"t.csv.dvc": [{"md5": "../x", "path": "t.csv"}]})},
         {"hone.data": json.dumps({"t.csv.dvc": "all of it"})},
@@ -52,3 +56,10 @@ def test_of_a_dvc_file_only_what_brings_the_version_back_is_recorded(tmp_path: P
     params = Params().model_copy(update={"data": Params().data.model_copy(update={"source": "data/raw/t.csv"})})
     assert record.tracked(tmp_path, params) == DATA
     assert record.parse("it", {**OUTS, **record.surroundings(tmp_path, params)}).data == DATA
+
+
+def test_of_a_dvc_file_that_tracks_what_does_not_lie_beside_it_nothing_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x")
+    (tmp_path / "t.csv.dvc").write_text(f"outs:\n- {{md5: {MD5}, path: t.csv}}\n- {{md5: {MD5}, path: other.csv}}\n")
+    params = Params().model_copy(update={"data": Params().data.model_copy(update={"source": "t.csv"})})
+    assert record.tracked(tmp_path, params) == {}

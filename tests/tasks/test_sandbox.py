@@ -140,6 +140,32 @@ def test_data_comes_in_the_version_that_was_recorded_from_the_cache_or_the_remot
     assert "\n" not in str(error.value)
 
 
+def test_no_version_is_brought_of_what_params_do_not_name_or_git_tracks(root: Path, place: Sandbox) -> None:
+    strange = root / "strange.txt"  # added once, so that it is in the cache
+    strange.write_text("run me\n")
+    (out,) = yaml.safe_load(versioning.track(root, strange).read_text())["outs"]
+    place.check_out("HEAD")
+    (place.root / "loose.txt").write_text("of params, but no data\n")
+
+    def put(name: str, needed: list[str], source: str = "") -> None:
+        place.put_data({f"{name}.dvc": [{**out, "path": Path(name).name}]}, needed, source)
+
+    put("code/a.txt", ["data/t.csv"])
+    put("data/dvc.yaml", ["data/t.csv"])
+    put("loose.txt", ["data/t.csv", "loose.txt"], "data/t.csv")
+    assert not (place.root / "data" / "dvc.yaml").exists()
+    assert (place.root / "loose.txt").read_text() == "of params, but no data\n"
+    for name, source in (("code/a.txt", "code/a.txt"), ("code", "code/b.csv"), ("data", "data/t.csv")):
+        with pytest.raises(UserError, match=f"^{name}: git tracks it at that commit"):
+            put(name, [source], source)
+    assert (place.root / "code" / "a.txt").read_text() == "a\n"
+    assert not list(place.root.rglob("code*.dvc"))
+    put("loose.txt", ["loose.txt"], "loose.txt")
+    put("data/new.csv", ["data/new.csv"])
+    for name in ("loose.txt", "data/new.csv"):
+        assert (place.root / name).read_text() == "run me\n"
+
+
 def test_the_working_tree_is_copied_with_what_is_changed_new_and_deleted_and_without_what_is_ignored(
     root: Path, place: Sandbox
 ) -> None:
@@ -254,4 +280,4 @@ def test_an_old_commits_files_that_no_parser_takes_are_named(root: Path, place: 
         place.settle_params()
     (place.root / "data" / "t.csv.dvc").write_text("outs: [")
     with pytest.raises(UserError, match=r"data/t\.csv\.dvc: cannot be read"):
-        place.put_data({"data/t.csv.dvc": [{"path": "t.csv"}]}, [])
+        place.put_data({"data/t.csv.dvc": [{"path": "t.csv"}]}, ["data/t.csv"])
