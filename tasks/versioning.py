@@ -17,14 +17,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from hone.errors import UserError, of_the_machine
-from tasks import project
+from tasks import files, project
 from tasks.record import overlap
 
 PATIENCE = 600.0
 """Seconds for which another DVC command is waited for: a stage that has ended is not to be lost for it."""
+
+CLOCKS = 1.0
+"""Seconds by which a process's start may seem later than it was: that of the machine is told in whole ones."""
+_claimed: list[str] = []
+"""Names of the stages that this process holds."""
 
 
 def order(root: Path) -> list[str]:
@@ -128,9 +134,11 @@ def claim(root: Path, name: str) -> Iterator[Claim]:
     hold = rwlock(folder, fs, " ".join(sys.argv), reads, writes, hard)
     with _as_user_errors():
         hold.__enter__()
+    _claimed.append(name)
     try:
         yield Claim(root, name, inputs)
     finally:
+        _claimed.remove(name)
         hold.__exit__(None, None, None)
 
 
@@ -290,10 +298,10 @@ def _locked(repo: Any) -> Iterator[None]:
 
 
 def _heal(repo: Any) -> None:
-    """Delete what a kill tore of DVC's files, which DVC would refuse all work for: who reads and writes what, dvc.lock.
+    """Mend what a kill left of DVC's files, which DVC would refuse all work for: who reads and writes what, dvc.lock.
 
-    The caller holds the project's lock: no stage is at work, so the list has nobody to name. What dvc.lock said is in
-    git, and in the cache of runs, from which stages are restored.
+    The caller holds the project's lock: no stage of Hone's is at work but this process's and its parents'. What
+    dvc.lock said is in git, and in the cache of runs, from which stages are restored.
     """
     from dvc.dvcfile import LOCK_FILE
     from dvc.lock import make_lock
@@ -304,13 +312,13 @@ def _heal(repo: Any) -> None:
         lock_file.replace(Path(repo.tmp_dir) / f"{LOCK_FILE}.torn")
 
     file = Path(repo.tmp_dir) / RWLOCK_FILE
-    if _is_whole(file):
+    if _mended(file) is None:
         return
     # DVC rewrites the file in place under this lock: whoever holds it sees no half of a living process's writing.
     hard = repo.config["core"].get("hardlink_lock", False)
     with make_lock(str(file.with_name(RWLOCK_LOCK)), tmp_dir=repo.tmp_dir, hardlink_lock=hard):
-        if not _is_whole(file):
-            file.unlink()
+        if (mended := _mended(file)) is not None:
+            files.write_text(file, mended)
 
 
 @lru_cache(maxsize=2)  # it is asked at every call
@@ -328,18 +336,38 @@ def _is_torn(content: bytes) -> bool:
     return False
 
 
-def _is_whole(file: Path) -> bool:
-    """Return whether a list of readers and writers is one, or not there."""
+def _mended(file: Path) -> str | None:
+    """Return a list of readers and writers without those that cannot be at work; None if it holds no such, or is not
+    there."""
     from dvc.rwlock import SCHEMA
     from voluptuous import Invalid
 
     try:
-        SCHEMA(json.loads(file.read_bytes()))
+        listed, written = SCHEMA(json.loads(file.read_bytes())), file.stat().st_mtime
     except FileNotFoundError:
-        return True
+        return None
     except (ValueError, Invalid):
+        return "{}"
+    writers = {path: one for path, one in listed["write"].items() if _can_work(one["pid"], written)}
+    some = {path: [one for one in each if _can_work(one["pid"], written)] for path, each in listed["read"].items()}
+    mended = {"write": writers, "read": {path: each for path, each in some.items() if each}}
+    return None if mended == listed else json.dumps(mended)
+
+
+def _can_work(pid: int, written: float) -> bool:
+    """Return whether the process of a number can be the one that wrote it down: a dead one's is given out again.
+
+    DVC only asks whether there is such a process. In a container, the next one soon has the same number.
+    """
+    if pid == os.getpid():
+        return bool(_claimed)
+    try:
+        process = psutil.Process(pid) if psutil.pid_exists(pid) else None
+        return process is not None and process.create_time() <= written + CLOCKS and process.status() != "zombie"
+    except psutil.NoSuchProcess:
         return False
-    return True
+    except psutil.Error:  # it is another person's
+        return True
 
 
 @contextlib.contextmanager

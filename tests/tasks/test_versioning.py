@@ -1,15 +1,20 @@
 """The DVC adapter, against DVC itself: what `dvc repro` leaves and what we leave must be the same."""
 
 import contextlib
+import json
 import logging
 import multiprocessing
 import multiprocessing.synchronize
+import os
 import shutil
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from dvc.repo import Repo, lock_repo
 
@@ -244,6 +249,50 @@ def test_a_list_of_readers_and_writers_that_a_kill_tore_stops_nobody(left: str, 
         assert ours(root) == ["first run", "last run"]
     assert clean(root)
     assert dvcs(root) == []
+
+
+@pytest.fixture
+def other() -> Iterator[int]:
+    """The number of another living process."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process.pid
+        process.kill()
+
+
+def listed(root: Path, pid: int, command: str = "hone tune") -> Path:
+    """Leave a list of readers and writers as a kill -9 of a process of that number, at the first stage, leaves it."""
+    file = root / ".dvc" / "tmp" / "rwlock"
+    one = {"pid": pid, "cmd": command}
+    file.write_text(json.dumps({"write": {f"{root}/out/first.txt": one}, "read": {f"{root}/code": [one]}}))
+    return file
+
+
+def test_a_killed_process_whose_number_was_given_out_again_stops_nobody(root: Path, other: int) -> None:
+    file = listed(root, other)
+    with project.lock(root, "hone tune"):
+        with pytest.raises(UserError, match="DVC is at work in this project"), versioning.claim(root, "first"):
+            pass  # it may have been that process that wrote it
+        os.utime(file, (time.time() - 60,) * 2)
+        assert ours(root) == ["first run", "last run"]
+    assert str(other) not in file.read_text()
+
+
+def test_a_killed_process_that_nobody_waits_for_stops_nobody(root: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        file = listed(root, process.pid)
+        process.kill()
+        while psutil.Process(process.pid).status() != "zombie":
+            time.sleep(0.01)
+        with project.lock(root, "hone tune"):
+            assert ours(root) == ["first run", "last run"]
+        assert str(process.pid) not in file.read_text()
+
+
+def test_a_killed_process_whose_number_this_one_has_leaves_nothing_in_the_list(root: Path) -> None:
+    file = listed(root, os.getpid(), " ".join(sys.argv))
+    with project.lock(root, "hone tune"):
+        assert ours(root) == ["first run", "last run"]
+    assert json.loads(file.read_text()) in ({}, {"read": {}, "write": {}})
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
