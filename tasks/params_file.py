@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from tasks import files
+from tasks import files, plain_yaml
 
 
 def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
@@ -23,12 +25,19 @@ def set_params(path: Path, values: Mapping[str, object], section: str = "data") 
     given = content[section]
     for key, value in values.items():
         if isinstance(given.get(key), list):
-            given[key][:] = value
+            given[key][:] = _quoted(value)
         else:
-            given[key] = value
+            given[key] = _quoted(value)
     text = StringIO()
     yaml.dump(content, text)
     files.write_text(path, text.getvalue())
+
+
+def _quoted(value: object) -> Any:
+    """Return a value whose texts have quotes where they need them; ruamel's YAML 1.2 has `yes` and 12:30 for text."""
+    if isinstance(value, list):
+        return [_quoted(one) for one in value]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and not plain_yaml.is_text(value) else value
 
 
 class _Representer(RoundTripRepresenter):

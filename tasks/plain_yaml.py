@@ -68,6 +68,12 @@ def parse(text: str) -> Any:
     return content
 
 
+def is_text(text: str) -> bool:
+    """Return whether a text that stands there without quotes is read as text."""
+    tag = _Loader("").resolve(ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return bool(tag == f"{TAG}str")
+
+
 def _check(node: Node, sizes: dict[int, int], depth: int) -> int:
     """Return how many values a node stands for; YAMLError for one that is not plain.
 

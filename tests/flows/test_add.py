@@ -11,7 +11,7 @@ from flows import cli
 from flows.add import add
 from flows.check import check
 from hone.errors import UserError
-from tasks import split
+from tasks import plain_yaml, split
 from tasks.params import load_params
 from tasks.params_file import set_params
 from tasks.reporting import PlainReporter
@@ -56,6 +56,25 @@ def test_the_real_params_survive_a_rewrite_to_the_byte(tmp_path: Path) -> None:
     path.write_text(text)
     set_params(path, {"source": "sklearn:digits"})
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "name", ["yes", "no", "On", "off", "y", "null", "true", "12:30", "1e3", "017", "1_000", ".5", "="]
+)
+def test_a_column_that_yaml_has_another_word_for_stays_a_text(name: str, project: Path, table: Path) -> None:
+    table.write_text(table.read_text().replace("price", name))
+    add(project, table, name)
+    assert load_params(project).data.target == name
+    before = everything(project)
+    add(project, table, None)
+    assert everything(project) == before
+
+
+def test_texts_in_lists_stay_texts(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("data:\n  drop: []\n")
+    set_params(path, {"drop": ["on", "id"], "ordered": ["12:30"]})
+    assert plain_yaml.parse(path.read_text()) == {"data": {"drop": ["on", "id"], "ordered": ["12:30"]}}
 
 
 def test_adding_again_is_no_change_and_a_table_in_place_stays_there(project: Path, table: Path) -> None:
