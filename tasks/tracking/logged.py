@@ -12,7 +12,7 @@ from hone import metrics
 from hone.errors import UserError
 from hone.trial import Result, State, Trial, Value
 from tasks.tracking import uri as uris
-from tasks.tracking.mlflow import KEY, KIND, PIPELINE, connect, find_runs
+from tasks.tracking.mlflow import KEY, KIND, NAME, PIPELINE, connect, find_runs
 from tasks.tracking.uri import one_line
 from tasks.warm_start import STAGES
 
@@ -149,7 +149,7 @@ def _result(client: "MlflowClient", run: Any, metric: str) -> Result:
         study=study,
         number=int(number),
         generation=int(tags["hone.generation"]),
-        config={name: _value(text) for name, text in run.data.params.items()},
+        config={tags.get(f"{NAME}{name}", name): _value(text) for name, text in run.data.params.items()},
         resource=int(tags["hone.resource"]),
         parent=tags.get("hone.parent"),
         rows=rows,

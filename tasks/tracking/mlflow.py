@@ -3,10 +3,13 @@
 import logging
 import math
 import os
+import posixpath
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
@@ -26,10 +29,12 @@ _LOG = logging.getLogger(__name__)
 KEY, PIPELINE, KIND = "hone.key", "hone.pipeline", "hone.kind"
 ENTRY = "hone.entry"
 """The tag of a trial that says what it was told: one that failed is tried again, and may come out otherwise."""
+NAME = "hone.name."
+"""How the tags of a trial begin that say what names of params are in full, where MLflow takes others."""
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 COMPLETE = ("FINISHED", "FAILED")
 METRICS_A_BATCH, OTHERS_A_BATCH = 800, 100  # MLflow takes 1000 values a batch, of which 100 params and 100 tags
-LONGEST_PARAM, LONGEST_TAG = 6000, 5000
+LONGEST_PARAM, LONGEST_TAG, LONGEST_NAME = 6000, 5000, 250
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -246,6 +251,7 @@ class MlflowTracker(Tracker):
         tags = {**_tags(entry.tags), KEY: entry.key, PIPELINE: _pipeline(entry.key), KIND: entry.kind}
         if entry.kind == "trial":
             tags[ENTRY] = _told(entry)
+            tags |= {f"{NAME}{_taken(name)}": name for name in entry.params if _taken(name) != name}
         if entry.parent is not None:
             tags["mlflow.parentRunId"] = self._parent(client, entry.parent, at).id
         return tags
@@ -340,11 +346,25 @@ def _start(entry: Entry, at: int) -> int:
 
 
 def _points(entry: Entry) -> list[Point]:
-    return [point for point in dict.fromkeys(entry.metrics) if math.isfinite(point[1])]
+    return [(_taken(name), value, step) for name, value, step in dict.fromkeys(entry.metrics) if math.isfinite(value)]
 
 
 def _params(entry: Entry) -> dict[str, str]:
-    return {name: str(value)[:LONGEST_PARAM] for name, value in entry.params.items()}
+    return {_taken(name): str(value)[:LONGEST_PARAM] for name, value in entry.params.items()}
+
+
+@lru_cache(maxsize=4096)  # each point of a curve asks
+def _taken(name: str) -> str:
+    """Return a param's or a metric's name as MLflow takes it, by its own rules; for one that breaks them it takes none.
+
+    It goes by the name alone, as entries come one by one; a hash keeps apart what would be one.
+    """
+    path = posixpath.normpath(name)
+    is_path = path == name and path != "." and not path.startswith(("..", "/"))
+    if is_path and len(name) <= LONGEST_NAME and re.fullmatch(r"[/\w.\- :]+", name):
+        return name
+    plain = re.sub(r"^\.+|[^\w.\- :]", "_", name)
+    return f"{plain[: LONGEST_NAME - 50]} {hash_json(name)[:8]}"
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
