@@ -1,27 +1,39 @@
 """Opens MLflow's pages on the project's own runs."""
 
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
 from flows.server import checked
+from hone.errors import UserError
 from tasks.params import load_params
+from tasks.tracking import OFF
 from tasks.tracking.mlflow import connect
-from tasks.tracking.uri import SERVERS, resolve, shown, sqlite_path
+from tasks.tracking.uri import SERVERS, one_line, resolve, shown, sqlite_path
 
 
 def ui(root: Path, port: int) -> None:
     """Become MLflow's server on 127.0.0.1, on the store that params.yaml names; does not return.
 
-    If that is a server already, its address is printed instead. Raises UserError if the port is taken.
+    If that is a server already, its address is printed instead. Raises UserError if there is no store, it is a
+    database that SQLite cannot open or write, or the port is taken.
     """
-    uri = resolve(root, load_params(root).tracking.uri)
+    named = load_params(root).tracking.uri
+    if named == OFF:
+        raise UserError("tracking.uri: none, so there are no runs to show; null is mlflow.db in the project")
+    uri = resolve(root, named)
     if uri.startswith(SERVERS):
         print(f"this project tracks to a server: {shown(uri)}")
         return
     checked(port)
     if sqlite_path(uri) is not None:
-        connect(uri)  # makes what tables are not there in one go: half of the server's own making cannot be used
+        try:
+            connect(uri)  # makes what tables are not there in one go: half of the server's own making cannot be used
+        except sqlite3.Error as error:
+            raise UserError(
+                f"tracking.uri: {shown(uri)} cannot be used ({one_line(error)}); mend that, or name another database"
+            ) from error
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # a command line, and a password in it, is everybody's to read
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # What runs MLflow's jobs are eight processes more, and Hone gives it none.

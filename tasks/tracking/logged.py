@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hone import metrics
 from hone.errors import UserError
 from hone.trial import Result, State, Trial, Value
+from tasks.tracking import OFF
 from tasks.tracking import uri as uris
 from tasks.tracking.mlflow import KEY, KIND, NAME, PIPELINE, connect, find_runs
 from tasks.tracking.uri import one_line
@@ -124,7 +125,12 @@ def _read_trials(store: str, run: str) -> Logged:
 
 
 def _store(root: Path, uri: str | None, run: str) -> str:
-    """Return the URI of the store that is to be asked for a run; UserError if it is a database that is not there."""
+    """Return the URI of the store that is to be asked for a run; UserError if tracking is off, or it is a database that
+    is not there."""
+    if uri == OFF:
+        raise UserError(
+            f"mlflow:{run}: tracking.uri is none, so there are no runs; set it to the store that has this one"
+        )
     store = uris.resolve(root, uri)
     if (database := uris.sqlite_path(store)) is not None and not database.is_file():  # `connect` would make one
         raise UserError(f"mlflow:{run}: there is no database {database}; set tracking.uri to the one that has the run")

@@ -140,3 +140,24 @@ def test_a_port_that_is_taken_is_named(project: Path, capsys: pytest.CaptureFixt
     shown = capsys.readouterr()
     assert f"error: --port: {port} cannot be used" in shown.err
     assert shown.out == ""
+
+
+def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it became a server"))
+    monkeypatch.setattr("flows.ui.checked", lambda port: port)
+    assert cli.main(["ui"]) == 2
+    assert capsys.readouterr().err.startswith("error: tracking.uri: none, so there are no runs to show; ")
+    change(project, "uri: none ", "uri: null ")
+    (project / "mlflow.db").mkdir()
+    assert cli.main(["ui"]) == 2
+    said = capsys.readouterr().err
+    (project / "mlflow.db").rmdir()
+    (project / "mlflow.db").write_text("no database, but long enough to have been one\n" * 50)
+    assert cli.main(["ui"]) == 2
+    said += capsys.readouterr().err
+    assert said.count("\n") == 2
+    assert said.count("error: tracking.uri: 'sqlite:///") == 2
+    assert "(unable to open database file)" in said
+    assert "(file is not a database)" in said

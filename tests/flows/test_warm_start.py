@@ -146,6 +146,11 @@ def test_a_source_that_cannot_be_used_leaves_everything_as_it_was(
     assert everything(project) == before
 
 
+def test_where_tracking_is_off_there_is_no_run_to_learn_from(project: Path) -> None:
+    with pytest.raises(UserError, match=r"^mlflow:abc: tracking\.uri is none, so there are no runs"):
+        copy(project, "mlflow:abc", None)
+
+
 def test_asking_mlflow_makes_no_database(project: Path) -> None:
     change(project, "uri: none ", "uri: null ")
     with pytest.raises(UserError, match=r"^mlflow:abc: there is no database .*mlflow\.db; set tracking\.uri"):
