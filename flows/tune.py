@@ -105,6 +105,11 @@ def _bring_up_to_date(
     if reason is None:
         reporter.stage_skipped(name)
         return Completed(name=UP_TO_DATE, message="nothing it depends on has changed")
+    if changed := versioning.changed_above(root, name):
+        raise UserError(
+            f"{', '.join(changed[:3])}: changed while this run went on, and stages before {name} have used what was "
+            "there; run the same command again"
+        )
     with versioning.claim(root, name) as held:
         if held.restore():
             reporter.stage_skipped(name, "restored from the cache")

@@ -20,7 +20,7 @@ from hone.data.problem import Problem
 from hone.data.rows import Seen
 from hone.errors import UserError
 from hone.evaluation import calibration
-from tasks import model_store, params, pyfunc
+from tasks import model_store, params, pyfunc, record
 from tasks.model_store import Predictor
 from tasks.params import Tracking
 from tasks.tracking import OFF, uri
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-DECISION = "hone.decision"
+DECISION, MODEL = "hone.decision", "hone.model"
+"""Tags of a version: why it is champion or not, and the hash of its model."""
 FEWEST_ROWS = 30
 """On fewer rows than this a challenger is not compared with the champion."""
 
@@ -66,7 +67,7 @@ def publish(
 ) -> Published | None:
     """Register a pipeline's model as challenger, and as champion if there is none or it beats the one there is.
 
-    pipeline: the pipeline's key; a pipeline that has published already registers nothing new. model: its folder.
+    pipeline: the pipeline's key; one that has published this model already registers nothing new. model: its folder.
     rows: the sealed rows, target included. A champion of an earlier split may have been trained on some of them, so
     both models are scored on those that neither was trained on. example: raw rows that are not sealed, the first few
     of which are shown with the model. scores: the model's own on all of `rows`, the problem's metric among them; None
@@ -134,7 +135,8 @@ class _Registry:
         scores: Mapping[str, float | None],
         tags: Mapping[str, str],
     ) -> Published:
-        version = self._version(pipeline)
+        own = str(record.md5(model))
+        version = self._version(pipeline, own)
         if version is not None and DECISION in version.tags:
             champion = self._champion()
             decided = version.tags[DECISION]
@@ -151,7 +153,9 @@ class _Registry:
         problem = challenger.predictor.problem
         if version is None:
             values = {f"metric.{name}": repr(value) for name, value in scores.items() if value is not None}
-            version = self._register(pipeline, model, example, {**tags, **values, "hone.metric": problem.metric})
+            version = self._register(
+                pipeline, model, example, {**tags, **values, "hone.metric": problem.metric, MODEL: own}
+            )
         number = str(version.version)
         self._client.set_registered_model_alias(self._name, CHALLENGER, number)
         score = scores[problem.metric]
@@ -240,10 +244,14 @@ class _Registry:
         )
         return decision
 
-    def _version(self, pipeline: str) -> Any | None:
-        """Return the version that a pipeline has published, or None."""
+    def _version(self, pipeline: str, model: str) -> Any | None:
+        """Return the version that a pipeline has published of the model with this hash, or None.
+
+        Two models of one pipeline: a time limit may have been measured anew. Former versions of Hone left no hash.
+        """
         found = self._client.search_model_versions(f"name = '{self._name}'", max_results=1000)
-        return next((version for version in found if version.tags.get(PIPELINE) == pipeline), None)
+        own = [version for version in found if version.tags.get(PIPELINE) == pipeline]
+        return next((version for one in (model, None) for version in own if version.tags.get(MODEL) == one), None)
 
     def _champion(self) -> Any | None:
         from mlflow.exceptions import MlflowException

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError, of_the_machine
-from tasks import executors, pipeline, project, provenance, record, sync, terminal
+from tasks import executors, pipeline, project, provenance, record, sync, terminal, versioning
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
-from tasks.tracking import MLFLOW, Tracker, open_tracker
+from tasks.tracking import MLFLOW, OFF, Tracker, open_tracker
 
 ENDED = "ended"
 """The file in a folder of work that says that its stage has ended well."""
@@ -54,12 +54,15 @@ def run_stage(
         step=step,
         began=began,
     )
+    data_hash = pipeline.data_hash(root, params.data.source)
+    # After these, and the pipeline's key: what they name must be what the earlier stages used.
+    publishes = name == "evaluate" and params.tracking.uri != OFF
+    changed = versioning.changed_above(root, name) if publishes else []
     started = time.perf_counter()
     reporter.stage_started(name)
     shutil.rmtree(stage.rows, ignore_errors=True)  # of an interrupted run: cheaper to make again than to check
     _prune(stage)
     try:
-        data_hash = pipeline.data_hash(root, params.data.source)
         tags = provenance.tags(root, content, data_hash, record.tracked(root, params))
         stage.track_start(
             tags,
@@ -67,9 +70,14 @@ def run_stage(
             record.surroundings(root, params),
         )
         importlib.import_module(f"tasks.{name}").run(stage)
-        if name == "evaluate":
+        if publishes:
             # The registry is no out, and its failures are warnings.
-            if MLFLOW in tracker.down:
+            if changed:
+                reporter.warning(
+                    f"registry: the model is not registered, as {', '.join(changed[:3])} changed after earlier stages "
+                    "had used it; `hone tune` and `dvc repro` make a model of what is there now"
+                )
+            elif MLFLOW in tracker.down:
                 sync.publish_later(root, reporter, stage.pipeline)
             else:
                 sync.publish(root, reporter, params.tracking, stage.pipeline, tags)

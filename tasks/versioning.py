@@ -72,6 +72,22 @@ def stale(root: Path, name: str) -> str | None:
         return _reason(next(iter(status.values()))) if status else None
 
 
+def changed_above(root: Path, name: str) -> list[str]:
+    """Return what is no longer as the stages above one found it: paths, and params by dotted key.
+
+    Of a stage that dvc.lock does not have, nobody knows what it found; a frozen one is to stay as it is.
+    """
+    from dvc.repo.reproduce import get_active_graph, plan_repro
+
+    if not (root / "dvc.lock").exists():
+        return []
+    with _repo(root) as repo:
+        below = _stage(repo, name)
+        above = [stage for stage in plan_repro(get_active_graph(repo.index.graph), [below]) if stage != below]
+        used = [stage for stage in above if not stage.frozen and any(out.hash_info for out in stage.outs)]
+        return sorted({what for stage in used for dep in stage.deps for what in _moved(dep)})
+
+
 @dataclass(frozen=True)
 class Claim:
     """A stage that this process holds. inputs: hashes of what it depends on, when it was claimed."""
@@ -235,8 +251,13 @@ def _edited(root: Path, stage: Any, written: Collection[str]) -> Iterator[str]:
     for dep in stage.deps:
         if any(overlap(_from(root, dep), out) for out in written):
             continue
-        for path, what in dep.status().items():
-            yield from what if isinstance(what, dict) else [path]
+        yield from _moved(dep)
+
+
+def _moved(dep: Any) -> Iterator[str]:
+    """Yield what of a dependency is not as dvc.lock has it: its path, or the keys of params."""
+    for path, what in dep.status().items():
+        yield from what if isinstance(what, dict) else [path]
 
 
 def _from(root: Path, entry: Any) -> str:

@@ -17,7 +17,7 @@ from flows import processes
 from flows.artifacts import ShowingProgress
 from flows.tune import tune
 from hone.errors import UserError
-from tasks import ingest, split
+from tasks import ingest, split, versioning
 from tasks import project as projects
 from tasks.executors import WorkerPool
 from tasks.reporting import GenerationInfo, NullReporter
@@ -103,6 +103,24 @@ def test_a_stage_that_refuses_ends_the_run_with_its_words(project: Path, monkeyp
     with pytest.raises(UserError, match="2m is too short"):
         state.result()
     assert not (project / "dvc.lock").exists()
+    assert not (project / "data" / "split").exists()
+    monkeypatch.undo()
+    assert run(project).message == "ingest run, split run"
+
+
+def test_a_stage_is_not_run_on_what_came_after_the_stages_before_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = versioning.stale
+
+    def edit_before_split(root: Path, name: str) -> str | None:
+        if name == "split":
+            change(project, "sklearn:wine", "sklearn:digits")
+        return stale(root, name)
+
+    monkeypatch.setattr(versioning, "stale", edit_before_split)
+    with pytest.raises(UserError, match=r"data.source: changed while this run went on, .*; run the same command again"):
+        run(project).result()
     assert not (project / "data" / "split").exists()
     monkeypatch.undo()
     assert run(project).message == "ingest run, split run"

@@ -154,6 +154,26 @@ def test_a_pipeline_that_publishes_again_registers_nothing_new(root: Path, publi
     assert aliases(root) == {"champion": "1", "challenger": "2"}
 
 
+def test_another_model_of_the_same_pipeline_is_registered_too(root: Path, publish: Publish) -> None:
+    """A time limit that was measured anew gives one, and what was measured is not in the pipeline's key."""
+    publish("p1", "bad")
+    found = publish("p1", "good")
+    assert found is not None
+    assert (found.version, found.is_new, found.is_champion) == ("2", True, True)
+    for name, version in (("bad", "1"), ("good", "2")):
+        again = publish("p1", name)
+        assert again is not None
+        assert (again.version, again.is_new) == (version, False)
+
+
+def test_a_version_of_before_there_were_hashes_is_its_pipelines(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    connect(resolve(root, None)).delete_model_version_tag("hone", "1", "hone.model")
+    found = publish("p1", "good")
+    assert found is not None
+    assert (found.version, found.is_new) == ("1", False)
+
+
 def test_a_pipeline_that_is_evaluated_again_after_a_kill_before_its_commit_registers_nothing_new(
     root: Path, publish: Publish, models, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

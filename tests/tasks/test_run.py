@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from hone.errors import UserError
-from tasks import record, run
+from tasks import evaluate, record, run, sync, versioning
 from tasks.params import Params
 from tasks.reporting import NullReporter
 from tasks.tracking import MlflowTracker
@@ -116,3 +116,27 @@ def test_a_pipelines_run_records_what_is_needed_to_do_it_again(root: Path) -> No
     }
     with pytest.raises(UserError, match="is it a run there"):
         read_run(root, None, "0" * 32)
+
+
+@pytest.mark.parametrize("changed", [[], ["data/raw", "seed"]])
+def test_a_model_is_registered_if_what_it_was_made_of_is_still_what_the_key_names(
+    root: Path, changed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Warned(NullReporter):
+        def warning(self, text: str) -> None:
+            warnings.append(text)
+
+    warnings: list[str] = []
+    published: list[Path] = []
+    (root / "dvc.yaml").write_text("stages: {evaluate: {cmd: python -m tasks.run evaluate}}")
+    monkeypatch.setattr(evaluate, "run", lambda stage: None)
+    monkeypatch.setattr(versioning, "changed_above", lambda root, name: changed)
+    monkeypatch.setattr(sync, "publish", lambda root, *_: published.append(root))
+    run_stage(root, "evaluate", Warned())
+    if not changed:
+        assert (published, warnings) == ([root], [])
+        return
+    assert published == []
+    assert not (root / sync.PENDING).exists()
+    (warning,) = warnings
+    assert "the model is not registered, as data/raw, seed changed after earlier stages had used it" in warning

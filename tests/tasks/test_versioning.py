@@ -187,6 +187,17 @@ def test_an_input_edited_while_its_stage_runs_is_not_certified(root: Path) -> No
     assert not (root / "dvc.lock").exists()
 
 
+def test_what_changed_after_the_stages_above_had_used_it_is_named(root: Path) -> None:
+    assert versioning.changed_above(root, "last") == []
+    ours(root)
+    edit(root / "params.yaml", "last:\n  n: 2\n")
+    assert versioning.changed_above(root, "last") == []  # its own
+    edit(root / "data" / "raw" / "table.csv", "x,y\n3,4\n")
+    (root / "code" / "b.py").touch()
+    assert versioning.changed_above(root, "last") == ["code", "data/raw"]
+    assert versioning.changed_above(root, "first") == []
+
+
 def test_a_failed_stage_is_not_certified_and_leaves_no_lock(root: Path) -> None:
     def fail() -> None:
         with versioning.claim(root, "first") as held:
