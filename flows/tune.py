@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 
 from flows import artifacts, check, processes, summary
 from hone.errors import UserError
-from tasks import project, run, sync, versioning
+from tasks import pipeline, project, run, sync, versioning
 from tasks.executors import WorkerPool
 from tasks.reporting import Reporter
 from tasks.terminal import open_reporter
@@ -40,17 +40,19 @@ def tune(root: str | None = None, quiet: bool = False) -> State[Any]:
     began = processes.began()
     try:
         folder = project.find_root(Path(root) if root is not None else None)
+        code = {name: pipeline.code(folder, spec) for name, spec in pipeline.specs(folder).items()}
         with (
             project.lock(folder, "hone tune"),
             processes.noted(folder, str(flow_run.get_id())),
             open_reporter(quiet=quiet) as reporter,
         ):
-            return _walk(folder, reporter, began)
+            return _walk(folder, reporter, began, code)
     except UserError as error:
         return _failed(error)
 
 
-def _walk(root: Path, reporter: Reporter, began: float) -> State[Any]:
+def _walk(root: Path, reporter: Reporter, began: float, code: Mapping[str, Mapping[str, str]]) -> State[Any]:
+    """Bring each stage up to date. code: of each, as it was imported (see `pipeline.code`)."""
     check.refuse_bad_input(root)
     versioning.refresh(root)
     done: list[str] = []
@@ -59,7 +61,7 @@ def _walk(root: Path, reporter: Reporter, began: float) -> State[Any]:
         # Tracker and workers are for the first stage that runs: nothing to do needs neither.
         surroundings = cache(lambda: stack.enter_context(run.surroundings(root, shown)))
         for name in versioning.order(root):
-            work = partial(_bring_up_to_date, root, name, shown, surroundings, done, began)
+            work = partial(_bring_up_to_date, root, name, shown, surroundings, done, began, code.get(name, {}))
             # A task hands back its failed state as it does any other; only asked for its result does it raise.
             _stage.with_options(name=name)(name, work).result()
     table = summary.read(root)
@@ -100,6 +102,7 @@ def _bring_up_to_date(
     surroundings: Callable[[], tuple[Tracker, WorkerPool]],
     done: list[str],
     began: float,
+    code: Mapping[str, str],
 ) -> State[Any]:
     reason = versioning.stale(root, name)
     if reason is None:
@@ -115,6 +118,10 @@ def _bring_up_to_date(
             reporter.stage_skipped(name, "restored from the cache")
             done.append(f"{name} restored")
             return Completed(name="Restored", message=f"{reason}; an earlier run had the same inputs")
+        # The claim has hashed what is on disk; this process has imported what was there when it began.
+        now = pipeline.code(root, pipeline.specs(root)[name])
+        if edited := sorted(path for path in code.keys() | now.keys() if code.get(path) != now.get(path)):
+            raise UserError(f"{', '.join(edited[:3])}: changed since this command began; run the same command again")
         tracker, executor = surroundings()
         if name in UNTRAINED:
             executor.warm_up()

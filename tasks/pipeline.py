@@ -91,6 +91,15 @@ def data_hash(root: Path, source: str) -> str:
     return hash_path(root / source)
 
 
+def code(root: Path, spec: Spec) -> dict[str, str]:
+    """Return the hash of each file of code that a stage depends on, and of the lock file, by path in the project."""
+    found: dict[str, str] = {}
+    for dep in (root / dep for dep in spec.deps if not dep.startswith(("data/", "artifacts/"))):
+        files = dep.rglob("*.py") if dep.is_dir() else [dep]
+        found |= {path.relative_to(root).as_posix(): hash_path(path) for path in files}
+    return found
+
+
 def hash_path(path: Path) -> str:
     """Return the SHA-256 of a file, or of a folder's file names and contents; "missing" if it is not there."""
     if path.is_file():

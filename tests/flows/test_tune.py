@@ -126,6 +126,24 @@ def test_a_stage_is_not_run_on_what_came_after_the_stages_before_it(
     assert run(project).message == "ingest run, split run"
 
 
+def test_a_stage_is_not_run_by_code_that_was_edited_after_it_was_imported(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into_ingest = ingest.run
+
+    def edit(stage: Stage) -> None:
+        into_ingest(stage)
+        with (project / "hone" / "seeds.py").open("a") as lines:
+            lines.write("# edited")
+
+    monkeypatch.setattr(ingest, "run", edit)
+    with pytest.raises(UserError, match=r"hone/seeds.py: changed since this command began; run the same command again"):
+        run(project).result()
+    assert not (project / "data" / "split").exists()
+    monkeypatch.undo()
+    assert run(project).message == "split run"
+
+
 def test_workers_start_while_data_are_read_and_a_limit_counts_from_the_commands_start(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
