@@ -20,9 +20,13 @@ from tasks.reporting import GenerationInfo, Reporter, describe
 
 
 class ShowingProgress:
-    """A reporter that also keeps a progress artifact for each phase, moved on by each generation."""
+    """A reporter that also keeps a progress artifact for each phase, moved on by each generation.
+
+    lost: Prefect's API has not taken one. It is asked for no more: each time it would be waited for.
+    """
 
     def __init__(self, reporter: Reporter) -> None:
+        self.lost = False
         self._reporter = reporter
         self._artifacts: dict[str, UUID] = {}
 
@@ -64,12 +68,16 @@ class ShowingProgress:
         self._reporter.close()
 
     def _show(self, phase: str, share: float, text: str | None) -> None:
+        if self.lost:
+            return
+        self.lost = True
         with _never_fatal():
             if phase in self._artifacts:
                 update_progress_artifact(self._artifacts[phase], share, text)
             else:
                 key = f"{phase.replace('_', '-')}-progress"
                 self._artifacts[phase] = _identifier(create_progress_artifact(share, key=key, description=text))
+            self.lost = False
 
 
 def publish(root: Path, table: Summary) -> None:

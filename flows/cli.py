@@ -64,11 +64,9 @@ def tune(
             importlib.import_module("flows.tune")
 
         with project.lock(root, "hone tune"), api(root, meanwhile=meanwhile):
-            from flows.leftovers import mark_crashed
-            from flows.tune import tune as flow
+            from flows.tune import to_the_end
 
-            mark_crashed(root)
-            flow(root=str(root), quiet=quiet, return_state=True).result()
+            to_the_end(root, quiet=quiet).result()
 
     return work
 

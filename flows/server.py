@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -70,6 +71,18 @@ def _send_the_rest() -> None:
 
     for worker in (EventsWorker, APILogWorker):
         worker.drain_all(timeout=5)
+
+
+def drop_the_rest() -> None:
+    """Forget logs and events that are still to be sent, where nobody answers: at exit, each is tried for seconds."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        for instance in [*worker._instances.values()]:
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    instance._queue.get_nowait()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,11 @@
 """The whole chain as a Prefect flow: each stage that is stale is run, and committed to DVC at once."""
 
 import contextlib
+import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,15 +14,17 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
-from flows import artifacts, check, processes, summary
+from flows import artifacts, check, leftovers, processes, server, summary
 from hone.errors import UserError
 from tasks import pipeline, project, run, sync, versioning
 from tasks.executors import WorkerPool
 from tasks.reporting import Reporter
-from tasks.terminal import open_reporter
+from tasks.terminal import open_reporter, report
 from tasks.tracking import Tracker
+from tasks.tracking.uri import one_line
 
 T = TypeVar("T")
 UP_TO_DATE = "UpToDate"
@@ -27,6 +32,10 @@ UNTRAINED = ("ingest", "split")
 """Stages during which the workers start that the next ones need."""
 SOON = 60.0
 """Seconds for which a run that evaluates nothing sends what trackers have not taken."""
+RETRIES = 1
+"""How often what Prefect's API does not answer is asked again, where nothing else is set: each time takes longer, and
+a run's end alone asks it several things."""
+_ended: ContextVar[list[State[Any] | BaseException] | None] = ContextVar("_ended", default=None)
 
 
 @flow(name="tune", description="From raw data to a retrained model with an honest held-out score.")
@@ -34,21 +43,63 @@ def tune(root: str | None = None, quiet: bool = False) -> State[Any]:
     """Bring every stage of the project up to date; return the state that says what was done.
 
     root: the project's folder; None is the one around the working directory. quiet: report nothing.
-    The state is named UpToDate if nothing was stale. A UserError makes a failed state that carries it.
+    The state is named UpToDate if nothing was stale. What is raised makes a failed state that carries it.
     """
     processes.die_with_server()
     began = processes.began()
     try:
-        folder = project.find_root(Path(root) if root is not None else None)
-        code = {name: pipeline.code(folder, spec) for name, spec in pipeline.specs(folder).items()}
-        with (
-            project.lock(folder, "hone tune"),
-            processes.noted(folder, str(flow_run.get_id())),
-            open_reporter(quiet=quiet) as reporter,
-        ):
-            return _walk(folder, reporter, began, code)
-    except UserError as error:
-        return _failed(error)
+        state = _tune(root, quiet, began)
+    except Exception as error:
+        if not isinstance(error, UserError) and processes.PARENT in os.environ:  # no command line will say it
+            report(error)
+        state = _failed(error)
+    except BaseException as error:
+        _note(error)
+        raise
+    _note(state)
+    return state
+
+
+def to_the_end(root: Path, *, quiet: bool = False) -> State[Any]:
+    """Run the flow in this process; return what it came to, whether Prefect's API stays there to be told or not.
+
+    Raises what is raised before the flow begins, and Ctrl-C.
+    """
+    ended: list[State[Any] | BaseException] = []
+    _ended.set(ended)
+    logging.raiseExceptions = False  # or Prefect writes between our lines that a line did not reach its API
+    with temporary_settings(set_defaults={PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+        try:
+            leftovers.mark_crashed(root)
+            state = tune(root=str(root), quiet=quiet, return_state=True)
+            ended = ended or [state]
+        except Exception as error:
+            if not ended:
+                raise
+            server.drop_the_rest()
+            with open_reporter(quiet=quiet) as reporter:
+                reporter.warning(f"Prefect: its API does not answer ({one_line(error)}), and was not told of the end")
+    (came_to,) = ended
+    if isinstance(came_to, BaseException):
+        raise came_to
+    return came_to
+
+
+def _note(ended: State[Any] | BaseException) -> None:
+    """Keep what the flow came to, for `to_the_end`: Prefect's API may not take it."""
+    if (kept := _ended.get()) is not None:
+        kept.append(ended)
+
+
+def _tune(root: str | None, quiet: bool, began: float) -> State[Any]:
+    folder = project.find_root(Path(root) if root is not None else None)
+    code = {name: pipeline.code(folder, spec) for name, spec in pipeline.specs(folder).items()}
+    with (
+        project.lock(folder, "hone tune"),
+        processes.noted(folder, str(flow_run.get_id())),
+        open_reporter(quiet=quiet) as reporter,
+    ):
+        return _walk(folder, reporter, began, code)
 
 
 def _walk(root: Path, reporter: Reporter, began: float, code: Mapping[str, Mapping[str, str]]) -> State[Any]:
@@ -65,7 +116,7 @@ def _walk(root: Path, reporter: Reporter, began: float, code: Mapping[str, Mappi
             # A task hands back its failed state as it does any other; only asked for its result does it raise.
             _stage.with_options(name=name)(name, work).result()
     table = summary.read(root)
-    if table is not None:
+    if table is not None and not shown.lost:
         artifacts.publish(root, table)
     if not done:
         reporter.message("nothing to do: data, code and params are as they were")
@@ -82,10 +133,10 @@ def _walk(root: Path, reporter: Reporter, began: float, code: Mapping[str, Mappi
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
 def _stage(name: str, work: Callable[[], State[Any]]) -> State[Any]:
-    """One stage, up to date at the end; or a failed state that carries a UserError."""
+    """One stage, up to date at the end; or a failed state that carries what it raised."""
     try:
         return work()
-    except UserError as error:
+    except Exception as error:
         return _failed(error)
 
 
@@ -140,9 +191,11 @@ def _step(name: str, work: Callable[[], T]) -> T:
     return results[0]
 
 
-def _failed(error: UserError) -> State[Any]:
+def _failed(error: Exception) -> State[Any]:
     """Return a state with the error's text and no traceback; Prefect raises its data to whoever asks for a result."""
-    return Failed(message=str(error), data=error)
+    return Failed(
+        message=str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}", data=error
+    )
 
 
 if __name__ == "__main__":

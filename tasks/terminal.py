@@ -159,8 +159,6 @@ def guarded(work: Callable[[], object]) -> int:
         try:
             code = work()
             return code if isinstance(code, int) else 0
-        except UserError as error:
-            return _say(f"error: {error}", 2)
         except _Terminated as end:
             return _say(f"ended by SIGTERM; {end.args[0] if end.args else GO_ON}", 143)
         except KeyboardInterrupt as end:
@@ -168,11 +166,18 @@ def guarded(work: Callable[[], object]) -> int:
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
                 return PIPE_CLOSED
-            if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
-                return _say(f"error: {failed}", 2)
-            if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename:
-                return _say(f"error: {printable(str(error.filename))}: {error.strerror}; mend that, or name another", 2)
-            return report_unexpected(error)
+            return report(error)
+
+
+def report(error: Exception) -> int:
+    """Say on standard error what went wrong, in a line, and return the exit code."""
+    if isinstance(error, UserError):
+        return _say(f"error: {error}", 2)
+    if isinstance(error, OSError) and (failed := of_the_machine(error)) is not None:
+        return _say(f"error: {failed}", 2)
+    if isinstance(error, OSError) and error.errno in FORBIDDEN and error.filename:
+        return _say(f"error: {printable(str(error.filename))}: {error.strerror}; mend that, or name another", 2)
+    return report_unexpected(error)
 
 
 def _is_closed(stream: TextIO) -> bool:

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from prefect import flow
+from prefect import flow, flow_engine
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 
 from flows import processes
 from flows.artifacts import ShowingProgress
-from flows.tune import tune
+from flows.tune import to_the_end, tune
 from hone.errors import UserError
 from tasks import ingest, split, versioning
 from tasks import project as projects
@@ -106,6 +106,50 @@ def test_a_stage_that_refuses_ends_the_run_with_its_words(project: Path, monkeyp
     assert not (project / "data" / "split").exists()
     monkeypatch.undo()
     assert run(project).message == "ingest run, split run"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("token=hunter2"), PermissionError(13, "Permission denied", "x")])
+def test_what_a_stage_raises_is_handed_to_the_command_line_and_prefect_shows_no_traceback(
+    error: Exception, project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(stage: Stage) -> None:
+        raise error
+
+    monkeypatch.setattr(ingest, "run", fail)
+    state = to_the_end(project, quiet=True)
+    assert state.is_failed()
+    assert str(state.message).startswith(type(error).__name__)
+    with pytest.raises(type(error)) as raised:
+        state.result()
+    assert raised.value is error
+    assert raised.traceback[-1].name == "fail"
+    assert "Traceback" not in caplog.text
+    assert "hunter2" not in str(state.message)
+
+
+@pytest.mark.parametrize("error", [None, UserError("too short"), KeyboardInterrupt()])
+def test_a_run_comes_to_the_same_where_prefects_api_is_lost_meanwhile(
+    error: BaseException | None, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    into_ingest = ingest.run
+
+    def lose(stage: Stage) -> None:
+        into_ingest(stage)
+        monkeypatch.setattr(flow_engine, "propose_state_sync", refuse)
+        if error is not None:
+            raise error
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(ingest, "run", lose)
+    if error is not None:
+        with pytest.raises(type(error)):
+            to_the_end(project).result()
+    else:
+        assert to_the_end(project).message == "ingest run, split run"
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "Prefect" in line]
+    assert warning.endswith("its API does not answer (nobody there), and was not told of the end")
 
 
 def test_a_stage_is_not_run_on_what_came_after_the_stages_before_it(
