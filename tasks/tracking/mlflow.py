@@ -1,5 +1,6 @@
 """Runs in MLflow, all of them found again by their keys: one transaction for each trial, or three calls to a server."""
 
+import errno
 import logging
 import math
 import os
@@ -46,6 +47,8 @@ SETTINGS = {
 }
 UPLOADING = ".artifact.uploading."
 """How the names begin of files that MLflow has not copied to their end."""
+ELSEWHERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
+"""Why a folder cannot be made that lies on another machine, or is another person's."""
 # They tell at length how a database is made, and that a model is about to be.
 TALKATIVE = ("alembic", "mlflow.store.model_registry.abstract_store", "mlflow.pyfunc")
 # It shows a traceback, with the SQL, of every error that it also raises, which we tell of in a line.
@@ -139,7 +142,11 @@ class MlflowTracker(Tracker):
         self._runs: dict[str, dict[str, _Run]] = {}  # by pipeline, then by key
 
     def log(self, entry: Entry) -> None:
-        """Record an entry. Raises RefusedError if MLflow finds it invalid or a file of it is gone, else as it comes."""
+        """Record an entry.
+
+        Raises RefusedError if MLflow finds it invalid, a file of it is gone, or the experiment's folder takes no files
+        of this project's; else as it comes.
+        """
         try:
             self._log(self._connected(), entry)
         except Exception as error:
@@ -169,7 +176,7 @@ class MlflowTracker(Tracker):
         if run is None:
             run = self._create(client, entry, at)
         self._log_values(client, run, entry, at)
-        missing = self._log_files(client, run, entry)
+        refused = self._log_files(client, run, entry)
         status = STATUS.get(entry.status)
         if status is not None and status != run.status:
             client.set_terminated(run.id, status, at)
@@ -180,8 +187,8 @@ class MlflowTracker(Tracker):
         if entry.kind == "trial" and run.status in COMPLETE:
             # Of thousands, keep little.
             self._runs[_pipeline(entry.key)][entry.key] = _Run(run.id, run.status, entry=_told(entry))
-        if missing:
-            raise RefusedError(f"gone, or changed since: {', '.join(missing)}")
+        if refused:
+            raise RefusedError(refused)
 
     def _connected(self) -> "MlflowClient":
         if self._client is None:
@@ -290,11 +297,18 @@ class MlflowTracker(Tracker):
             run.points[name] = {metric.step for metric in history}
         return run.points[name]
 
-    def _log_files(self, client: "MlflowClient", run: _Run, entry: Entry) -> list[str]:
+    def _log_files(self, client: "MlflowClient", run: _Run, entry: Entry) -> str:
         """Copy files and folders into the run, each under its path in the project.
 
-        Return those that are gone, or no longer what they were when they were logged.
+        Return why some are left out, if so: they are gone, or no longer what they were when they were logged, or the
+        folder is another project's or machine's with the same database, and would take none ever.
         """
+        if not entry.files:
+            return ""
+        place = _local(client.get_run(run.id).info.artifact_uri)
+        if place is not None and not _takes_files(place):
+            above = place.parent.parent  # all runs'
+            return f"no files: {above} cannot be written; another tracking.experiment, or an MLflow server, can"
         missing = []
         for name in entry.files:
             path = self._root / name
@@ -307,18 +321,27 @@ class MlflowTracker(Tracker):
                 client.log_artifact(run.id, str(path), None if folder == "." else folder)
             else:
                 missing.append(name)
-        if entry.files:
-            _sweep(client.get_run(run.id).info.artifact_uri)
-        return missing
+        # What a kill left of copies: MLflow writes beside a file and renames.
+        for left in place.rglob(f"{UPLOADING}*") if place is not None else ():
+            left.unlink(missing_ok=True)
+        return f"gone, or changed since: {', '.join(missing)}" if missing else ""
 
 
-def _sweep(artifacts: str) -> None:
-    """Delete what a kill left of MLflow's copies in a folder of artifacts: it writes beside a file and renames."""
+def _local(artifacts: str) -> Path | None:
+    """Return the folder of a run's artifacts, or None if they are not files of this machine."""
     parts = urlsplit(artifacts)
-    if parts.scheme not in ("", "file"):
-        return
-    for left in Path(unquote(parts.path)).rglob(f"{UPLOADING}*"):
-        left.unlink(missing_ok=True)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def _takes_files(folder: Path) -> bool:
+    """Return whether files can be written to a folder, which is made; raise OSError for what may pass."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in ELSEWHERE:
+            return False
+        raise
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _write_ahead(path: Path) -> None:

@@ -304,6 +304,20 @@ def test_where_the_database_is_busy_the_client_writes_that_one_trial(
     assert [record.name for record in caplog.records].count("tasks.tracking.mlflow") == turned_off  # and MLflow's own
 
 
+def test_where_the_experiments_folder_is_anothers_only_files_are_left_out(root: Path) -> None:
+    (root / "file").touch()  # no folder can be made below it, as below another's home
+    connect(resolve(root, None)).create_experiment("hone", (root / "file" / "mlartifacts").as_uri())
+    warnings: list[str] = []
+    log_all(spooling(root, None, warnings))
+    runs = runs_of(root)
+    assert set(runs) == {entry.key for entry in ENTRIES}
+    assert runs[DONE.key].info.status == "FINISHED"
+    assert history(root, runs[DONE.key], "best_so_far") == [(0, 0.5), (1, 0.7)]
+    (warning,) = warnings
+    assert "no files: " in warning
+    assert "another tracking.experiment, or an MLflow server, can), which is left out" in warning
+
+
 def test_nothing_is_written_to_an_experiment_that_was_deleted_meanwhile(root: Path) -> None:
     tracker = MlflowTracker(root, None, "hone")
     tracker.log(STAGE)
