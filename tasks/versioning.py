@@ -85,7 +85,9 @@ def changed_above(root: Path, name: str) -> list[str]:
         below = _stage(repo, name)
         above = [stage for stage in plan_repro(get_active_graph(repo.index.graph), [below]) if stage != below]
         used = [stage for stage in above if not stage.frozen and any(out.hash_info for out in stage.outs)]
-        return sorted({what for stage in used for dep in stage.deps for what in _moved(dep)})
+        # Stages share most of their code; each file is looked at once.
+        deps = {(str(dep), repr(dep.hash_info)): dep for stage in used for dep in stage.deps}
+        return sorted({what for dep in deps.values() for what in _moved(dep)})
 
 
 @dataclass(frozen=True)
