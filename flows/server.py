@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from flows import processes
 from hone.errors import UserError
 
 SERVER = "server"
-LOG = ".work/prefect-server.log"
+LOG, HOME = ".work/prefect-server.log", ".prefect"
 PATIENCE = 180.0
 """Seconds a server may take to start. It makes its database the first time: 10 s, on a busy machine much more."""
 
@@ -93,6 +94,7 @@ def _started(root: Path, port: int | None, lasting: bool, meanwhile: Callable[[]
     # Runs keep connections open that they do not use; without a limit the server waits for them when it is ended.
     quietly = ["--log-level", "error", "--timeout-graceful-shutdown", "1"]
     command = [sys.executable, "-m", "uvicorn", "--factory", factory, *address, *quietly]
+    home = Path(os.environ.get("PREFECT_HOME", root / HOME))
     environment = {
         **os.environ,
         # `ephemeral` leaves out the services that only a server needs that others come back to.
@@ -102,16 +104,21 @@ def _started(root: Path, port: int | None, lasting: bool, meanwhile: Callable[[]
         **({"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"} if lasting else {}),
         "PREFECT_UI_API_URL": f"http://127.0.0.1:{chosen}/api",
         "PREFECT__SERVER_FINAL": "1",
-        "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
+        "PREFECT_HOME": str(home),
     }
     (root / LOG).parent.mkdir(exist_ok=True)
-    with (
-        (root / LOG).open("wb") as log,
-        processes.child(command, env=environment, cwd=root, stdout=log, stderr=log) as process,
-    ):
-        meanwhile()
-        _wait(process, f"http://127.0.0.1:{chosen}/api", root / LOG)
-        yield Api(f"http://127.0.0.1:{chosen}/api", process.pid)
+    with contextlib.ExitStack() as undo:
+        # What refuses a run meanwhile is to leave nothing, however far the server has come.
+        if home == root / HOME and not home.exists():
+            undo.callback(shutil.rmtree, home, ignore_errors=True)
+        with (
+            (root / LOG).open("wb") as log,
+            processes.child(command, env=environment, cwd=root, stdout=log, stderr=log) as process,
+        ):
+            meanwhile()
+            undo.pop_all()
+            _wait(process, f"http://127.0.0.1:{chosen}/api", root / LOG)
+            yield Api(f"http://127.0.0.1:{chosen}/api", process.pid)
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

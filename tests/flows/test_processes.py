@@ -140,6 +140,30 @@ def test_a_server_that_this_project_runs_is_found(tmp_path: Path) -> None:
         assert PREFECT_API_URL.value() == "http://127.0.0.1:1/api"
 
 
+def test_what_refuses_a_run_while_the_server_starts_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    home = tmp_path / ".prefect"
+    monkeypatch.setenv("PREFECT_HOME", str(home))  # as the command line sets it
+
+    def refuse() -> None:
+        deadline = time.monotonic() + 120
+        while not (home / "prefect.db").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        raise UserError("data.target: there is no such column")
+
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(UserError),
+        server.api(tmp_path, meanwhile=refuse),
+    ):
+        pass
+    assert not home.exists()
+
+
 def test_a_configured_api_comes_first(tmp_path: Path) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
