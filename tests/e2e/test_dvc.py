@@ -8,7 +8,6 @@ from dvc.repo import Repo
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # inside DVC
 ]
 SEARCHES = ["search_bayes", "search_hyperband", "search_random"]
 

@@ -22,7 +22,7 @@ from tasks.tracking import NullTracker
 from tests.e2e.conftest import Project, read
 from tests.e2e.test_pictures_whole import SMALLER, picture
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")]
+pytestmark = pytest.mark.e2e
 N = 90
 QUICK: dict[str, Any] = {
     "data.source": "data/raw/table.csv",

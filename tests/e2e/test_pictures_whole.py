@@ -17,7 +17,6 @@ from tasks.reporting import NullReporter
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.usefixtures("prefect_api"),  # in this process: it is the data that matters here
-    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # inside DVC
 ]
 N = 60
 SMALLER = {

@@ -20,7 +20,6 @@ from tasks import record, trials
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # inside DVC
 ]
 ROOT = Path(__file__).parents[2]
 AS = ("-c", "user.name=t", "-c", "user.email=t@example.com")

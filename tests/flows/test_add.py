@@ -17,8 +17,6 @@ from tasks.params_file import set_params
 from tasks.reporting import PlainReporter
 from tests.flows.editing import HERE
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
-
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:

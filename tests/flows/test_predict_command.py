@@ -13,8 +13,6 @@ from tasks.reporting import NullReporter
 from tests.tasks import small_model
 from tests.tasks.small_model import raw_rows
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
-
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:

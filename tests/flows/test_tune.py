@@ -26,7 +26,6 @@ from tests.flows.editing import change
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
-    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # inside DVC
 ]
 
 

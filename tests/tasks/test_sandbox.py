@@ -19,8 +19,6 @@ from tasks.record import Machine, Record
 from tasks.reporting import NullReporter
 from tasks.sandbox import Sandbox
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
-
 PIPELINE = """
 stages:
   first:

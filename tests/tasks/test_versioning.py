@@ -21,8 +21,6 @@ from dvc.repo import Repo, lock_repo
 from hone.errors import UserError
 from tasks import project, versioning
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # inside DVC
-
 PIPELINE = """
 stages:
   first:
