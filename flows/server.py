@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flows import processes
 from hone.errors import UserError
+from tasks.tracking.uri import hidden, one_line
 
 SERVER = "server"
 LOG, HOME = ".work/prefect-server.log", ".prefect"
@@ -40,13 +41,14 @@ def api(
     is started as a child, on 127.0.0.1 only. port: of such a child; None is a free one. lasting: the child also
     schedules and serves the UI, and others of this project find it. meanwhile: what to do while it starts.
 
-    Raises UserError if the port is taken.
+    Raises UserError if the port is taken, or nobody answers where one is configured.
     """
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     configured = PREFECT_API_URL.value()
     if configured:
         meanwhile()
+        _refuse_silent(configured)
         yield Api(configured)
         return
     running = processes.note(root, SERVER)
@@ -63,6 +65,19 @@ def api(
             yield started
         finally:
             _send_the_rest()
+
+
+def _refuse_silent(url: str) -> None:
+    """Raise UserError if nobody answers at a configured PREFECT_API_URL."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    with temporary_settings(set_defaults={PREFECT_CLIENT_MAX_RETRIES: 1}), get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is not None:
+        raise UserError(
+            f"PREFECT_API_URL: {hidden(url)} does not answer ({one_line(error)}); start that server, or unset it"
+        )
 
 
 def _send_the_rest() -> None:

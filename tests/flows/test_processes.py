@@ -1,10 +1,13 @@
 """Children die with their parent, however it ends; notes tell living processes from dead ones."""
 
+import http.server
 import json
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -168,8 +171,35 @@ def test_a_configured_api_comes_first(tmp_path: Path) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with (
-        temporary_settings({PREFECT_API_URL: "http://team:4200/api"}),
+        socketserver.TCPServer(("127.0.0.1", 0), Healthy) as answering,
         processes.noted(tmp_path, server.SERVER, url="http://127.0.0.1:1/api"),
-        server.api(tmp_path, lasting=True) as found,
     ):
-        assert found == server.Api("http://team:4200/api", None)
+        threading.Thread(target=answering.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{answering.server_address[1]}/api"
+        with temporary_settings({PREFECT_API_URL: url}), server.api(tmp_path, lasting=True) as found:
+            assert found == server.Api(url, None)
+        answering.shutdown()
+
+
+def test_a_configured_api_that_nobody_answers_at_is_one_line(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(
+            UserError, match=r"PREFECT_API_URL: http://127\.0\.0\.1:9/api does not answer \(.+\); start that"
+        ),
+        server.api(tmp_path),
+    ):
+        pass
+
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    """Answers that all is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
