@@ -30,7 +30,7 @@ def stages(root: Path, names: Sequence[str]) -> int:
 
 def walk(root: Path, names: Sequence[str]) -> int:
     """Do what the flow does for some stages, without Prefect around it; return the exit code."""
-    from flows import tune
+    from flows import processes, tune
 
     # A task of Prefect's outside of a flow would look for a server.
     tune._generation = lambda name, work: work()  # type: ignore[assignment]
@@ -43,8 +43,10 @@ def walk(root: Path, names: Sequence[str]) -> int:
         ):
             versioning.refresh(root)
             surroundings = cache(lambda: stack.enter_context(run.surroundings(root, reporter)))
+            specs, began = pipeline.specs(root), processes.began()
             for name in names:
-                tune._bring_up_to_date(root, name, reporter, surroundings, [])
+                code = pipeline.code(root, specs[name])
+                tune._bring_up_to_date(root, name, reporter, surroundings, [], began, code)
 
     return terminal.guarded(work)
 
