@@ -1,5 +1,6 @@
 """The faults happen where they are placed, and what is lost is seen."""
 
+import atexit
 import errno
 import os
 import signal
@@ -21,7 +22,8 @@ def run(work, tmp_path: Path, *hooks) -> tuple[processes.Ended, list[str]]:
         root=tmp_path,
         log=tmp_path / "log",
         environment={**os.environ, processes.MARK: str(tmp_path)},
-        hooks=hooks,
+        # What pytest's process is to do at its end, such as deleting Prefect's folder, is not the command's.
+        hooks=(atexit._clear, *hooks),
     )
     ended = command.wait(20)
     return ended, command.left()
