@@ -160,13 +160,20 @@ def guarded(work: Callable[[], object]) -> int:
             code = work()
             return code if isinstance(code, int) else 0
         except _Terminated as end:
+            _hush()
             return _say(f"ended by SIGTERM; {end.args[0] if end.args else GO_ON}", 143)
         except KeyboardInterrupt as end:
+            _hush()
             return _say(f"interrupted; {end.args[0] if end.args else GO_ON}", 130)
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
                 return PIPE_CLOSED
             return report(error)
+
+
+def _hush() -> None:
+    """Pass over what objects raise when they are dropped that an interrupt left half made; `guarded` undoes it."""
+    sys.unraisablehook = lambda unraisable: None
 
 
 def report(error: Exception) -> int:

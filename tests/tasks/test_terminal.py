@@ -1,5 +1,6 @@
 """What people see: reporters on a terminal and off it, and how commands end."""
 
+import gc
 import io
 import os
 import signal
@@ -269,3 +270,20 @@ def test_where_nobody_reads_any_more_a_command_ends_without_a_word(project: Path
         assert process.wait(60) == 141
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+def test_what_a_ctrl_c_leaves_half_made_says_nothing_when_it_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
+    class Half:
+        def __del__(self) -> None:
+            raise AttributeError("no attribute 'postfix'")  # DVC's bar, interrupted while it is made
+
+    def work() -> None:
+        half = Half()
+        assert half
+        raise KeyboardInterrupt
+
+    hook = sys.unraisablehook
+    assert guarded(work) == 130
+    gc.collect()
+    assert capfd.readouterr().err == "interrupted; run the same command to go on where it stopped\n"
+    assert sys.unraisablehook is hook
