@@ -103,7 +103,7 @@ def run(stage: Stage) -> None:
         measured = measure(stage)
         allowed = pays_for(stage.params, measured)
         write_down(stage.path(LOCK), _inputs(stage), allowed, measured)
-        replays = _planned_replays(stage.params, allowed.replays)
+        replays = _planned_replays(stage.params, allowed)
         stage.reporter.message(
             f"{limit} on {measured.workers} workers is {allowed.epochs:.0f} epochs of search in trainings of up to"
             f" {allowed.training}, {replays} trainings of finalists and {allowed.seeds} seeds of the final models;"
@@ -144,7 +144,7 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     while seeds > 1 and _certain(params, networks, seeds, training) > MOST_CERTAIN * usable:
         seeds -= 1
     left = max(0.0, usable - _certain(params, networks, seeds, training))
-    replays = min(_planned_replays(params), math.floor(MOST_REPLAYED * left / training))
+    replays = min(n_replays(params, WINNERS_PRICE), math.floor(MOST_REPLAYED * left / training))
     unplanned = math.floor(MOST_UNPLANNED * left / training)
     return Allowance(
         epochs=float(math.floor(left - replays * training)),
@@ -158,16 +158,15 @@ def affordable(params: Params, measured: Measurement) -> Allowance:
     )
 
 
-def n_replays(params: Params) -> int:
-    """Return how many trainings the replays of finalists and the default are, as params say."""
-    return (params.search.replay.finalists + 1) * params.search.replay.seeds * max(1, params.split.folds)
-
-
-def _planned_replays(params: Params, most: int | None = None) -> int:
-    """Return for how many trainings of the default replays are planned; most: what a time limit allows them."""
+def n_replays(params: Params, price: float = 1.0) -> int:
+    """Return how many trainings of the default its own replays and the finalists' take, at a price of a finalist's."""
     asked = params.search.replay
-    planned = math.ceil((1 + asked.finalists * WINNERS_PRICE) * asked.seeds * max(1, params.split.folds))
-    return planned if most is None else min(planned, most)
+    return math.ceil((1 + asked.finalists * price) * asked.seeds * max(1, params.split.folds))
+
+
+def _planned_replays(params: Params, allowed: Allowance) -> int:
+    """Return for how many trainings of the default replays are planned; dearer finalists may take what is allowed."""
+    return n_replays(params) if allowed.replays is None else min(n_replays(params, WINNERS_PRICE), allowed.replays)
 
 
 def _of_one(params: Params, epochs: int) -> float:
@@ -192,7 +191,7 @@ def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None
     allowed = allowed or Allowance(params.budget.epochs)
     training = _of_one(params, allowed.training or params.train.epochs)
     params = shortened(params, allowed)
-    replays = n_replays(params) if allowed.replays is None else _planned_replays(params, allowed.replays)
+    replays = _planned_replays(params, allowed)
     networks = params.baseline.networks
     after = _certain(params, networks, params.retrain.seeds, training) + replays * training
     return measured.start_up + (allowed.epochs + after) * wall_seconds(params, measured, allowed)
