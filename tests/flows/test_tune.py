@@ -151,6 +151,13 @@ def test_a_run_comes_to_the_same_where_prefects_api_is_lost_meanwhile(
     assert warning.endswith("its API does not answer (nobody there), and was not told of the end")
 
 
+def is_refused(project: Path, why: str) -> None:
+    """Check that a run ends with these words, before it splits."""
+    with pytest.raises(UserError, match=f"{why}; run the same command again"):
+        run(project).result()
+    assert not (project / "data" / "split").exists()
+
+
 def test_a_stage_is_not_run_on_what_came_after_the_stages_before_it(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,9 +169,7 @@ def test_a_stage_is_not_run_on_what_came_after_the_stages_before_it(
         return stale(root, name)
 
     monkeypatch.setattr(versioning, "stale", edit_before_split)
-    with pytest.raises(UserError, match=r"data.source: changed while this run went on, .*; run the same command again"):
-        run(project).result()
-    assert not (project / "data" / "split").exists()
+    is_refused(project, r"data.source: changed while this run went on, .*")
     monkeypatch.undo()
     assert run(project).message == "ingest run, split run"
 
@@ -180,9 +185,7 @@ def test_a_stage_is_not_run_by_code_that_was_edited_after_it_was_imported(
             lines.write("# edited")
 
     monkeypatch.setattr(ingest, "run", edit)
-    with pytest.raises(UserError, match=r"hone/seeds.py: changed since this command began; run the same command again"):
-        run(project).result()
-    assert not (project / "data" / "split").exists()
+    is_refused(project, r"hone/seeds.py: changed since this command began")
     monkeypatch.undo()
     assert run(project).message == "split run"
 
