@@ -13,7 +13,7 @@ from hone import models
 from hone.search.freeze_thaw import FreezeThaw
 from hone.seeds import derive
 from hone.trial import Result, State
-from tasks import files, ingest, search_bayes, search_random, split, trials, warm_start
+from tasks import files, ingest, search_bayes, search_hyperband, search_random, split, trials, warm_start
 from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter, PlainReporter
 from tasks.stage import Stage
@@ -174,3 +174,17 @@ def test_a_phase_of_which_all_diverges_leaves_what_was_found_before(
     best = json.loads(given.path("artifacts", "search_bayes", "best.json").read_text())
     assert best["key"] in {result.trial.key for result in before}
     assert f"all {len(found)} trials failed; what was found before stands" in capsys.readouterr().out
+
+
+def test_the_default_is_replayed_and_paid_for_once_though_it_is_a_finalist(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_json(root / "artifacts" / "budget.json", {"epochs": 60, "replays": 9})
+    given = stage(root)
+    found = searched(given, "search_random", "search_bayes")["search_random"]
+    default, *others = [result.trial.config for result in found]
+    monkeypatch.setattr(search_hyperband, "finalists", lambda *_: [others[0], default, others[1]])
+    search_hyperband.run(replace(given, name="search_hyperband"))
+    replayed = trials.read(root / "artifacts" / "search_hyperband" / "replay.parquet")
+    assert [result.trial.config for result in replayed].count(default) == 3
+    assert len(replayed) == 9  # three seeds of three configs
