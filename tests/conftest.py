@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ("tests.browser",)
 BOTH_DOORS = ("test_doors.py", "test_dvc.py", "test_mlflow.py", "test_reproduce.py")
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
