@@ -115,7 +115,7 @@ def run(place: Path, table: Path, changes: dict[str, Any]) -> Run:
         raise RefusedError(done.stderr.strip().splitlines()[-1])
     if done.returncode:
         raise SystemExit(f"hone tune ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    found = json.loads((place / "artifacts" / "evaluate" / "metrics.json").read_text())
+    found = json.loads((place / "artifacts" / "evaluate" / "evaluation.json").read_text())
     winner = json.loads((place / "artifacts" / "search_hyperband" / "winner.json").read_text())
     metric = winner["metric"]
     return Run(

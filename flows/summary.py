@@ -8,7 +8,7 @@ from hone import metrics
 from tasks import files, wording
 from tasks.reporting import Reporter
 
-METRICS = "artifacts/evaluate/metrics.json"
+EVALUATION = "artifacts/evaluate/evaluation.json"
 PROBLEM = "data/split/problem.json"
 REPORT = "artifacts/report/report.html"
 PARTS = ("defaults", "tuned", "gain")
@@ -26,9 +26,9 @@ class Summary:
 
 def read(root: Path) -> Summary | None:
     """Return the table of what `evaluate` found, the tuned metric first; None if it has not run."""
-    if not (root / METRICS).exists() or not (root / PROBLEM).exists():
+    if not (root / EVALUATION).exists() or not (root / PROBLEM).exists():
         return None
-    found: dict[str, Any] = files.read_json(root / METRICS)
+    found: dict[str, Any] = files.read_json(root / EVALUATION)
     metric = files.read_json(root / PROBLEM)["metric"]
     names = metrics.in_order(metric, found["tuned"])
     return Summary(

@@ -147,6 +147,18 @@ def score_all(problem: Problem, y_true: Array, prediction: Array) -> dict[str, f
     return _score_each([m for m in METRICS.values() if problem.task in m.tasks], problem, y_true, prediction)
 
 
+def by_class(y_true: Array, label: Array, n_classes: int) -> list[dict[str, float]]:
+    """Return precision, recall, f1 (0 where they are undefined) and support, the count of true rows, of every class.
+
+    y_true, label: [n] true and predicted class codes.
+    """
+    found = sk.precision_recall_fscore_support(y_true, label, labels=list(range(n_classes)), zero_division=0.0)
+    return [
+        {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        for p, r, f, n in zip(*found, strict=True)
+    ]
+
+
 def _score_each(chosen: list[Metric], problem: Problem, y_true: Array, prediction: Array) -> dict[str, float]:
     prediction = np.asarray(prediction, dtype=np.float64)
     if len(y_true) == 0 or not np.isfinite(prediction).all():

@@ -28,7 +28,7 @@ class Near:
 
 
 def nearness(recorded: Mapping[str, Any], made: Mapping[str, Any]) -> list[Near]:
-    """Return how near two metrics.json of `evaluate` are, one line for each metric of each model.
+    """Return how near two evaluation.json of `evaluate` are, one line for each metric of each model.
 
     A network's score must lie in the other one's interval, both ways round. What trains no network may differ by
     `RELATIVE` of its value. A model or metric that only one of them has is not near.

@@ -1,4 +1,4 @@
-"""The sealed rows, opened once: how good the tuned model is and how sure that is, beside the defaults and boosting."""
+"""The sealed rows, opened once: how good the delivered model is and how sure that is, beside its rivals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ from tasks.trainables import read_problem
 Floats = NDArray[np.float64]
 Finding = dict[str, str]  # severity (warning or info) and message
 Draw = Callable[[NDArray[np.bool_], Floats], pd.DataFrame]
-RIVALS = ("boosting", baselines.TUNED)
+RIVALS = {"constant": "dummy", "linear": "linear", "boosting": "boosting", baselines.TUNED: "boosting"}
+"""Models that train no network, by their names on the sealed rows: what `baselines.predict` calls them."""
 MOST_CURVES = 10  # classes drawn against the rest
 
 
@@ -37,7 +38,7 @@ MOST_CURVES = 10  # classes drawn against the rest
 class Scores:
     """What the test rows say. models: name -> metric -> interval. gains: of "tuned" over each of the other models.
 
-    Names are "tuned" and, where they could be trained, "defaults" and what boosting is called (see `RIVALS`).
+    Names are "tuned", which is the delivered model, and, where they could be trained, "defaults" and those of `RIVALS`.
     """
 
     models: Mapping[str, Mapping[str, Interval]]
@@ -67,10 +68,11 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Boosting:
-    """Gradient boosting, fitted to training and validation rows; small to send to a worker. config: what was tuned.
+class Rival:
+    """A model of `RIVALS`, fitted to training and validation rows; small to send to a worker.
 
-    Like the network it is calibrated on the validation rows, by what was fitted to the training rows alone.
+    config: hyperparameters that were tuned for boosting. Like the network it is calibrated on the validation rows, by
+    what was fitted to the training rows alone.
     """
 
     split: Path
@@ -98,7 +100,7 @@ class Boosting:
     def _predict(self, rows: pd.DataFrame, unseen: pd.DataFrame) -> Floats:
         schema, problem = trainables.read_schema(self.split), read_problem(self.split)
         data = trainables.encoded(rows, unseen, schema, problem, self.scaling)
-        return baselines.predict("boosting", data, self.seed, self.config)
+        return baselines.predict(RIVALS[self.name], data, self.seed, self.config)
 
 
 def run(stage: Stage) -> None:
@@ -113,7 +115,7 @@ def run(stage: Stage) -> None:
         if (predicted := _predict(stage.path("artifacts", "retrain", folder), rows, stage.params.model.family))
         is not None
     }
-    predictions = {**networks, **_boosted(stage)}
+    predictions = {**networks, **_rivals(stage)}
     groups = _groups(stage, rows)
     scores = compare(
         problem,
@@ -141,9 +143,13 @@ def run(stage: Stage) -> None:
     for name, table in tables.items():
         files.write_csv(stage.artifact("plots", f"{name}.csv"), table)
     files.write_parquet(stage.artifact("predictions.parquet"), prediction_table(problem, rows, predictions))
-    files.write_json(
-        stage.artifact("metrics.json"), summary(problem.metric, scores, found, winner, findings, tables, len(rows))
-    )
+    whole = {
+        **summary(scores, found, winner, findings, tables, len(rows)),
+        "per_class": _per_class(problem, truth, networks["tuned"]),
+        "delivered": winner.get("delivered", "tuned"),
+    }
+    files.write_json(stage.artifact("evaluation.json"), whole)
+    files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
     _report(stage, problem.metric, scores, findings, winner, len(rows))
 
 
@@ -222,7 +228,6 @@ def prediction_table(problem: Problem, rows: pd.DataFrame, predictions: Mapping[
 
 
 def summary(
-    metric: str,
     scores: Scores,
     found: Gap,
     winner: Mapping[str, Any],
@@ -230,7 +235,7 @@ def summary(
     tables: Mapping[str, pd.DataFrame],
     n_rows: int,
 ) -> dict[str, Any]:
-    """Return metrics.json: numbers that `dvc metrics` compares, and in lists, which it passes over, the rest."""
+    """Return evaluation.json, all that the sealed rows say, without the table of classes."""
     rivals = {f"gain_over_{name}": scores.gains[name] for name in RIVALS if name in scores.gains}
     parts = {"defaults": {}, **scores.models, "gain": scores.gain, **rivals}
     errors = {}
@@ -252,6 +257,29 @@ def summary(
     }
 
 
+def small(metric: str, scores: Scores, winner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics.json, the few numbers that `dvc metrics` shows and compares; all in the problem's metric."""
+    test, gain = scores.tuned[metric], scores.gain.get(metric)
+    return {
+        "test": test.value,
+        "test_low": test.low,
+        "test_high": test.high,
+        "gain": None if gain is None else gain.value,
+        "gain_low": None if gain is None else gain.low,
+        "gain_high": None if gain is None else gain.high,
+        "validation": winner["value"],
+        "rivals": {name: scores.models[name][metric].value for name in (*RIVALS, "defaults") if name in scores.models},
+    }
+
+
+def _per_class(problem: Problem, truth: NDArray[Any], found: Predicted) -> list[dict[str, Any]]:
+    """Return precision, recall, F1 and support of each class as the model decides; nothing for values."""
+    if problem.classes is None:
+        return []
+    counted = metrics.by_class(truth, calibration.decide(problem, found.prediction, found.threshold), problem.n_classes)
+    return [{"class": str(name), **one} for name, one in zip(problem.classes, counted, strict=True)]
+
+
 def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:
     """Return what is to be said of rows that judge and that former weights were trained on, if anything is."""
     folders = [stage.path("artifacts", "retrain", name) for name in ("model", "defaults")]
@@ -262,22 +290,22 @@ def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:
     return [] if found is None else [{"severity": "warning" if found[0] else "info", "message": found[1]}]
 
 
-def _boosted(stage: Stage) -> dict[str, Predicted]:
-    """Return boosting's predictions, of the tuned one too where there is one; what fails costs the comparison only."""
+def _rivals(stage: Stage) -> dict[str, Predicted]:
+    """Return the rivals' predictions; one that fails costs its own comparison only."""
     split, params = stage.path("data", "split"), stage.params
     tuned = files.read_json(stage.path("artifacts", "baseline", "boosting.json"))["tuned"]
     asked = [
-        Boosting(
+        Rival(
             split,
             params.data.scaling,
             composition.group(params),
             params.retrain,
             name,
-            config,
-            derive(params.seed, "evaluate", "boosting"),
+            tuned if name == baselines.TUNED else None,
+            derive(params.seed, "evaluate", kind),
         )
-        for name, config in zip(RIVALS, (None, tuned), strict=True)
-        if name == "boosting" or config is not None
+        for name, kind in RIVALS.items()
+        if name != baselines.TUNED or tuned is not None
     ]
     found: dict[str, Predicted] = {}
     for one, outcome in settle(_fitted, asked, stage.executor):
@@ -288,7 +316,7 @@ def _boosted(stage: Stage) -> dict[str, Predicted]:
     return {name: found[name] for name in RIVALS if name in found}
 
 
-def _fitted(asked: Boosting) -> Predicted:
+def _fitted(asked: Rival) -> Predicted:
     return asked()
 
 
@@ -354,7 +382,7 @@ def _findings(
     else:
         say("No training of the default config succeeded, so there is no gain to measure.", warning=True)
     say(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found), warning=found.suspicious)
-    for name in (name for name in RIVALS if name in scores.gains):
+    for name in (name for name in ("boosting", baselines.TUNED) if name in scores.gains):
         gain = scores.gains[name][metric]
         say(wording.against(metric, name, gain, n_rows, confidence), warning=gain.high < 0)
     if groups is not None and (n_groups := len(np.unique(groups))) > 1:
@@ -376,7 +404,7 @@ def _report(
     reporter.table(
         f"Sealed test rows ({n_rows:,}), with {confidence} intervals", ["metric", "defaults", "tuned", "gain"], rows
     )
-    sealed = f"The same rows, {wording.label(metric)}, against boosting fitted to training and validation rows"
+    sealed = f"The same rows, {wording.label(metric)}, against models fitted to training and validation rows"
     rivals = [
         [wording.model(name), _cell(scores.models[name][metric]), _cell(scores.gains[name][metric], sign=True)]
         for name in RIVALS

@@ -29,7 +29,7 @@ HASHED = (
     "data/split/validation.parquet",
     "artifacts/search_hyperband/winner.json",
     "artifacts/retrain/model",
-    "artifacts/evaluate/metrics.json",
+    "artifacts/evaluate/evaluation.json",
 )
 IDLE = {"execution", "tracking", "schedule"}  # params that cannot change a result
 N_CURVES = 8
@@ -84,7 +84,7 @@ def read(stage: Stage) -> Findings:
         changes={study: files.read_json(artifacts / study / "space.json")["changes"] for study in PHASES},
         winner=files.read_json(artifacts / "search_hyperband" / "winner.json"),
         retrained=files.read_json(artifacts / "retrain" / "metrics.json"),
-        evaluation=files.read_json(artifacts / "evaluate" / "metrics.json"),
+        evaluation=files.read_json(artifacts / "evaluate" / "evaluation.json"),
         plots={path.stem: _read_plot(path) for path in sorted((artifacts / "evaluate" / "plots").glob("*.csv"))},
         space=search_space(stage.params),
         hashes={name: pipeline.hash_path(stage.path(name)) for name in HASHED},

@@ -18,7 +18,7 @@ from tasks.versioning import Planned
 from tasks.wording import number, plural
 
 EQUAL, DIFFERS = 0, 1
-SCORES = "artifacts/evaluate/metrics.json"
+SCORES = "artifacts/evaluate/evaluation.json"
 TRIALS = ("trials.parquet", "replay.parquet")
 
 

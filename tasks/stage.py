@@ -23,6 +23,10 @@ LOGGED = {".json", ".html", ".csv"}
 """Endings of the outs that trackers are given; rows of data are not among them."""
 
 
+NUMBERS = ("metrics.json", "evaluation.json")
+"""Outs whose numbers trackers show."""
+
+
 class Step(Protocol):
     """Does a piece of work under a name and returns its value; a flow makes it a task of its own."""
 
@@ -134,11 +138,11 @@ class Stage:
         """Tell the tracker how the stage ended, and the pipeline with it until its next stage starts.
 
         Nobody knows which stage is the last: under `dvc repro` those below may be unchanged, or not asked for.
-        Numbers in the stage's metrics.json become metrics, small outs artifacts. record and kept: tags and files, no
-        outs, for the pipeline.
+        Numbers in the outs that `NUMBERS` names become metrics, small outs artifacts. record and kept: tags and files,
+        no outs, for the pipeline.
         """
         written = [path for out in outs for path in _files(self.root / out) if path.suffix in LOGGED]
-        numbers = [path for path in written if path.name == "metrics.json"]
+        numbers = [path for path in written if path.name in NUMBERS]
         self.tracker.log(
             Entry(
                 key=self._key,

@@ -14,7 +14,7 @@ from tasks.tracking import MLFLOW, OFF, names, open_tracker, waiting
 
 PENDING = ".work/unregistered.json"
 """Names the pipeline whose model the registry is still to get, and the hashes of model and scores."""
-MODEL, SCORES = "artifacts/retrain/model", "artifacts/evaluate/metrics.json"
+MODEL, SCORES = "artifacts/retrain/model", "artifacts/evaluate/evaluation.json"
 LONGEST = 3600.0
 
 

@@ -91,5 +91,5 @@ def test_no_stage_before_evaluate_reads_the_sealed_rows(by_flow, tmp_path):
             for out in spec.outs:
                 assert pipeline.hash_path(project.root / out) == expected[out], f"{out} depends on the sealed rows"
         run_stage("evaluate")
-    metrics = "artifacts/evaluate/metrics.json"
+    metrics = "artifacts/evaluate/evaluation.json"
     assert pipeline.hash_path(project.root / metrics) != expected[metrics]

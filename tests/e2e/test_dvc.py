@@ -94,12 +94,29 @@ def test_an_experiment_reruns_from_hyperband_on_and_its_differences_show(project
     params = json.loads(project.dvc("params", "diff", "--json"))
     assert params["params.yaml"] == {"search.hyperband.min_epochs": {"old": 3, "new": 4, "diff": 1}}
     metrics = json.loads(project.dvc("metrics", "diff", "--json"))
-    changed = metrics["artifacts/search_hyperband/metrics.json"]
-    assert {"old", "new"} <= set(changed["trials"])
+    changed = metrics["artifacts/evaluate/metrics.json"]
+    assert {"old", "new"} <= set(changed["test"])
     assert "min_epochs" in project.dvc("exp", "show", "--csv")
     project.git("checkout", "-q", "--", ".")
     project.dvc("checkout", "-q")
     assert stale(project) == []
+
+
+def test_metrics_are_one_small_table(project):
+    table = project.dvc("metrics", "show", "--md").strip().splitlines()
+    columns = [cell.strip() for cell in table[0].strip("|").split("|")]
+    names = ["test", "test_low", "test_high", "gain", "gain_low", "gain_high", "validation"]
+    rivals = [f"rivals.{name}" for name in ("constant", "linear", "boosting", "defaults")]
+    assert columns[0] == "Path"
+    assert sorted(columns[1:]) == sorted([*names, *rivals])
+    assert len(table) == 3
+    found = json.loads((project.root / "artifacts/evaluate/metrics.json").read_text())
+    evaluation = json.loads((project.root / "artifacts/evaluate/evaluation.json").read_text())
+    metric = json.loads((project.root / "data/split/problem.json").read_text())["metric"]
+    assert found["test"] == evaluation["tuned"][metric]
+    assert found["gain"] == evaluation["gain"][metric]
+    assert [found["test_low"], found["test_high"]] == evaluation["intervals"]["tuned"][metric]
+    assert found["rivals"] == {name: evaluation[name][metric] for name in found["rivals"]}
 
 
 def test_plots_are_drawn(project):

@@ -78,7 +78,7 @@ def test_a_table_goes_through_the_whole_pipeline(make_project, kind):
     assert str(state.message).endswith("report run"), state
     assert "up to date" in project.dvc("status")
 
-    evaluated = json.loads((project.root / "artifacts/evaluate/metrics.json").read_text())
+    evaluated = json.loads((project.root / "artifacts/evaluate/evaluation.json").read_text())
     assert evaluated
     assert (project.root / "artifacts/report/report.html").stat().st_size > 100_000
 

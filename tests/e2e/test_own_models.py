@@ -53,7 +53,7 @@ def test_a_training_of_ones_own_goes_through_the_pipeline_to_a_model_that_predic
     rows = pd.read_parquet(project.root / "artifacts/search_bayes/trials.parquet")
     assert set(rows["state"]) == {"complete"}
     assert {frozenset(json.loads(config)) for config in rows["config"]} == {frozenset({"alpha", "l1_ratio"})}
-    tuned = json.loads((project.root / "artifacts/evaluate/metrics.json").read_text())["tuned"]
+    tuned = json.loads((project.root / "artifacts/evaluate/evaluation.json").read_text())["tuned"]
     assert tuned["accuracy"] > 0.9
     assert "up to date" in project.dvc("repro")
     project.run("python", "-m", "flows.predict", "data/raw/ingested/table.csv", "--model", "models:/hone@champion")

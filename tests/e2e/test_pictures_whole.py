@@ -72,7 +72,7 @@ def test_pictures_go_through_the_whole_pipeline_and_a_corrupt_one_is_survived(pr
     assert corrupt["severity"] == "warning"
     assert "all/upper/broken.jpg" in corrupt["message"]
     assert "all/upper/broken.jpg" in (project.root / "artifacts/report/report.html").read_text()
-    scores = json.loads((project.root / "artifacts/evaluate/metrics.json").read_text())
+    scores = json.loads((project.root / "artifacts/evaluate/evaluation.json").read_text())
     assert scores["tuned"]["accuracy"] > 0.8
     baseline = json.loads((project.root / "artifacts/baseline/metrics.json").read_text())
     assert baseline["linear"]["accuracy"] > baseline["dummy"]["accuracy"]

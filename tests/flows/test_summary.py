@@ -25,7 +25,7 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
         "n_rows": 1200,
         "findings": [{"severity": "info", "message": "Tuning helped."}],
     }
-    (tmp_path / summary.METRICS).write_text(json.dumps(found))
+    (tmp_path / summary.EVALUATION).write_text(json.dumps(found))
     table = summary.read(tmp_path)
     assert table is not None
     assert table.title == "Sealed test rows (1,200)"

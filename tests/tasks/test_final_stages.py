@@ -394,7 +394,7 @@ def test_rows_that_judge_and_that_former_weights_saw_are_told_of(
     (warning,) = warnings
     assert f"trained on {n_test} of {len(parts['sealed/test'])} test rows (" in warning
     assert f" and {n_validation} of {len(parts['validation'])} validation rows (" in warning
-    findings = files.read_json(stage.path("artifacts/evaluate/metrics.json"))["findings"]
+    findings = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))["findings"]
     assert {"severity": "warning", "message": warning} in findings
     run(stage, "report")
     assert warning in " ".join(read_page(stage).text.split())
@@ -404,7 +404,7 @@ def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -
     stage, _ = finished
     problem = problem_of(stage)
     table = pd.read_parquet(stage.path("artifacts/evaluate/predictions.parquet"))
-    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     test = pd.read_parquet(stage.path("data/split/sealed/test.parquet"))
     assert table["actual"].tolist() == test["target"].tolist()
     assert found["n_rows"] == len(test)
@@ -429,7 +429,7 @@ def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -
 def test_boosting_is_fitted_to_the_networks_rows_and_scored_on_the_sealed_ones(finished: Any) -> None:
     stage, _ = finished
     problem = problem_of(stage)
-    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     split_folder = stage.path("data/split")
     parts = [pd.read_parquet(split_folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
     data = trainables.encoded(
@@ -463,7 +463,7 @@ def test_tuned_boosting_stands_in_every_table_under_its_own_name(
     validation = files.read_json(stage.path("artifacts/baseline/metrics.json"))
     assert validation["boosting_tuned"]["rmse"] <= validation["boosting"]["rmse"] + 1e-3
     assert files.read_json(stage.path("artifacts/baseline/boosting.json"))["tuned"]["max_iter"] > 0
-    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     expected = found["boosting_tuned"]["rmse"] - found["tuned"]["rmse"]
     assert found["gain_over_boosting_tuned"]["rmse"] == pytest.approx(expected)
     for name in ("baseline", "evaluate"):
@@ -473,7 +473,7 @@ def test_tuned_boosting_stands_in_every_table_under_its_own_name(
     assert read_page(stage).text.count("gradient boosting, tuned") >= 3  # a sentence, and two tables
 
 
-def test_boosting_that_cannot_be_fitted_costs_its_comparison_only(
+def test_rivals_that_cannot_be_fitted_cost_their_comparisons_only(
     tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make(tmp_path, executor, "regression")
@@ -485,8 +485,13 @@ def test_boosting_that_cannot_be_fitted_costs_its_comparison_only(
         raise MemoryError("no room")
 
     monkeypatch.setattr(baselines, "predict", fail)
-    assert run(stage, "evaluate").warnings[0] == "evaluate: boosting has no score: MemoryError: no room"
-    assert "boosting" not in files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    said = run(stage, "evaluate").warnings[:3]
+    assert said == [
+        f"evaluate: {name} has no score: MemoryError: no room" for name in ("constant", "linear", "boosting")
+    ]
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
+    assert not {"constant", "linear", "boosting", "gain_over_constant"} & found.keys()
+    assert files.read_json(stage.path("artifacts/evaluate/metrics.json"))["rivals"].keys() == {"defaults"}
     run(stage, "report")
 
 
@@ -504,7 +509,7 @@ def test_which_plots_there_are_depends_on_the_task_alone(finished: Any) -> None:
 
 def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) -> None:
     stage, _ = finished
-    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     said = any("drawing whole groups" in one["message"] for one in found["findings"])
     assert said == (stage.params.split.method == "grouped")
     if said:
@@ -526,7 +531,7 @@ def test_the_last_table_compares_defaults_tuned_and_baselines_and_says_where_to_
     tables, messages = said["evaluate"].tables, said["evaluate"].messages
     sealed, rivals, validation = tables.values()
     assert rivals[0] == ["model", "score", "network's gain"]
-    assert [row[0] for row in rivals[1:]] == ["boosting"]
+    assert [row[0] for row in rivals[1:]] == ["constant", "linear", "boosting"]
     assert sealed[0] == ["metric", "defaults", "tuned", "gain"]
     assert re.fullmatch(r"[−\d.]+ \[[−\d.]+, [−\d.]+\]", sealed[1][2])
     models = ["model", "dummy", "linear", "boosting", "network, defaults", "network, tuned"]
@@ -603,7 +608,7 @@ def test_labels_of_figures_are_shown_as_they_are() -> None:
 def test_the_report_says_what_evaluate_found(finished: Any) -> None:
     stage, _ = finished
     text = " ".join(read_page(stage).text.split())
-    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     for one in found["findings"]:
         assert one["message"] in text
     for name in ("0.001 to 0.1", "winner", "gradient boosting", "SHA-256"):
@@ -627,7 +632,7 @@ def test_defaults_that_always_diverge_cost_the_gain_and_nothing_else(tmp_path: P
     assert len(warnings) == 2
     assert all("seed" in warning and "the default config" in warning for warning in warnings)
     run(stage, "evaluate")
-    found = files.read_json(stage.path("artifacts/evaluate/metrics.json"))
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     assert "gain" not in found
     assert "No training of the default config succeeded" in found["findings"][0]["message"]
     run(stage, "report")

@@ -29,7 +29,7 @@ stages:
     cmd: cp -r code artifacts/evaluate
     deps: [out/first.txt, code]
     params: [seed]
-    metrics: [artifacts/evaluate/metrics.json]
+    outs: [artifacts/evaluate/evaluation.json]
 """
 METRICS = {"tuned": {"accuracy": 0.9}, "intervals": {"tuned": {"accuracy": [0.88, 0.92]}}}
 
@@ -58,7 +58,7 @@ def root(tmp_path: Path) -> Path:
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text("seed: 1 # a comment\ntracking:\n  wandb: ours\nexecution:\n  workers: 4096\n")
     (folder / "code" / "a.txt").write_text("a\n")
-    (folder / "code" / "metrics.json").write_text(json.dumps(METRICS))
+    (folder / "code" / "evaluation.json").write_text(json.dumps(METRICS))
     (folder / "artifacts" / ".keep").write_text("")
     (folder / ".gitignore").write_text(".work/\n/out/\n/artifacts/evaluate/\n")
     (folder / "data" / "t.csv").write_text("x\n1\n")
@@ -170,7 +170,7 @@ def test_the_working_tree_is_copied_with_what_is_changed_new_and_deleted_and_wit
     (root / "code" / "a.txt").write_text("edited\n")
     (root / "code" / "new.txt").write_text("new\n")
     (root / "code" / "link.txt").symlink_to("a.txt")
-    (root / "code" / "metrics.json").unlink()
+    (root / "code" / "evaluation.json").unlink()
     (root.parent / "beside.txt").write_text("of the repository, not of the project")
     place.copy_tree([])
     files = [p.relative_to(place.root) for p in place.root.rglob("*") if p.is_file()]
@@ -193,10 +193,10 @@ def test_tracking_is_off_in_the_checkout_and_its_workers_fit_the_machine(root: P
 
 
 def test_a_stage_that_fails_is_said_in_a_line_with_the_last_it_printed(root: Path, place: Sandbox) -> None:
-    (root / "code" / "metrics.json").unlink()
+    (root / "code" / "evaluation.json").unlink()
     place.copy_tree([])
     (stage, last) = versioning.plan(place.root)
-    with pytest.raises(UserError, match=r"^evaluate: did not write artifacts/evaluate/metrics.json$"):
+    with pytest.raises(UserError, match=r"^evaluate: did not write artifacts/evaluate/evaluation.json$"):
         place.run_stage(last)
     with pytest.raises(UserError, match=r"first: `echo error: no; false` ended with 1 .*\(error: no\)"):
         place.run_stage(replace(stage, commands=("echo error: no; false",)))
@@ -253,13 +253,13 @@ def test_on_another_processor_the_final_numbers_decide(
     place.copy_tree([])
     recorded = locked(place, machine=machine, packages={"torch": "2.0+cpu", "numpy": "1"})
     content = {**METRICS, "tuned": {"accuracy": accuracy}, "findings": []}
-    (place.root / "code" / "metrics.json").write_text(json.dumps(content))
+    (place.root / "code" / "evaluation.json").write_text(json.dumps(content))
     reporter, plan = Saying(), versioning.plan(place.root)
     outcome = again(place, recorded, to_the_end=rerun.elsewhere(recorded, HERE))
     packages = {"torch": "2.0", "numpy": "2"}
     assert rerun.verdict(place, plan, recorded, outcome, reporter, here=HERE, packages=packages) == code
     assert said in reporter.said[-1]
-    assert any("artifacts/evaluate/metrics.json: findings is not recorded" in line for line in reporter.said)
+    assert any("artifacts/evaluate/evaluation.json: findings is not recorded" in line for line in reporter.said)
     assert "numpy was 1 and is 2 here" in reporter.said
     assert any("processor" in line for line in reporter.said) == (machine != HERE)
 
