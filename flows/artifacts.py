@@ -1,71 +1,87 @@
-"""What Prefect's UI shows of a run: a progress artifact a phase, the final table, and where the report is."""
+"""What Prefect's pages show of a run: its logs, a progress artifact for each phase, and the verdict with its table."""
 
 import contextlib
 import html
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
 
 from flows.summary import REPORT, Summary
-from tasks.reporting import GenerationInfo, Reporter, describe
+from tasks.reporting import GenerationInfo, Reporter, describe, duration, plain, plain_table
+
+LoggerLike = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-class ShowingProgress:
-    """A reporter that also keeps a progress artifact for each phase, moved on by each generation.
+class ToPrefect:
+    """A reporter that also logs every line to Prefect, and keeps a progress artifact for each phase.
 
-    lost: Prefect's API has not taken one. It is asked for no more: each time it would be waited for.
+    Lines of a stage are logged to its task run, all others to the flow run. lost: Prefect's API has not taken an
+    artifact. Nothing more is sent then, because each attempt waits for a time-out.
     """
 
     def __init__(self, reporter: Reporter) -> None:
         self.lost = False
         self._reporter = reporter
         self._artifacts: dict[str, UUID] = {}
+        self._flow_logger = _run_logger()  # for lines from threads that Prefect does not know, such as a tracker's
 
     def generation(self, info: GenerationInfo) -> None:
-        """Report a generation, and move its phase's artifact on."""
+        """Report a generation, log it, and move its phase's artifact on."""
         self._reporter.generation(info)
         share = 100 * min(info.spent / info.budget, 1.0) if info.budget else 0.0
         self._show(info.stage, share, describe(info))
+        self._log(f"{info.stage}: {describe(info)}")
 
     def stage_started(self, name: str) -> None:
-        """Report the start."""
+        """Report and log the start."""
         self._reporter.stage_started(name)
+        self._log(f"{name}: started")
 
     def stage_finished(self, name: str, seconds: float, note: str = "") -> None:
-        """Report the end; a phase that stopped below its budget is finished all the same."""
+        """Report and log the end; a phase that stopped below its budget is finished all the same."""
         self._reporter.stage_finished(name, seconds, note)
         for phase in self._artifacts:
             self._show(phase, 100.0, None)
         self._artifacts.clear()
+        self._log(f"{name}: done in {duration(seconds)}" + (f", {note}" if note else ""))
 
     def stage_skipped(self, name: str, note: str = "up to date") -> None:
-        """Report that a stage need not run."""
+        """Report and log that a stage need not run."""
         self._reporter.stage_skipped(name, note)
+        self._log(f"{name}: {note}")
 
     def message(self, text: str) -> None:
-        """Report a line."""
+        """Report and log a line."""
         self._reporter.message(text)
+        self._log(text)
 
     def warning(self, text: str) -> None:
-        """Report a line that needs attention."""
+        """Report a line that needs attention, and log it as a warning."""
         self._reporter.warning(text)
+        self._log(text, logging.WARNING)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Report a table."""
+        """Report and log a table."""
         self._reporter.table(title, columns, rows)
+        self._log(plain_table(title, columns, rows))
 
     def close(self) -> None:
         """Close the reporter below."""
         self._reporter.close()
+
+    def _log(self, text: str, level: int = logging.INFO) -> None:
+        if self.lost:
+            return
+        with _never_fatal():
+            if (logger := _run_logger() or self._flow_logger) is not None:
+                logger.log(level, "%s", "\n".join(map(plain, text.split("\n"))))
 
     def _show(self, phase: str, share: float, text: str | None) -> None:
         if self.lost:
@@ -81,13 +97,31 @@ class ShowingProgress:
 
 
 def publish(root: Path, table: Summary) -> None:
-    """Put the final table and the way to the report into Prefect's UI."""
-    rows: list[dict[str, Any]] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    """Put the verdict, the final table and the place of the report into Prefect's pages."""
     with _never_fatal():
-        create_table_artifact(rows, key="result", description=html.escape(table.title))
-        report = root / REPORT
-        if report.exists():
-            create_markdown_artifact(f"[Open the report]({report.as_uri()})\n\n{code(str(report))}", key="report")
+        create_markdown_artifact(result_page(root, table), key="result", description=_first(table))
+
+
+def result_page(root: Path, table: Summary) -> str:
+    """Return the verdict, the table, the findings and the place of the report as Markdown.
+
+    A browser opens no file from a page of a server, so the report's place is text and no link.
+    """
+    verdict, *findings = [*table.findings] or ["This run has no result yet."]
+    lines = [
+        f"## {_text(verdict)}",
+        "",
+        _text(table.title),
+        "",
+        _row(table.columns),
+        _row(["---", *["---:"] * (len(table.columns) - 1)]),
+        *(_row([_text(cell) for cell in row]) for row in table.rows),
+        "",
+        *(f"- {_text(finding)}" for finding in findings),
+    ]
+    if (root / REPORT).exists():
+        lines += ["", f"The report is {code(REPORT)} in the project's folder, {code(root.name)}."]
+    return "\n".join(lines)
 
 
 def code(text: str) -> str:
@@ -95,6 +129,27 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if text[:1] == "`" or text[-1:] == "`" else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _first(table: Summary) -> str:
+    return _text(table.findings[0]) if table.findings else _text(table.title)
+
+
+def _text(text: str) -> str:
+    """Return a text that Markdown and HTML show as it is."""
+    return html.escape(re.sub(r"([\\`*_\[\]|#~])", r"\\\1", plain(text)), quote=False)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _run_logger() -> LoggerLike | None:
+    """Return Prefect's logger of the task or flow that runs here; None outside of both."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return None
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ from flows import processes
 UNFINISHED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 MISSED = timedelta(seconds=30)
 """How late a scheduled run must be to have been missed, when a server starts again."""
+SKIPPED = "Deployment concurrency limit reached."
+"""What Prefect's server says of a run that it cancels by `CANCEL_NEW`."""
 
 
 def mark_crashed(root: Path) -> int:
@@ -59,6 +61,25 @@ def clear(root: Path, deployment: UUID) -> int:
             if run.next_scheduled_start_time is not None and run.next_scheduled_start_time < latest:
                 client.set_flow_run_state(run.id, Cancelled(message="missed: nobody was serving"), force=True)
     return marked
+
+
+def forget_skipped(deployment: UUID) -> int:
+    """Delete scheduled runs of a deployment that Prefect cancelled because another one was at work; return how many.
+
+    A run that a person started keeps its row, which says why it was cancelled.
+    """
+    chosen = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    with get_client(sync_client=True) as client:
+        cancelled = client.read_flow_runs(deployment_filter=chosen, flow_run_filter=_in_states([StateType.CANCELLED]))
+        skipped = list(filter(was_skipped, cancelled))
+        for run in skipped:
+            client.delete_flow_run(run.id)
+    return len(skipped)
+
+
+def was_skipped(run: FlowRun) -> bool:
+    """Return whether a run came from the schedule and was cancelled because another one was at work."""
+    return run.auto_scheduled and run.state is not None and run.state.message == SKIPPED
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> int:

@@ -1,5 +1,6 @@
 """Tunes on a schedule: serves the flow, one run at a time, from a Prefect server of its own if there is no other."""
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from flows import processes, server
@@ -18,13 +20,15 @@ from tasks.params import Schedule, load_params
 
 LOCK = ".work/serve.lock"
 NAME = "scheduled"
+TIDY = 20.0
+"""Seconds between two looks at runs that were skipped."""
 
 
 def serve(root: Path, *, port: int | None = None) -> None:
     """Tune whenever params.yaml's schedule says so, until this process is ended.
 
-    A run that comes due while another one is at work is cancelled, with the reason. Nothing of it outlives this
-    process, however that ends.
+    A run that comes due while another one is at work is skipped, and leaves no row in Prefect's pages. One that a
+    person starts then is cancelled, with the reason. Nothing of it outlives this process, however that ends.
 
     Raises UserError if the schedule is none, the port is taken, or this project is served already.
     """
@@ -78,8 +82,6 @@ def _prefects_croniter() -> Any:
 
 
 def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:
-    import asyncio
-
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.runner import Runner
     from prefect.schedules import Cron
@@ -106,6 +108,7 @@ def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:
         print(f"runs and their stages: {api.url.removesuffix('/api')}/deployments/deployment/{deployment}", flush=True)
         os.environ[processes.PARENT] = str(os.getpid())
         serving = asyncio.ensure_future(runner.start())
+        tidying = asyncio.ensure_future(_forget_skipped(deployment))
         await asyncio.sleep(0)
         ended = asyncio.Event()
 
@@ -121,8 +124,20 @@ def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:
         except asyncio.CancelledError:
             if not ended.is_set():  # but Ctrl-C pressed
                 raise
+        finally:
+            tidying.cancel()
 
     asyncio.run(run())
+
+
+async def _forget_skipped(deployment: UUID) -> None:
+    """Delete runs that were skipped, now and then, for ever."""
+    from flows import leftovers
+
+    while True:
+        await asyncio.sleep(TIDY)
+        with contextlib.suppress(Exception):  # an API that does not answer is asked again
+            await asyncio.to_thread(leftovers.forget_skipped, deployment)
 
 
 @contextlib.contextmanager

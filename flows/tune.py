@@ -19,8 +19,9 @@ from prefect.states import Completed, Failed
 
 from flows import artifacts, check, leftovers, processes, server, summary
 from hone.errors import UserError
-from tasks import pipeline, project, run, sync, versioning
+from tasks import params_file, pipeline, project, provenance, run, sync, versioning
 from tasks.executors import WorkerPool
+from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.terminal import open_reporter, report
 from tasks.tracking import Tracker
@@ -38,17 +39,35 @@ a run's end alone asks it several things."""
 _ended: ContextVar[list[State[Any] | BaseException] | None] = ContextVar("_ended", default=None)
 
 
-@flow(name="tune", description="From raw data to a retrained model with an honest held-out score.")
-def tune(root: str | None = None, quiet: bool = False) -> State[Any]:
+def run_name() -> str:
+    """Return the name of a flow run: its data and its commit, with a + where files differ from that commit."""
+    try:
+        root = project.find_root(Path(folder) if (folder := flow_run.get_parameters().get("root")) else None)
+        return f"{Path(load_params(root).data.source).name} {provenance.revision(root)}"
+    except UserError:  # the run itself will say it
+        return "tune"
+
+
+@flow(
+    name="tune",
+    description="From raw data to a retrained model with an honest held-out score.",
+    flow_run_name=run_name,
+)
+def tune(root: str | None = None, quiet: bool = False, overrides: dict[str, Any] | None = None) -> State[Any]:
     """Bring every stage of the project up to date; return the state that says what was done.
 
-    root: the project's folder; None is the one around the working directory. quiet: report nothing.
     The state is named UpToDate if nothing was stale. What is raised makes a failed state that carries it.
+
+    Args:
+        root: The project's folder. Left out: the one around the working directory.
+        quiet: Report nothing.
+        overrides: Values of params.yaml for this run only, by dotted key, e.g. {"budget.time_limit": "10m"}.
+            params.yaml is put back at the end; the next run without them brings the former results back.
     """
     processes.die_with_server()
     began = processes.began()
     try:
-        state = _tune(root, quiet, began)
+        state = _tune(root, quiet, began, overrides or {})
     except Exception as error:
         if not isinstance(error, UserError) and processes.PARENT in os.environ:  # no command line will say it
             report(error)
@@ -91,7 +110,7 @@ def _note(ended: State[Any] | BaseException) -> None:
         kept.append(ended)
 
 
-def _tune(root: str | None, quiet: bool, began: float) -> State[Any]:
+def _tune(root: str | None, quiet: bool, began: float, overrides: Mapping[str, object]) -> State[Any]:
     folder = project.find_root(Path(root) if root is not None else None)
     code = {name: pipeline.code(folder, spec) for name, spec in pipeline.specs(folder).items()}
     with (
@@ -99,15 +118,19 @@ def _tune(root: str | None, quiet: bool, began: float) -> State[Any]:
         processes.noted(folder, str(flow_run.get_id())),
         open_reporter(quiet=quiet) as reporter,
     ):
-        return _walk(folder, reporter, began, code)
+        shown = artifacts.ToPrefect(reporter)
+        params_file.restore(folder, shown.warning)
+        for key, value in overrides.items():
+            shown.message(f"for this run only: {key}: {value}")
+        with params_file.overridden(folder, overrides, shown.warning):
+            return _walk(folder, shown, began, code)
 
 
-def _walk(root: Path, reporter: Reporter, began: float, code: Mapping[str, Mapping[str, str]]) -> State[Any]:
+def _walk(root: Path, shown: artifacts.ToPrefect, began: float, code: Mapping[str, Mapping[str, str]]) -> State[Any]:
     """Bring each stage up to date. code: of each, as it was imported (see `pipeline.code`)."""
     check.refuse_bad_input(root)
     versioning.refresh(root)
     done: list[str] = []
-    shown = artifacts.ShowingProgress(reporter)
     with contextlib.ExitStack() as stack:
         # Tracker and workers are for the first stage that runs: nothing to do needs neither.
         surroundings = cache(lambda: stack.enter_context(run.surroundings(root, shown)))
@@ -119,13 +142,13 @@ def _walk(root: Path, reporter: Reporter, began: float, code: Mapping[str, Mappi
     if table is not None and not shown.lost:
         artifacts.publish(root, table)
     if not done:
-        reporter.message("nothing to do: data, code and params are as they were")
+        shown.message("nothing to do: data, code and params are as they were")
     if table is not None and "evaluate run" not in done:  # which shows it itself
-        summary.show(table, reporter)
+        summary.show(table, shown)
     # Where `evaluate` ran, trackers have just been asked.
     if "evaluate run" not in done and sync.owed(root):
         with contextlib.suppress(UserError):  # there is time for it in the next run, too
-            sync.send(root, reporter, SOON)
+            sync.send(root, shown, SOON)
     if not done:
         return Completed(name=UP_TO_DATE, message="nothing to do")
     return Completed(message=", ".join(done))

@@ -1,51 +1,96 @@
 """Edits params.yaml as a person would: its comments and its order stay."""
 
-from collections.abc import Mapping
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from hone.errors import UserError
 from tasks import files, plain_yaml
+
+PARAMS = "params.yaml"
+OVERRIDES = ".work/overrides"
+BEFORE, DURING = "before.yaml", "during.yaml"
+"""Files in OVERRIDES: params.yaml as it was before a run with overrides, and as it is during that run."""
 
 
 def set_params(path: Path, values: Mapping[str, object], section: str = "data") -> None:
     """Write values into a section of a params.yaml, whose comments and order stay."""
+    keys = {f"{section}.{name}": value for name, value in values.items()}
+    files.write_text(path, edited(path.read_text(encoding="utf-8"), keys))
+
+
+def edited(text: str, values: Mapping[str, object]) -> str:
+    """Return the text of a params.yaml with new values. values: by dotted key, e.g. ``train.epochs``.
+
+    Raises UserError for a key that goes through a value that is no section.
+    """
     yaml = YAML(typ="rt")  # keeps comments, and builds no objects of tags
     yaml.preserve_quotes = True
     yaml.width = 4096
-    yaml.Representer = _Representer
-    content = yaml.load(path.read_text(encoding="utf-8")) or {}
-    if content.get(section) is None:
-        content[section] = {}
-    given = content[section]
+    content = yaml.load(text) or {}
     for key, value in values.items():
-        if isinstance(given.get(key), list):
-            given[key][:] = _quoted(value)
+        *above, name = key.split(".")
+        section = content
+        for part in above:
+            if section.get(part) is None:
+                section[part] = {}
+            section = section[part]
+            if not isinstance(section, Mapping):
+                raise UserError(f"{key}: {part} is a value, not a section; name a key of params.yaml")
+        if isinstance(section.get(name), list) and isinstance(value, list):
+            section[name][:] = _quoted(value)
         else:
-            given[key] = _quoted(value)
-    text = StringIO()
-    yaml.dump(content, text)
-    files.write_text(path, text.getvalue())
+            section[name] = _quoted(value)
+    written = StringIO()
+    yaml.dump(content, written)
+    return written.getvalue()
+
+
+@contextlib.contextmanager
+def overridden(root: Path, overrides: Mapping[str, object], warn: Callable[[str], None]) -> Iterator[None]:
+    """Give params.yaml other values for as long as the block lasts. overrides: by dotted key; may be empty.
+
+    A kill leaves the other values there, until `restore` is called. warn: told, in a line, if the file was edited
+    meanwhile: then it stays as edited.
+    """
+    if not overrides:
+        yield
+        return
+    before = (root / PARAMS).read_text(encoding="utf-8")
+    during = edited(before, overrides)
+    files.write_text(root / OVERRIDES / BEFORE, before)
+    files.write_text(root / OVERRIDES / DURING, during)
+    try:
+        files.write_text(root / PARAMS, during)
+        yield
+    finally:
+        restore(root, warn)
+
+
+def restore(root: Path, warn: Callable[[str], None]) -> None:
+    """Put params.yaml back as it was before a run with overrides, also one that was killed.
+
+    Nothing happens if there was none, and a file that was edited since stays, with a warning.
+    """
+    kept = root / OVERRIDES
+    if (kept / BEFORE).is_file() and (kept / DURING).is_file():
+        if (root / PARAMS).read_bytes() == (kept / DURING).read_bytes():
+            files.write_bytes(root / PARAMS, (kept / BEFORE).read_bytes())
+        elif (root / PARAMS).read_bytes() != (kept / BEFORE).read_bytes():
+            warn("params.yaml was edited during a run with overrides, so it stays as it is, overrides included")
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _quoted(value: object) -> Any:
     """Return a value whose texts have quotes where they need them; ruamel's YAML 1.2 has `yes` and 12:30 for text."""
     if isinstance(value, list):
         return [_quoted(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _quoted(one) for name, one in value.items()}
     return DoubleQuotedScalarString(value) if isinstance(value, str) and not plain_yaml.is_text(value) else value
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes null as people do, and not as nothing."""
-
-
-def _null(representer: RoundTripRepresenter, value: None) -> ScalarNode:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-_Representer.add_representer(type(None), _null)

@@ -164,7 +164,7 @@ def run(
             or (result.state is State.COMPLETE and not (study == REPLAY and trainable.missing(result.trial)))
         ],
         on_result=journal.append,
-        step=lambda index, work: stage.step(f"{study}, generation {index}", work),
+        step=lambda index, work: stage.step(f"{study}, generation {index + 1}", work),
     ):
         history.append(generation)
         results = [result for past in history for result in past.results]

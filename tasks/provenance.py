@@ -43,6 +43,14 @@ def tags(root: Path, params: Mapping[str, Any], data_hash: str, refreshed: Colle
     }
 
 
+def revision(root: Path) -> str:
+    """Return the commit in short, with a + behind it if the tree differs from it; "uncommitted" if there is none."""
+    commit = _git(root, "rev-parse", "--short", "--verify", "HEAD")
+    if commit is None:
+        return "uncommitted"
+    return f"{commit}+" if _changes(root, ()) else commit
+
+
 def main() -> int:
     """Print the tags of a run of the project in the working directory, and its pipeline's key; return the exit code."""
     from tasks import terminal

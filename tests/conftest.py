@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+import flows  # noqa: F401 (sets what Prefect reads when it is imported)
+
 pytest_plugins = ("tests.browser",)
 BOTH_DOORS = ("test_doors.py", "test_dvc.py", "test_mlflow.py", "test_reproduce.py")
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true", DVC_NO_ANALYTICS="true")
+os.environ["PREFECT_PROFILES_PATH"] = os.devnull  # or a developer's own profile would send the tests' runs elsewhere
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     # As a shell has it for what it starts in the background; commands under test would never hear of Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stages = yaml.safe_load((HERE / "dvc.yaml").read_text())["stages"]
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {name: stages[name] for name in ("ingest", "split")}}))
     change(root, "sklearn:digits", "sklearn:wine")
-    change(root, "uri: null ", "uri: none ")
+    change(root, "uri:      ", "uri: none ")
     monkeypatch.chdir(root)
     monkeypatch.delenv("HONE_LOCK_HOLDER", raising=False)
     assert os.environ["DO_NOT_TRACK"] == "1"

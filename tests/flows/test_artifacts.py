@@ -19,20 +19,19 @@ def test_code_stays_code(text: str, shown: str) -> None:
     assert artifacts.code(text) == shown
 
 
-def test_the_way_to_the_report_is_no_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_page_shows_verdict_table_and_report_and_no_markup(tmp_path: Path) -> None:
     root = tmp_path / "it`s <script>alert(1)<&script>"
     (root / REPORT).parent.mkdir(parents=True)
     (root / REPORT).write_text("")
-    said: dict[str, str] = {}
-    monkeypatch.setattr(
-        artifacts, "create_table_artifact", lambda rows, key, description: said.update({key: description})
-    )
-    monkeypatch.setattr(artifacts, "create_markdown_artifact", lambda text, key: said.update({key: text}))
-    artifacts.publish(root, Summary("<b>rows</b>", ("metric",), (("accuracy",),), ()))
-    assert said["result"] == "&lt;b&gt;rows&lt;/b&gt;"
-    link, _, code = said["report"].partition("\n\n")
-    assert "<" not in link
-    assert code == f"``{root / REPORT}``"
+    findings = ("Tuning helped: a|b <b>", "A second finding.")
+    page = artifacts.result_page(root, Summary("Rows (3)", ("metric", "tuned"), (("F1_x", "0.5"),), findings))
+    lines = page.splitlines()
+    assert lines[0] == r"## Tuning helped: a\|b &lt;b&gt;"
+    assert lines[4:7] == ["| metric | tuned |", "| --- | ---: |", r"| F1\_x | 0.5 |"]
+    assert "- A second finding." in lines
+    assert lines[-1] == f"The report is `{REPORT}` in the project's folder, ``{root.name}``."
+    assert "file:" not in page
+    assert "<" not in page.replace(root.name, "")
 
 
 def test_of_an_api_that_has_gone_no_more_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +41,7 @@ def test_of_an_api_that_has_gone_no_more_is_asked(monkeypatch: pytest.MonkeyPatc
 
     asked: list[int] = []
     monkeypatch.setattr(artifacts, "create_progress_artifact", refuse)
-    reporter = artifacts.ShowingProgress(NullReporter())
+    reporter = artifacts.ToPrefect(NullReporter())
     for index in range(3):
         reporter.generation(
             GenerationInfo(stage="search", index=index, n_trials=1, best=0.5, metric="accuracy", spent=1.0, budget=9)

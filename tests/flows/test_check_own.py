@@ -50,7 +50,7 @@ def test_what_an_author_owes_is_checked_on_the_table(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("start_from: null ", "start_from: data/start_from/x.safetensors ", "model.start_from: data/start_from/x.saf"),
+        ("start_from:      ", "start_from: data/start_from/x.safetensors ", "model.start_from: data/start_from/x.saf"),
         ("class_weight: none ", "class_weight: balanced ", "train.class_weight: balanced, but"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_check_leaves_no_file_and_no_folder_behind(project: Path) -> None:
 def test_bad_input_is_one_line_and_code_2_before_any_work(
     name: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(project, "target: null ", "target: tarhet ")
+    change(project, "target:      ", "target: tarhet ")
     assert cli.main([name]) == 2
     shown = capsys.readouterr()
     assert "tarhet" in shown.err

@@ -129,7 +129,7 @@ def test_check_refuses_weights_that_fit_nowhere(project: Path, tmp_path: Path) -
 
 
 def test_a_file_that_params_name_and_that_is_missing_is_copied_there(project: Path, state: Path) -> None:
-    change(project, "start_from: null ", "start_from: data/start_from/net.safetensors ")
+    change(project, "start_from:      ", "start_from: data/start_from/net.safetensors ")
     with pytest.raises(UserError, match=r"there is no such file; `hone start-from SOURCE` copies"):
         load_params(project)
     copy(project, str(state), "net")

@@ -1,23 +1,33 @@
 """The flow, in Prefect, on the pipeline's first two stages."""
 
+import logging
 import multiprocessing
 import multiprocessing.synchronize
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect import flow, flow_engine
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
 from prefect.client.schemas.objects import State
 
 from flows import processes
-from flows.artifacts import ShowingProgress
+from flows.artifacts import ToPrefect
 from flows.tune import to_the_end, tune
 from hone.errors import UserError
-from tasks import ingest, split, versioning
+from tasks import ingest, params_file, split, versioning
 from tasks import project as projects
 from tasks.executors import WorkerPool
 from tasks.reporting import GenerationInfo, NullReporter
@@ -29,8 +39,12 @@ pytestmark = [
 ]
 
 
-def run(root: Path) -> State[object]:
-    return tune(root=str(root), quiet=True, return_state=True)
+def run(root: Path, **options: Any) -> State[object]:
+    return tune(root=str(root), quiet=True, return_state=True, **options)
+
+
+def flow_run(state: State[object]) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
 
 
 def test_stale_stages_run_and_unchanged_ones_end_as_up_to_date(project: Path) -> None:
@@ -58,7 +72,7 @@ def test_stale_stages_run_and_unchanged_ones_end_as_up_to_date(project: Path) ->
 def test_prefect_shows_each_stage_with_why_it_ran(project: Path) -> None:
     run(project)
     state = run(project)
-    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    chosen = flow_run(state)
     with get_client(sync_client=True) as client:
         for _ in range(100):  # Prefect records task runs a moment later
             shown = {task.name: task.state_name for task in client.read_task_runs(flow_run_filter=chosen)}
@@ -68,11 +82,91 @@ def test_prefect_shows_each_stage_with_why_it_ran(project: Path) -> None:
     assert shown == {"ingest": "UpToDate", "split": "UpToDate"}
 
 
+def test_prefect_shows_what_the_run_says_and_names_it_by_data_and_commit(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into_ingest = ingest.run
+
+    def warn(stage: Stage) -> None:
+        into_ingest(stage)
+        stage.reporter.warning("a thing to look at, token=hunter2")
+
+    monkeypatch.setattr(ingest, "run", warn)
+    state = run(project)
+    chosen = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        for _ in range(100):  # Prefect sends logs a moment later
+            lines = {log.message: log.level for log in client.read_logs(chosen)}
+            if any(line.startswith("split: done in") for line in lines):
+                break
+            time.sleep(0.2)
+        assert client.read_flow_run(state.state_details.flow_run_id).name == "sklearn:wine uncommitted"
+    assert lines["ingest: started"] == logging.INFO
+    assert lines["sklearn:wine: 178 rows, 13 columns and the target 'target'"] == logging.INFO
+    assert [level for line, level in lines.items() if line.startswith("a thing to look at")] == [logging.WARNING]
+    assert "hunter2" not in str(lines)
+    assert any(line.startswith("split: done in") for line in lines)
+
+
+def test_overrides_hold_for_one_run_and_the_next_one_brings_the_former_results_back(project: Path) -> None:
+    run(project)
+    before = (project / "params.yaml").read_bytes()
+    validation = (project / "data" / "split" / "validation.parquet").read_bytes()
+
+    state = run(project, overrides={"split.validation": 0.3, "data.drop": ["ash"]})
+    assert state.message == "split run"
+    assert (project / "data" / "split" / "validation.parquet").read_bytes() != validation
+    assert (project / "params.yaml").read_bytes() == before
+
+    assert run(project).message == "split restored"
+    assert (project / "data" / "split" / "validation.parquet").read_bytes() == validation
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"split.tset": 0.3}, r"split.tset: unknown key; did you mean `test`"),
+        ({"seed.x": 1}, r"seed.x: seed is a value, not a section"),
+    ],
+)
+def test_overrides_that_params_refuse_fail_the_run_and_leave_params_alone(
+    overrides: dict[str, object], said: str, project: Path
+) -> None:
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(UserError, match=said):
+        run(project, overrides=overrides).result()
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_params_of_a_run_with_overrides_that_was_killed_are_put_back_by_the_next(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    context = multiprocessing.get_context("fork")
+    killed = context.Process(target=_override_and_die, args=(project,))
+    killed.start()
+    killed.join()
+    assert b"seed: 7" in (project / "params.yaml").read_bytes()
+    run(project)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def _override_and_die(root: Path) -> None:
+    with params_file.overridden(root, {"seed": 7}, print):
+        os._exit(0)
+
+
+def test_params_edited_during_a_run_with_overrides_stay_as_edited(project: Path) -> None:
+    said: list[str] = []
+    with params_file.overridden(project, {"seed": 7}, said.append):
+        change(project, "seed: 7 ", "seed: 8 ")
+    assert "seed: 8 " in (project / "params.yaml").read_text()
+    assert ["params.yaml was edited" in line for line in said] == [True]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
         ("task: auto ", "tusk: auto ", r"params.yaml: data.tusk: unknown key; did you mean `task`"),
-        ("target: null ", "target: tarhet ", r"data.target: .*tarhet.*"),
+        ("target:      ", "target: tarhet ", r"data.target: .*tarhet.*"),
         ("sklearn:wine", "sklearn:vine", r"did you mean sklearn:wine"),
     ],
 )
@@ -232,7 +326,7 @@ def test_a_locked_project_fails_the_run_with_who_holds_it(project: Path) -> None
 @flow
 def searching() -> list[tuple[float, str]]:
     """Reports two generations and the end of a phase; returns what its artifact showed after each."""
-    reporter, shown = ShowingProgress(NullReporter()), []
+    reporter, shown = ToPrefect(NullReporter()), []
     for index in range(2):
         reporter.generation(
             GenerationInfo(
