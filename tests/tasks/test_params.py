@@ -218,3 +218,15 @@ def test_a_folder_and_a_mark_of_byte_order_are_no_tracebacks(tmp_path):
     (tmp_path / "params.yaml").mkdir()
     with pytest.raises(UserError, match=r"cannot be read in .*it must be a file"):
         load_params(tmp_path)
+
+
+def test_params_yaml_keeps_every_other_line_when_dvc_sets_one(tmp_path: Path) -> None:
+    """As `dvc exp run -S` does."""
+    from dvc.utils.serialize import modify_yaml
+
+    before = (Path(__file__).parents[2] / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(before)
+    with modify_yaml(str(path)) as content:
+        content["train"]["epochs"] = 9
+    assert path.read_text() == before.replace("epochs: 54 ", "epochs: 9 ", 1)
