@@ -99,7 +99,7 @@ class ToPrefect:
 def publish(root: Path, table: Summary) -> None:
     """Put the verdict, the final table and the place of the report into Prefect's pages."""
     with _never_fatal():
-        create_markdown_artifact(result_page(root, table), key="result", description=_first(table))
+        create_markdown_artifact(result_page(root, table), key="result", description=_text(table.title))
 
 
 def result_page(root: Path, table: Summary) -> str:
@@ -129,10 +129,6 @@ def code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     pad = " " if text[:1] == "`" or text[-1:] == "`" else ""
     return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def _first(table: Summary) -> str:
-    return _text(table.findings[0]) if table.findings else _text(table.title)
 
 
 def _text(text: str) -> str:

@@ -2,15 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
+
+from tests.e2e.conftest import Project
 
 pytestmark = pytest.mark.e2e
 FIRING = "*/1 * * * *"
@@ -34,7 +41,18 @@ def tracked_by(project) -> str:
     return json.dumps({"data/raw/table.csv.dvc": outs})
 
 
-def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
+@dataclass(frozen=True)
+class Served:
+    """A finished project that is served on a schedule. before: hashes of its outs. log: what `hone serve` prints."""
+
+    project: Project
+    table: pd.DataFrame
+    before: dict[str, str]
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def served(make_project):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
     table["y"] = np.where(table["a"] + table["b"] > 0, "up", "down")
@@ -43,11 +61,10 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
     )
     project.flow()
     before = project.hashes()
-
     environment = {**project.environment, "PREFECT_HOME": str(project.root / ".prefect"), "PYTHONUNBUFFERED": "1"}
     log = project.root / ".work" / "serve.log"
     with log.open("wb") as output:
-        served = subprocess.Popen(
+        process = subprocess.Popen(
             ["python", "-m", "flows.serve"],
             cwd=project.root,
             env=environment,
@@ -56,24 +73,64 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(make_project):
             start_new_session=True,
         )
         try:
-            wait_for(lambda: "nothing to do" in log.read_text(), "a run with nothing to do", 240)
-            assert project.hashes() == before
-            row = table.iloc[[0]].assign(a=9.0, b=9.0)
-            row.to_csv(project.root / "data/raw/table.csv", mode="a", header=False, index=False)
-            wait_for(lambda: "report: done" in log.read_text(), "a new tuning", 300)
-            # Only once it is committed: a kill in the midst of that can leave DVC an empty lock file.
-            wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
-            assert project.hashes()["data/split/train.parquet"] != before["data/split/train.parquet"]
-            # That night's run says which version of the table it had, and counts as committed.
-            (tonight,) = (run for run in pipelines(project) if run.data.tags["hone.data"] == tracked_by(project))
-            assert {run.data.tags["hone.git_dirty"] for run in pipelines(project)} == {"false"}
+            yield Served(project, table, before, log)
         finally:
-            os.killpg(served.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
             try:
-                served.wait(30)
+                process.wait(30)
             finally:
-                if served.poll() is None:
-                    os.killpg(served.pid, signal.SIGKILL)
-    text = log.read_text()
-    assert "Traceback" not in text, text[-3000:]
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+    assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
+
+
+def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(served):
+    project, log = served.project, served.log
+    wait_for(lambda: "nothing to do" in log.read_text(), "a run with nothing to do", 240)
+    assert project.hashes() == served.before
+    row = served.table.iloc[[0]].assign(a=9.0, b=9.0)
+    row.to_csv(project.root / "data/raw/table.csv", mode="a", header=False, index=False)
+    wait_for(lambda: "report: done" in log.read_text(), "a new tuning", 300)
+    # Only once it is committed: a kill in the midst of that can leave DVC an empty lock file.
+    wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
+    assert project.hashes()["data/split/train.parquet"] != served.before["data/split/train.parquet"]
+    # That night's run says which version of the table it had, and counts as committed.
+    (tonight,) = (run for run in pipelines(project) if run.data.tags["hone.data"] == tracked_by(project))
+    assert {run.data.tags["hone.git_dirty"] for run in pipelines(project)} == {"false"}
     assert "equal to the bit" in project.run("python", "-m", "flows.reproduce", tonight.info.run_id).stdout
+
+
+def test_prefects_pages_show_what_a_run_said_and_what_came_of_it(served, open_page):
+    address = re.search(r"http://127.0.0.1:\d+", served.log.read_text()).group()
+    wait_for(lambda: named(address, "Completed"), "the end of a tuning", 300)
+    (tuned,) = named(address, "Completed")
+    commit = served.project.git("rev-parse", "--short", "HEAD").strip()
+    assert tuned["name"] == f"table.csv {commit}"
+
+    page = open_page(f"{address}/runs/flow-run/{tuned['id']}")
+    page.get_by_text("ingest: started").first.wait_for()
+    page.get_by_text("search_random, generation 1").or_(
+        page.get_by_text("search_random: generation 1")
+    ).first.wait_for()
+
+    page = open_page(f"{address}/artifacts/key/result")
+    page.get_by_text("result", exact=True).first.wait_for()
+    page.get_by_text("Sealed test rows").first.wait_for()
+    verdict = json.loads((served.project.root / "artifacts/evaluate/evaluation.json").read_text())["findings"][0]
+    artifact = named(address, None, "artifacts")[-1]["id"]
+    page = open_page(f"{address}/artifacts/artifact/{artifact}")
+    page.get_by_role("heading", name=verdict["message"]).wait_for()
+    page.get_by_role("cell", name="ROC AUC").first.wait_for()
+    assert "file:" not in page.content()
+
+
+def named(address: str, state: str | None, kind: str = "flow_runs") -> list[dict[str, Any]]:
+    """Return flow runs of this state, or, of the kind "artifacts", results, oldest first."""
+    asked = (
+        {"flow_runs": {"state": {"name": {"any_": [state]}}}} if state else {"artifacts": {"key": {"any_": ["result"]}}}
+    )
+    request = urllib.request.Request(
+        f"{address}/api/{kind}/filter", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return sorted(json.loads(answer.read()), key=lambda found: found["created"])

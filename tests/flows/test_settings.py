@@ -9,7 +9,11 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 PROFILE = 'active = "cloud"\n[profiles.cloud]\nPREFECT_API_URL = "https://api.example/acc"\nPREFECT_API_KEY = "pnu_1"\n'
-ASK = "import flows; from prefect.settings import PREFECT_API_URL as url, PREFECT_HOME as home; print(url.value(), home.value())"
+ASK = """
+import flows
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+print(PREFECT_API_URL.value(), PREFECT_HOME.value())
+"""
 
 
 @pytest.mark.parametrize("own_home", [False, True])
