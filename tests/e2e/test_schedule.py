@@ -108,10 +108,8 @@ def test_prefects_pages_show_what_a_run_said_and_what_came_of_it(served, open_pa
     assert tuned["name"] == f"table.csv {commit}"
 
     page = open_page(f"{address}/runs/flow-run/{tuned['id']}")
-    page.get_by_text("ingest: started").first.wait_for()
-    page.get_by_text("search_random, generation 1").or_(
-        page.get_by_text("search_random: generation 1")
-    ).first.wait_for()
+    page.get_by_text("split: started").first.wait_for()
+    page.get_by_text("search_random: generation 1").first.wait_for()
 
     page = open_page(f"{address}/artifacts/key/result")
     page.get_by_text("result", exact=True).first.wait_for()
