@@ -1,4 +1,8 @@
-"""Metrics by name: what they fit, which way is better, and their value. scikit-learn computes all of them."""
+"""Metrics by name: what they fit, which way is better, and their value. scikit-learn computes all of them.
+
+One convention, scikit-learn's: of two classes, precision, recall, F1, ROC AUC and average precision are those of the
+positive class; of more than two, they are means over the classes (macro averages).
+"""
 
 from __future__ import annotations
 
@@ -63,14 +67,10 @@ def _balanced_accuracy(problem: Problem, y_true: Array, label: Array) -> float:
     return float(sk.recall_score(y_true, label, labels=np.unique(y_true), average="macro", zero_division=0.0))
 
 
-def _macro(score: Callable[..., Any], problem: Problem, y_true: Array, label: Array) -> float:
-    return float(score(y_true, label, average="macro", zero_division=0.0))
-
-
 def _of_positive(score: Callable[..., Any], problem: Problem, y_true: Array, label: Array) -> float:
     """Return `score` of the positive class, which `data.positive` names; the macro average where there is none."""
     if problem.positive_index is None:
-        return _macro(score, problem, y_true, label)
+        return float(score(y_true, label, average="macro", zero_division=0.0))
     return float(score(y_true, label, labels=[problem.positive_index], average="macro", zero_division=0.0))
 
 
@@ -87,7 +87,7 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("accuracy", CLASSES, True, "label", _accuracy),
         Metric("balanced_accuracy", CLASSES, True, "label", _balanced_accuracy),
-        Metric("f1", CLASSES, True, "label", partial(_macro, sk.f1_score)),
+        Metric("f1", CLASSES, True, "label", partial(_of_positive, sk.f1_score)),
         Metric("precision", CLASSES, True, "label", partial(_of_positive, sk.precision_score)),
         Metric("recall", CLASSES, True, "label", partial(_of_positive, sk.recall_score)),
         Metric("roc_auc", CLASSES, True, "probability", partial(_one_against_rest, sk.roc_auc_score)),

@@ -20,7 +20,7 @@ from hone.evaluation.gap import Gap, gap
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.trial import Config
-from tasks import composition, files, model_store, start_from, trainables, wording
+from tasks import composition, files, model_store, scoreboard, start_from, trainables, wording
 from tasks.held_out import HeldOut
 from tasks.params import Retrain
 from tasks.stage import Stage
@@ -137,20 +137,24 @@ def run(stage: Stage) -> None:
         n_test=len(rows),
         confidence=params.confidence,
     )
-    findings = _findings(problem.metric, scores, found, winner, len(rows), params.confidence, groups)
-    findings += _judged_before(stage, rows)
     tables = plots(problem, truth, networks)
+    errors = _calibration_errors(tables)
+    findings = _findings(problem.metric, scores, found, winner, errors, len(rows), params.confidence, groups)
+    findings += _judged_before(stage, rows)
     for name, table in tables.items():
         files.write_csv(stage.artifact("plots", f"{name}.csv"), table)
     files.write_parquet(stage.artifact("predictions.parquet"), prediction_table(problem, rows, predictions))
     whole = {
-        **summary(scores, found, winner, findings, tables, len(rows)),
+        "metric": problem.metric,
+        "confidence": params.confidence,
+        "convention": wording.convention(problem),
+        **summary(scores, found, winner, findings, errors, len(rows)),
         "per_class": _per_class(problem, truth, networks["tuned"]),
-        "delivered": winner.get("delivered", "tuned"),
+        "delivered": delivered(winner),
     }
     files.write_json(stage.artifact("evaluation.json"), whole)
     files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
-    _report(stage, problem.metric, scores, findings, winner, len(rows))
+    _report(stage, whole, winner)
 
 
 def compare(
@@ -232,24 +236,18 @@ def summary(
     found: Gap,
     winner: Mapping[str, Any],
     findings: Sequence[Finding],
-    tables: Mapping[str, pd.DataFrame],
+    calibration_errors: Mapping[str, float],
     n_rows: int,
 ) -> dict[str, Any]:
     """Return evaluation.json, all that the sealed rows say, without the table of classes."""
     rivals = {f"gain_over_{name}": scores.gains[name] for name in RIVALS if name in scores.gains}
     parts = {"defaults": {}, **scores.models, "gain": scores.gain, **rivals}
-    errors = {}
-    if "calibration" in tables:
-        errors = {
-            str(model): curves.calibration_error(part)
-            for model, part in tables["calibration"].groupby("curve", sort=False)
-        }
     return {
         **{part: {name: one.value for name, one in by_name.items()} for part, by_name in parts.items() if by_name},
         "intervals": {
             part: {name: [one.low, one.high] for name, one in by_name.items()} for part, by_name in parts.items()
         },
-        "calibration_error": errors,
+        "calibration_error": dict(calibration_errors),
         "gap": {"validation": winner["value"], "value": found.value, "chance": found.chance},
         "suspicious": int(found.suspicious),
         "n_rows": n_rows,
@@ -278,6 +276,14 @@ def _per_class(problem: Problem, truth: NDArray[Any], found: Predicted) -> list[
         return []
     counted = metrics.by_class(truth, calibration.decide(problem, found.prediction, found.threshold), problem.n_classes)
     return [{"class": str(name), **one} for name, one in zip(problem.classes, counted, strict=True)]
+
+
+def _calibration_errors(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Return each network's expected calibration error; nothing for values. tables: see `plots`."""
+    if "calibration" not in tables:
+        return {}
+    by_model = tables["calibration"].groupby("curve", sort=False)
+    return {str(model): curves.calibration_error(part) for model, part in by_model}
 
 
 def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:
@@ -365,55 +371,57 @@ def _findings(
     scores: Scores,
     found: Gap,
     winner: Mapping[str, Any],
+    calibration_errors: Mapping[str, float],
     n_rows: int,
     confidence: float,
     groups: NDArray[np.generic] | None,
 ) -> list[Finding]:
+    """Return what is to be said, the verdict first."""
     said: list[Finding] = []
 
-    def say(message: str, warning: bool = False) -> None:
-        said.append({"severity": "warning" if warning else "info", "message": message})
+    def say(message: str | None, warning: bool = False) -> None:
+        if message is not None:
+            said.append({"severity": "warning" if warning else "info", "message": message})
 
-    if scores.gain:
+    is_tuned = delivered(winner) == "tuned"
+    ours = wording.NAMES["tuned"] if is_tuned else wording.DELIVERED_DEFAULTS
+    if (gain := scores.gains.get("constant", {}).get(metric)) is not None:
+        say(wording.no_better_than_constant(metric, ours, gain, n_rows, confidence), warning=True)
+    if not is_tuned:
+        say(wording.defaults_delivered(winner, confidence))
+    elif scores.gain:
         gain = scores.gain[metric]
-        say(wording.verdict(metric, gain, n_rows, confidence), warning=gain.high < 0)
-        if harm := wording.harm_sentence({name: one for name, one in scores.gain.items() if name != metric}):
-            say(harm, warning=True)
+        say(wording.verdict(metric, gain, n_rows, confidence), warning=wording.is_worse(gain))
     else:
         say("No training of the default config succeeded, so there is no gain to measure.", warning=True)
+    if is_tuned:
+        harmed = {name: one for name, one in scores.gain.items() if name != metric}
+        say(wording.harm_sentence(ours, harmed, confidence), warning=True)
+        say(wording.calibration_sentence(ours, calibration_errors))
     say(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found), warning=found.suspicious)
-    for name in (name for name in ("boosting", baselines.TUNED) if name in scores.gains):
+    for name in (name for name in RIVALS if name in scores.gains and name != "constant"):
         gain = scores.gains[name][metric]
-        say(wording.against(metric, name, gain, n_rows, confidence), warning=gain.high < 0)
+        say(wording.against(metric, ours, name, gain, n_rows, confidence), warning=wording.is_worse(gain))
     if groups is not None and (n_groups := len(np.unique(groups))) > 1:
         say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
     return said
 
 
-def _report(
-    stage: Stage, metric: str, scores: Scores, findings: Sequence[Finding], winner: Mapping[str, Any], n_rows: int
-) -> None:
-    reporter = stage.reporter
-    confidence = f"{100 * stage.params.evaluate.confidence:g} %"
-    rows = []
-    for name in metrics.in_order(metric, scores.tuned)[: wording.SHOWN]:
-        defaults, tuned, won = (
-            part.get(name) for part in (scores.models.get("defaults", {}), scores.tuned, scores.gain)
-        )
-        rows.append([wording.label(name), _cell(defaults), _cell(tuned), _cell(won, sign=True)])
-    reporter.table(
-        f"Sealed test rows ({n_rows:,}), with {confidence} intervals", ["metric", "defaults", "tuned", "gain"], rows
-    )
-    sealed = f"The same rows, {wording.label(metric)}, against models fitted to training and validation rows"
-    rivals = [
-        [wording.model(name), _cell(scores.models[name][metric]), _cell(scores.gains[name][metric], sign=True)]
-        for name in RIVALS
-        if name in scores.models
-    ]
-    if rivals:
-        reporter.table(sealed, ["model", "score", "network's gain"], rivals)
+def delivered(winner: Mapping[str, Any]) -> str:
+    """Return whose config is delivered, "tuned" or "defaults". winner: winner.json."""
+    return str(winner.get("delivered", "tuned"))
+
+
+def _report(stage: Stage, found: Mapping[str, Any], winner: Mapping[str, Any]) -> None:
+    """Show tables and findings. found: evaluation.json."""
+    reporter, metric = stage.reporter, found["metric"]
     reporter.table(f"Validation rows, {wording.label(metric)}", ["model", "score"], comparison(stage, winner, metric))
-    for one in findings:
+    for table in (scoreboard.by_class(found), scoreboard.rivals(found), scoreboard.by_metric(found)):
+        if table is not None:
+            reporter.table(table.title, table.columns, table.rows)
+    if found["convention"] is not None:
+        reporter.message(found["convention"])
+    for one in found["findings"]:
         (reporter.warning if one["severity"] == "warning" else reporter.message)(one["message"])
     for edge in winner["edges"]:
         reporter.message(edge["message"])
@@ -429,7 +437,3 @@ def comparison(stage: Stage, winner: Mapping[str, Any], metric: str) -> list[lis
     for name, score in (("network, defaults", winner["default"]), ("network, tuned", winner)):
         rows.append([name, wording.with_std(score["value"], score["std"])])
     return rows
-
-
-def _cell(one: Interval | None, sign: bool = False) -> str:
-    return wording.DASH if one is None else wording.with_interval(one.value, (one.low, one.high), sign)

@@ -21,7 +21,7 @@ from tasks.params import Params, search_space
 from tasks.report_page import Block, Card, Cards, Figure, Fold, Headline, Pair, Section, Table, Text, Tone, render
 from tasks.stage import Stage
 from tasks.trainables import read_problem
-from tasks.wording import DASH, composed, decimals, label, model, number, plural, signed, with_interval, with_std
+from tasks.wording import DASH, composed, decimals, label, number, plural, signed, with_interval, with_std
 
 PHASES = report_figures.PHASE_NAMES
 HASHED = (
@@ -32,6 +32,12 @@ HASHED = (
     "artifacts/evaluate/evaluation.json",
 )
 IDLE = {"execution", "tracking", "schedule"}  # params that cannot change a result
+RIVALS = {
+    "constant": "constant",
+    "linear": "linear model",
+    "boosting": "gradient boosting",
+    "boosting_tuned": "gradient boosting, tuned",
+}
 N_CURVES = 8
 N_SLICES = 4
 N_PARALLEL = 7
@@ -114,9 +120,9 @@ def page(found: Findings) -> str:
         f"metric: {label(found.metric)}, {_better(found.metric)} is better",
         f"family: {found.params.model.family}",
     ]
-    return render(
-        found.params.report.title, facts, Headline(found.evaluation["findings"][0]["message"], _tone(found)), sections
-    )
+    verdict = found.evaluation["findings"][0]
+    tone: Tone = "bad" if verdict["severity"] == "warning" else _tone(found)
+    return render(found.params.report.title, facts, Headline(verdict["message"], tone), sections)
 
 
 def _result(found: Findings) -> Section:
@@ -151,11 +157,11 @@ def _result(found: Findings) -> Section:
         rows,
         caption=f"{plural(evaluation['n_rows'], 'sealed test row')}, {share} intervals from "
         f"{found.params.evaluate.bootstrap:,} paired bootstrap resamples. ↑ larger is better, ↓ smaller is better; "
-        "a positive gain is an improvement.",
+        f"a positive gain is an improvement. {evaluation['convention'] or ''}".rstrip(),
         strong=0,
     )
     notes = [Text(one["message"], warning=one["severity"] == "warning") for one in evaluation["findings"][1:]]
-    edges = [Text(edge["message"][0].upper() + edge["message"][1:], warning=True) for edge in found.winner["edges"]]
+    edges = [Text(edge["message"], warning=True) for edge in found.winner["edges"]]
     lead = (
         f"The tuned model is {_networks(found, 'model')}, the defaults are {_networks(found, 'defaults')}, trained on "
         "training and validation rows. The test rows were opened once, after every decision had been made."
@@ -172,48 +178,40 @@ def _baselines(found: Findings) -> Section:
         ("gradient boosting", baseline["boosting"].get(metric), None),
         ("gradient boosting, tuned", baseline.get("boosting_tuned", {}).get(metric), None),
         ("linear model", baseline["linear"].get(metric), None),
-        ("dummy", baseline["dummy"].get(metric), None),
+        ("constant", baseline["dummy"].get(metric), None),
         (f"tuned network (mean of {winner['n']})", winner["value"], winner["std"]),
     ]
     there = sorted((row for row in rows if row[1] is not None), key=lambda row: row[1], reverse=_larger(metric))
-    without_dummy = [row for row in there if row[0] != "dummy"]
-    ahead = [row[0] for row in there if row[0].startswith(("gradient boosting", "linear model"))]
-    order = [row[0] for row in there]
-    tuned = next(name for name in order if name.startswith("tuned"))
-    beaten_by = [name for name in ahead if order.index(name) < order.index(tuned)]
+    without_constant = [row for row in there if row[0] != "constant"]
+    tuned = next(place for place, row in enumerate(there) if row[0].startswith("tuned"))
     lead = (
         "Scores on the validation rows, which the tuned config was chosen on: its own score here is a little too good."
     )
     blocks: list[Block] = [
-        Figure("baselines", report_figures.dots(without_dummy, metric), _dummy_caption(there, metric)),
+        Figure("baselines", report_figures.dots(without_constant, metric), _constant_caption(there, metric)),
         Table(
             ["model", label(metric)],
             [[name, with_std(value, std)] for name, value, std in there],
-            strong=order.index(tuned),
+            strong=tuned,
         ),
     ]
-    if beaten_by:
-        message = (
-            f"{' and '.join(beaten_by).capitalize()} beat the tuned network on these rows: consider using it instead."
-        )
-        blocks.insert(0, Text(message, warning=True))
     if rivals := _rivals(found):
         blocks.append(rivals)
     return Section("baselines", "Against baselines", lead, blocks)
 
 
 def _rivals(found: Findings) -> Table | None:
-    """Return what boosting does on the sealed rows beside the network; None if it could not be fitted."""
+    """Return what models without a network do on the sealed rows; None if none could be fitted."""
     metric, evaluation = found.metric, found.evaluation
     bounds = evaluation["intervals"]
-    rows = [["tuned network", with_interval(evaluation["tuned"][metric], bounds["tuned"][metric]), DASH]]
-    for name in (name for name in ("boosting", "boosting_tuned") if name in evaluation):
+    rows = [["delivered network", with_interval(evaluation["tuned"][metric], bounds["tuned"][metric]), DASH]]
+    for name in (name for name in RIVALS if name in evaluation):
         gain = f"gain_over_{name}"
         score = with_interval(evaluation[name][metric], bounds[name][metric])
         won = with_interval(evaluation[gain][metric], bounds[gain][metric], sign=True)
-        rows.append([f"gradient {model(name)}", score, won])
+        rows.append([RIVALS[name], score, won])
     caption = (
-        "The sealed test rows: boosting was fitted anew to the network's own rows, training and validation. "
+        "The sealed test rows: each model was fitted anew to the network's own rows, training and validation. "
         "A positive gain: the network is better."
     )
     return Table(["model", label(metric), "network's gain"], rows, caption=caption) if len(rows) > 1 else None
@@ -447,11 +445,10 @@ def _big(value: float | None, bounds: Sequence[float | None] | None, share: str,
     return write(value, places), f"{write(low, places)} to {write(high, places)} ({share})"
 
 
-def _dummy_caption(rows: Sequence[tuple[str, float, float | None]], metric: str) -> str:
-    dummy = next((value for name, value, _ in rows if name == "dummy"), None)
-    return (
-        "" if dummy is None else f"Bars are standard deviations over seeds. Not drawn: the dummy, at {number(dummy)}."
-    )
+def _constant_caption(rows: Sequence[tuple[str, float, float | None]], metric: str) -> str:
+    text = "Bars are standard deviations over seeds."
+    constant = next((value for name, value, _ in rows if name == "constant"), None)
+    return text if constant is None else f"{text} Not drawn: the constant, at {number(constant)}."
 
 
 def _networks(found: Findings, name: str) -> str:
@@ -496,4 +493,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+    # A key, such as search.space, and a column's name in quotes are to be copied: they keep their letters.
+    word = text.split(" ", 1)[0].rstrip(",:;")
+    start = text[:1].upper() if word.isalpha() else text[:1]
+    return f"{start}{text[1:]}" + ("" if text.endswith(".") else ".")

@@ -2,10 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from hone import metrics
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
+
+if TYPE_CHECKING:
+    from hone.data.problem import Problem
 
 MINUS, DASH = "−", "–"
 LABELS = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "f1": "F1"}
@@ -15,7 +20,18 @@ NEXT = (
     "Where to look next: artifacts/report/report.html (pictures), `hone ui` (every trial), `dvc metrics diff` (since"
     " the last commit)"
 )
-MODELS = {"boosting_tuned": "boosting, tuned"}
+MOST_PLACES = 6
+MODELS = {"dummy": "constant", "boosting_tuned": "boosting, tuned"}
+NAMES = {
+    "tuned": "the tuned model",
+    "defaults": "the defaults",
+    "constant": "a constant",
+    "linear": "a linear model",
+    "boosting": "gradient boosting",
+    "boosting_tuned": "tuned gradient boosting",
+}
+"""Models in sentences."""
+DELIVERED_DEFAULTS = "the network at its defaults"
 
 
 def model(name: str) -> str:
@@ -26,6 +42,11 @@ def model(name: str) -> str:
 def label(metric: str) -> str:
     """Return a metric's name as people write it."""
     return LABELS.get(metric, metric.replace("_", " "))
+
+
+def is_larger_better(metric: str) -> bool:
+    """Return whether a metric is better if it is larger."""
+    return metrics.METRICS[metric].larger_is_better
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -58,7 +79,7 @@ def decimals(low: float | None, high: float | None, value: float | None = None) 
     """
     if low is None or high is None or not math.isfinite(high - low) or high <= low:
         return None
-    return min(6, max(0, 1 - _power(high - low), 2 - _power(value) if value else 0))
+    return min(MOST_PLACES, max(0, 1 - _power(high - low), 2 - _power(value) if value else 0))
 
 
 def with_interval(value: float | None, bounds: Sequence[float | None] | None, sign: bool = False) -> str:
@@ -79,58 +100,167 @@ def with_std(value: float | None, std: float | None) -> str:
     return f"{number(value, places)} ± {number(std, places)}"
 
 
+def convention(problem: "Problem") -> str | None:
+    """Return of which class precision, recall, F1 and areas under curves are, in a sentence; None for values."""
+    if problem.classes is None:
+        return None
+    which = "Precision, recall, F1, ROC AUC and average precision are"
+    if problem.positive_index is None:
+        return f"{which} means over the classes (macro averages)."
+    return f"{which} those of class {str(problem.classes[problem.positive_index])!r} (data.positive)."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a metric says of two models. text: a clause without a capital at its start and without a full stop.
+
+    better: the name of the model with the better value, None if the values are equal or one is undefined. is_proven:
+    whether the interval excludes zero on the side of that model.
+    """
+
+    text: str
+    better: str | None
+    is_proven: bool
+
+
+def compare(metric: str, first: str, second: str, gain: Interval, n_rows: int, confidence: float) -> Comparison:
+    """Return which of two models is better, and by how much. Every sentence that compares two models is made by this.
+
+    gain: of `first` over `second`, positive if `first` is better. It is stated as a positive number in favour of the
+    better model, with its interval in the same direction, or with its standard error where it has no interval.
+    n_rows: test rows that it was measured on.
+    """
+    rows = f"on these {plural(n_rows, 'row')}"
+    if math.isnan(gain.value):
+        return Comparison(f"{label(metric)} cannot compare {first} with {second}: it is undefined {rows}", None, False)
+    if gain.value == 0:
+        text = f"{first} and {second} have the same {label(metric)} {rows}"
+        if gain.low != gain.high and not math.isnan(gain.low):
+            text += f" ({_interval(gain, confidence, decimals(gain.low, gain.high))} in favour of {first})"
+        return Comparison(text, None, False)
+    (better, worse), towards = ((first, second), gain) if gain.value > 0 else ((second, first), _turned(gain))
+    found = difference(metric, towards, confidence)
+    if towards.low > 0:
+        return Comparison(f"{better} did better than {worse}, with {found}", better, True)
+    if math.isnan(towards.low):
+        return Comparison(f"{better} did better than {worse}, with {found}", better, False)
+    return Comparison(f"{better} did better than {worse} {rows}, but not beyond chance, with {found}", better, False)
+
+
+def difference(metric: str, towards: Interval, confidence: float) -> str:
+    """Return how a metric of the better model differs, e.g. ``RMSE lower by 3.5 (95 % interval 2.1 to 5.0)``.
+
+    towards: the gain of the better model, a positive value.
+    """
+    places = decimals(towards.low, towards.high)
+    # What is not zero must not be written as zero: the size, and a bound that excludes zero.
+    shown = [towards.value, *([towards.low] if towards.low > 0 else [])]
+    while places is not None and any(float(f"{one:.{places}f}") == 0 for one in shown):
+        places = places + 1 if places < MOST_PLACES else None
+    way = "higher" if is_larger_better(metric) else "lower"
+    if not math.isnan(towards.low):
+        about = f"({_interval(towards, confidence, places)})"
+    elif not math.isnan(towards.deviation):
+        about = f"(standard error {number(towards.deviation)})"
+    else:
+        about = "(these rows give no interval)"
+    return f"{label(metric)} {way} by {number(towards.value, places)} {about}"
+
+
 def verdict(metric: str, gain: Interval, n_rows: int, confidence: float) -> str:
-    """Return what the gain over the defaults comes to, in one or two sentences."""
-    places = decimals(gain.low, gain.high)
-    size = number(abs(gain.value), places)
-    share = f"{100 * confidence:g} % interval {signed(gain.low, places)} to {signed(gain.high, places)}"
-    if math.isnan(gain.low):
-        return f"The gain over the defaults is {signed(gain.value)} in {label(metric)}; these rows give it no interval."
-    if gain.excludes_zero and gain.value > 0:
-        return f"Tuning helped: {label(metric)} is better than at the defaults by {size} ({share})."
-    if gain.excludes_zero:
+    """Return what the tuned model's gain over the defaults comes to, in one or two sentences."""
+    found = compare(metric, NAMES["tuned"], NAMES["defaults"], gain, n_rows, confidence)
+    if found.is_proven and found.better == NAMES["tuned"]:
+        return f"Tuning helped: {found.text}."
+    if found.is_proven:
         return (
-            f"Tuning did harm: {label(metric)} is worse than at the defaults by {size} ({share}). "
+            f"Tuning did harm: {found.text}. "
             "The search fitted the validation rows; give it more of them, or more replays."
         )
-    if gain.low == gain.high == 0:
-        return f"Tuning changed nothing: {label(metric)} is the same as at the defaults on all {n_rows:,} rows."
-    return (
-        f"No proof of a gain: {label(metric)} differs from the defaults' by {signed(gain.value, places)}, "
-        f"and the {share} includes zero on {n_rows:,} rows."
-    )
+    if gain.value == gain.low == gain.high == 0:
+        return f"Tuning changed nothing: {found.text}."
+    return f"No proof of a gain: {found.text}."
 
 
-def against(metric: str, name: str, gain: Interval, n_rows: int, confidence: float) -> str:
-    """Return what the network's gain over another model, on the same sealed rows, comes to, in one or two sentences."""
-    rival = f"gradient {model(name)}"
-    places = decimals(gain.low, gain.high)
-    size = number(abs(gain.value), places)
-    share = f"{100 * confidence:g} % interval {signed(gain.low, places)} to {signed(gain.high, places)}"
-    if math.isnan(gain.low):
-        return f"The gain over {rival} is {signed(gain.value)} in {label(metric)}; these rows give it no interval."
-    if gain.high < 0:
-        return (
-            f"A network is the wrong tool here: {rival}, fitted to the same rows, is better in {label(metric)} "
-            f"by {size} ({share}). Use it instead."
+def defaults_delivered(winner: Mapping[str, Any], confidence: float) -> str:
+    """Return that the defaults are delivered, and how near the best searched config came. winner: winner.json."""
+    text = "The defaults are delivered: no searched config beat them by more than its error."
+    candidate = winner.get("candidate")
+    if candidate is None:
+        return text
+    value, error = candidate.get("difference"), candidate.get("error")
+    if value is not None:
+        gain = Interval(value, math.nan, math.nan, math.nan if error is None else error, 0)
+        found = compare(
+            winner["metric"], "the best searched config", NAMES["defaults"], gain, winner["n_rows"], confidence
         )
-    if gain.low > 0:
-        return f"The network beats {rival}, fitted to the same rows: {label(metric)} is better by {size} ({share})."
+        text += f" On validation rows {found.text}."
+    if failed := candidate.get("n_failed"):
+        text += f" {failed} of the {candidate['n'] + failed} replays of the best searched config failed."
+    return text
+
+
+def no_better_than_constant(metric: str, ours: str, gain: Interval, n_rows: int, confidence: float) -> str | None:
+    """Return that a model is not better than a constant beyond chance; None if it is, or if nothing tells."""
+    found = compare(metric, ours, NAMES["constant"], gain, n_rows, confidence)
+    if (found.is_proven and found.better == ours) or math.isnan(gain.low):
+        return None
     return (
-        f"No proof that the network beats {rival}: {label(metric)} differs by {signed(gain.value, places)}, "
-        f"and the {share} includes zero on {n_rows:,} rows."
+        f"No better than a constant: {found.text}. A constant predicts {_constant(metric)}, whatever the columns say."
     )
 
 
-def harm_sentence(gains: Mapping[str, Interval]) -> str | None:
-    """Return which of these metrics became worse beyond doubt, in a sentence, or None."""
-    worse = {name: gain for name, gain in gains.items() if gain.high < 0}
+def _constant(metric: str) -> str:
+    if "regression" not in metrics.METRICS[metric].tasks:
+        return "each class by its share of the training rows"
+    return f"the {'median' if metric == 'mae' else 'mean'} of the training rows"
+
+
+def against(metric: str, ours: str, name: str, gain: Interval, n_rows: int, confidence: float) -> str:
+    """Return what the network's gain over a rival, fitted to the same rows, comes to, in one or two sentences."""
+    rival = NAMES[name]
+    found = compare(metric, ours, rival, gain, n_rows, confidence)
+    if found.is_proven and found.better == rival:
+        return f"A network is the wrong tool here: {found.text}. Use {rival} instead."
+    if found.is_proven:
+        return f"The network beats {rival}: {found.text}."
+    return f"No proof that the network beats {rival}: {found.text}."
+
+
+def harm_sentence(ours: str, gains: Mapping[str, Interval], confidence: float) -> str | None:
+    """Return in which of these metrics a model is worse than the defaults beyond chance, in a sentence, or None."""
+    worse = [difference(name, _turned(gain), confidence) for name, gain in gains.items() if is_worse(gain)]
     if not worse:
         return None
-    listed = ", ".join(
-        f"{label(name)} {signed(gain.value, decimals(gain.low, gain.high))}" for name, gain in worse.items()
+    return (
+        f"By other metrics tuning did harm: {NAMES['defaults']} did better than {ours}, with {', '.join(worse)}. "
+        "If one of them is what you care about, set data.metric to it."
     )
-    return f"By other metrics tuning did harm: {listed}. If one of them is what you care about, set data.metric to it."
+
+
+def calibration_sentence(ours: str, errors: Mapping[str, float]) -> str | None:
+    """Return that probabilities are less reliable than the defaults', if they are. errors: by "tuned", "defaults"."""
+    tuned, defaults = (errors.get(name) for name in ("tuned", "defaults"))
+    if tuned is None or defaults is None or not round(tuned, 3) > round(defaults, 3):
+        return None
+    return (
+        f"Probabilities are less reliable than the defaults': the expected calibration error is {number(tuned, 3)} "
+        f"for {ours} and {number(defaults, 3)} for the defaults."
+    )
+
+
+def is_worse(gain: Interval) -> bool:
+    """Return whether a gain is a loss beyond chance."""
+    return gain.value < 0 and gain.high < 0
+
+
+def _interval(gain: Interval, confidence: float, places: int | None) -> str:
+    return f"{100 * confidence:g} % interval {number(gain.low, places)} to {number(gain.high, places)}"
+
+
+def _turned(gain: Interval) -> Interval:
+    """Return the gain of the second model over the first."""
+    return replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
 
 
 KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A greedily chosen ensemble"}
@@ -147,8 +277,9 @@ def composed(metric: str, model: Mapping[str, Any]) -> str:
         text += f" On held-out rows, {label(metric)}: {scores}."
     if model["temperature"] != 1:
         loss = model["calibration"]["log_loss"]
+        done = "softened" if model["temperature"] > 1 else "sharpened"
         text += (
-            f" Probabilities are softened by a temperature of {number(model['temperature'], 2)}"
+            f" Probabilities are {done} by a temperature of {number(model['temperature'], 2)}"
             f" (log loss on held-out rows {number(loss['before'])}, then {number(loss['after'])})."
         )
     if model["threshold"] is not None:

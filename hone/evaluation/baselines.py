@@ -135,7 +135,9 @@ def _pixels(arrays: Arrays, side: int) -> Floats:
 def _model(name: str, data: TrainingData, seed: int, config: Config) -> BaseEstimator:
     classes = data.problem.classes is not None
     if name == "dummy":
-        return DummyClassifier() if classes else DummyRegressor()
+        # The mean has the least squared error, the median the least absolute one.
+        centre = "median" if data.problem.metric == "mae" else "mean"
+        return DummyClassifier() if classes else DummyRegressor(strategy=centre)
     if name == "linear":
         return LogisticRegression(max_iter=1000) if classes else Ridge()
     assert name == "boosting"

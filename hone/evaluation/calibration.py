@@ -62,9 +62,7 @@ def threshold(metric: str, problem: Problem, probabilities: Floats, codes: Codes
         values = hits / max(positives, 1.0) + rejected / max(n - positives, 1.0)
     else:
         assert metric == "f1"
-        values = 2 * hits / np.maximum(called + positives, 1.0) + 2 * rejected / np.maximum(
-            2 * n - called - positives, 1.0
-        )
+        values = 2 * hits / np.maximum(called + positives, 1.0)
     best = np.flatnonzero(possible & (values >= values[possible].max() - 1e-12))
     return float(cuts[best[np.argmin(np.abs(cuts[best] - 0.5))]])
 

@@ -43,9 +43,9 @@ def recall(problem: Problem, codes: Codes, probabilities: Floats, weights: Float
 
 
 def f1(problem: Problem, codes: Codes, probabilities: Floats, weights: Floats) -> Floats:
-    """Return the macro F1 over the classes that are true or predicted somewhere."""
+    """Return the F1 of the positive class, or the mean over classes that are true or predicted somewhere."""
     hits, support, predicted = _counts(codes, probabilities, weights)
-    return _mean_where(_divide(2 * hits, support + predicted), support + predicted > 0)
+    return _of_positive(problem, _divide(2 * hits, support + predicted), support + predicted > 0)
 
 
 def log_loss(problem: Problem, codes: Codes, probabilities: Floats, weights: Floats) -> Floats:

@@ -9,12 +9,12 @@ from typing import Literal
 from hone.space import Float, Int, SearchSpace
 from hone.trial import Config, Value
 
-NEAR = 0.02  # of the domain's width, on its own scale
+NEAR = 0.01  # of the domain's width, on its own scale
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A value at a bound, and what to do about it."""
+    """A value at or near a bound, and what to do about it."""
 
     name: str
     value: Value
@@ -26,7 +26,7 @@ class Edge:
 def at_edge(
     space: SearchSpace, config: Config, limits: Mapping[str, tuple[float, float]] = MappingProxyType({})
 ) -> list[Edge]:
-    """Return an edge for every number of config that lies within 2% of a bound of the space (the user's, not narrowed).
+    """Return an edge for each number of a config that is within 1 % of a bound of the space (the user's, not narrowed).
 
     A lower bound of 0, or of 1 for an integer, is as low as it can sensibly be, and is not reported; nor is a bound
     that cannot be widened. limits: how far bounds may reach, low and high, by name.
@@ -55,5 +55,8 @@ def _position(domain: Float | Int, value: float) -> float:
 
 
 def _edge(name: str, value: Value, side: Literal["low", "high"], bound: float) -> Edge:
-    message = f"search.space.{name}.{side}: the best value {value:g} is at the bound {bound:g}; widen it"
+    where = "at" if f"{value:g}" == f"{bound:g}" else "near"
+    beyond = f"raise search.space.{name}.high to search above" if side == "high" else ""
+    beyond = beyond or f"lower search.space.{name}.low to search below"
+    message = f"The best {name}, {value:g}, is {where} its bound {bound:g}; {beyond} it."
     return Edge(name, value, side, bound, message)

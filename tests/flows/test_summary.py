@@ -16,10 +16,12 @@ def test_nothing_to_show_before_evaluate_has_run(tmp_path: Path) -> None:
 def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "data" / "split").mkdir(parents=True)
     (tmp_path / "artifacts" / "evaluate").mkdir(parents=True)
-    (tmp_path / summary.PROBLEM).write_text(json.dumps({"metric": "roc_auc"}))
     found = {
+        "metric": "roc_auc",
+        "confidence": 0.9,
+        "convention": "ROC AUC is that of 'yes'.",
+        "delivered": "tuned",
         "tuned": {"accuracy": 0.91, "roc_auc": 0.95},
         "intervals": {"tuned": {"accuracy": [0.88, 0.94], "roc_auc": [0.93, 0.97]}, "defaults": {}, "gain": {}},
         "n_rows": 1200,
@@ -28,10 +30,10 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
     (tmp_path / summary.EVALUATION).write_text(json.dumps(found))
     table = summary.read(tmp_path)
     assert table is not None
-    assert table.title == "Sealed test rows (1,200)"
+    assert table.title == "Sealed test rows (1,200), 90 % intervals; a positive gain is better"
     assert [(row[0], row[1], row[3]) for row in table.rows] == [("ROC AUC", "–", "–"), ("accuracy", "–", "–")]
     assert [row[2].split(" ")[0] for row in table.rows] == ["0.950", "0.910"]
     summary.show(table, PlainReporter())
     shown = capsys.readouterr().out
-    assert "\nTuning helped.\n" in shown
+    assert "\nROC AUC is that of 'yes'.\nTuning helped.\n" in shown
     assert "`hone ui`" in shown

@@ -294,6 +294,13 @@ def test_linear_and_boosting_beat_the_dummy_in_the_targets_own_units(problem: Pr
         assert abs(baselines.truth(data).mean() - 3) < 1
 
 
+@pytest.mark.parametrize(("metric", "centre"), [("rmse", np.mean), ("r2", np.mean), ("mae", np.median)])
+def test_the_constant_is_the_best_one_for_its_metric(metric: str, centre: Any) -> None:
+    data = table(replace(REGRESSION, metric=metric))
+    y = data.train.y.astype(np.float64) * data.target_std + data.target_mean
+    assert np.unique(baselines.predict("dummy", data, seed=0)) == pytest.approx([centre(y)])
+
+
 def test_many_levels_make_a_sparse_table_and_the_same_linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
     data = table(BINARY, n=400)
     dense = baselines.predict("linear", data, seed=0)

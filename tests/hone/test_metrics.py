@@ -61,12 +61,35 @@ def test_binary_ranking_scores_are_of_the_positive_class(problem):
 
 
 @pytest.mark.parametrize("problem", [BINARY, FLIPPED])
-def test_binary_precision_and_recall_are_of_the_positive_class_and_f1_of_both(problem):
+def test_binary_precision_recall_and_f1_are_all_of_the_positive_class(problem):
     y, p = example(problem)
     at, label = problem.positive_index, p.argmax(axis=1)
     assert metrics.score("precision", problem, y, p) == sk.precision_score(y, label, pos_label=at)
     assert metrics.score("recall", problem, y, p) == sk.recall_score(y, label, pos_label=at)
-    assert metrics.score("f1", problem, y, p) == sk.f1_score(y, label, average="macro")
+    precision, recall = (metrics.score(name, problem, y, p) for name in ("precision", "recall"))
+    f1 = metrics.score("f1", problem, y, p)
+    assert f1 == sk.f1_score(y, label, pos_label=at)
+    assert f1 == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+@pytest.mark.parametrize("problem", [BINARY, FLIPPED, THREE])
+def test_the_table_of_classes_agrees_with_the_metrics(problem):
+    y, p = example(problem)
+    label = p.argmax(axis=1)
+    table = metrics.by_class(y, label, problem.n_classes)
+    assert [one["support"] for one in table] == np.bincount(y, minlength=problem.n_classes).tolist()
+    for name in ("precision", "recall", "f1"):
+        values = [one[name] for one in table]
+        whole = metrics.score(name, problem, y, p)
+        assert whole == pytest.approx(np.mean(values) if problem is THREE else values[problem.positive_index])
+
+
+def test_a_class_that_is_not_there_has_zeros_in_the_table_of_classes():
+    assert metrics.by_class(np.array([0, 0]), np.array([0, 1]), 3) == [
+        {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
+        {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+        {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+    ]
 
 
 def test_regression_scores_equal_scikit_learns():

@@ -194,11 +194,18 @@ def test_a_surrogate_leaves_optunas_logging_as_it_was():
 def test_a_best_value_at_a_bound_is_reported_with_the_bound_to_widen():
     space = SearchSpace({"rate": Float(1e-4, 0.1, log=True)})
     (edge,) = at_edge(space, {"rate": 0.0993})
-    assert edge.message == "search.space.rate.high: the best value 0.0993 is at the bound 0.1; widen it"
+    assert (
+        edge.message == "The best rate, 0.0993, is near its bound 0.1; raise search.space.rate.high to search above it."
+    )
     assert (edge.side, edge.bound) == ("high", 0.1)
     (edge,) = at_edge(space, {"rate": 1.05e-4})
-    assert edge.message == "search.space.rate.low: the best value 0.000105 is at the bound 0.0001; widen it"
-    assert at_edge(space, {"rate": 0.08}) == []  # 97% of the way
+    assert (
+        edge.message
+        == "The best rate, 0.000105, is near its bound 0.0001; lower search.space.rate.low to search below it."
+    )
+    (edge,) = at_edge(space, {"rate": 0.1 * (1 - 1e-9)})
+    assert edge.message == "The best rate, 0.1, is at its bound 0.1; raise search.space.rate.high to search above it."
+    assert at_edge(space, {"rate": 0.0925}) == []  # 98.9 % of the way
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flows import summary
 from hone import metrics
 from hone.data import problem as problems
 from hone.data.problem import Problem
@@ -108,7 +109,9 @@ def table(task: str, n: int = 150) -> pd.DataFrame:
     signal = size + (kind == "b") + 0.3 * generator.normal(size=n)
     labels = {"binary": ["no", NASTY], "multiclass": ["<b>low</b>", NASTY, "1"]}
     target = 50 + 10 * signal
-    if task != "regression":
+    if task == "noise":
+        target = generator.normal(size=n)
+    elif task != "regression":
         cuts = [0.5] if task == "binary" else [0.0, 1.0]
         target = np.array(labels[task], dtype=object)[np.digitize(signal, cuts)]
     noise = {f"noise {NASTY}": generator.normal(size=n), "family": np.arange(n) // 5}
@@ -269,7 +272,7 @@ def test_every_baseline_has_every_metric_that_fits_and_no_time(finished: Any) ->
     assert found["network_runs"] == 2
     assert "second" not in json.dumps(found)
     (rows,) = said["baseline"].tables.values()
-    assert [row[0] for row in rows] == ["model", "dummy", "linear", "boosting", "network, defaults (mean of 2)"]
+    assert [row[0] for row in rows] == ["model", "constant", "linear", "boosting", "network, defaults (mean of 2)"]
     assert rows[0][-1] == "time"
     better = metrics.objective(problem.metric, found["linear"][problem.metric])
     assert better < metrics.objective(problem.metric, found["dummy"][problem.metric])
@@ -426,31 +429,92 @@ def test_evaluate_scores_its_own_predictions_and_pairs_the_gain(finished: Any) -
             assert low <= found[model][name] <= high or name in ("r2", "log_loss", "roc_auc", "average_precision")
 
 
-def test_boosting_is_fitted_to_the_networks_rows_and_scored_on_the_sealed_ones(finished: Any) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("constant", "dummy"), ("linear", "linear"), ("boosting", "boosting")])
+def test_rivals_are_fitted_to_the_networks_rows_and_scored_on_the_sealed_ones(
+    finished: Any, name: str, kind: str
+) -> None:
     stage, _ = finished
     problem = problem_of(stage)
     found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     split_folder = stage.path("data/split")
-    parts = [pd.read_parquet(split_folder / f"{name}.parquet") for name in ("train", "validation", "sealed/test")]
+    parts = [pd.read_parquet(split_folder / f"{part}.parquet") for part in ("train", "validation", "sealed/test")]
     data = trainables.encoded(
         pd.concat(parts[:2], ignore_index=True), parts[2], trainables.read_schema(split_folder), problem, "standard"
     )
-    seed = evaluate.derive(stage.params.seed, "evaluate", "boosting")
-    prediction = baselines.predict("boosting", data, seed)
+    seed = evaluate.derive(stage.params.seed, "evaluate", kind)
+    prediction = baselines.predict(kind, data, seed)
     scores = metrics.score_all(problem, evaluate.problems.encode(problem, parts[2]["target"]), prediction)
-    for name, score in scores.items():
-        if metrics.METRICS[name].needs != "probability":  # which are calibrated, as the network's are
-            assert found["boosting"][name] == pytest.approx(score)
-    for name, gain in found["gain_over_boosting"].items():
-        sign = 1 if metrics.METRICS[name].larger_is_better else -1
-        assert gain == pytest.approx(sign * (found["tuned"][name] - found["boosting"][name]))
-        low, high = found["intervals"]["gain_over_boosting"][name]
+    for metric, score in scores.items():
+        if metrics.METRICS[metric].needs != "probability":  # which are calibrated, as the network's are
+            assert found[name][metric] == pytest.approx(score)
+    for metric, gain in found[f"gain_over_{name}"].items():
+        sign = 1 if metrics.METRICS[metric].larger_is_better else -1
+        assert gain == pytest.approx(sign * (found["tuned"][metric] - found[name][metric]))
+        low, high = found["intervals"][f"gain_over_{name}"][metric]
         assert low <= high
+    if name == "constant" and problem.classes is None:
+        assert len(np.unique(prediction)) == 1
+    if name == "constant" and problem.positive_index is not None:
+        assert found[name]["roc_auc"] == 0.5
+
+
+def test_what_is_said_of_rivals_follows_from_their_intervals(finished: Any) -> None:
+    stage, _ = finished
+    metric = problem_of(stage).metric
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
+    for name, words in (("linear", "a linear model"), ("boosting", "gradient boosting")):
+        (one,) = (
+            one for one in found["findings"] if f"{words}: " in one["message"] or f"{words} did" in one["message"]
+        )
+        low, high = found["intervals"][f"gain_over_{name}"][metric]
+        assert (one["severity"] == "warning") == (high < 0) == ("wrong tool" in one["message"])
+        assert one["message"].startswith("The network beats") == (low > 0)
+    first = found["findings"][0]["message"]
+    beaten = found["intervals"]["gain_over_constant"][metric][0] > 0
+    assert first.startswith("No better than a constant: ") != beaten
     text = " ".join(read_page(stage).text.split())
-    assert "boosting was fitted anew to the network's own rows" in text
-    (said,) = (one for one in found["findings"] if "boosting" in one["message"])
-    worse = found["intervals"]["gain_over_boosting"][problem.metric][1] < 0
-    assert (said["severity"] == "warning") == worse == ("wrong tool" in said["message"])
+    assert "each model was fitted anew to the network's own rows" in text
+    for name in ("constant", "linear model", "gradient boosting"):
+        assert name in text
+
+
+def test_the_table_of_classes_is_of_the_decisions_that_are_delivered(finished: Any) -> None:
+    stage, said = finished
+    problem = problem_of(stage)
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
+    if problem.classes is None:
+        assert (found["per_class"], found["convention"]) == ([], None)
+        return
+    kept = pd.read_parquet(stage.path("artifacts/evaluate/predictions.parquet"))
+    assert [one["class"] for one in found["per_class"]] == [str(label) for label in problem.classes]
+    for one in found["per_class"]:
+        actual, predicted = kept["actual"].astype(str) == one["class"], kept["prediction"].astype(str) == one["class"]
+        assert one["support"] == actual.sum()
+        assert one["recall"] == pytest.approx((actual & predicted).sum() / max(actual.sum(), 1))
+        assert one["precision"] == pytest.approx((actual & predicted).sum() / max(predicted.sum(), 1))
+    assert found["convention"] in said["evaluate"].messages
+    (rows,) = (rows for title, rows in said["evaluate"].tables.items() if title.startswith("Sealed test rows by class"))
+    assert rows[0] == ["class", "precision", "recall", "F1", "support"]
+    assert len(rows) == 1 + problem.n_classes
+
+
+def test_where_a_constant_does_as_well_that_is_the_headline_everywhere(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "noise")
+    search(stage)
+    said = {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
+    assert found["intervals"]["gain_over_constant"]["rmse"][0] <= 0
+    headline = found["findings"][0]
+    assert headline["severity"] == "warning"
+    assert headline["message"].startswith("No better than a constant: ")
+    assert said["evaluate"].warnings[0] == headline["message"]
+    assert summary.read(stage.root).findings[0] == headline["message"]
+    page = stage.path("artifacts/report/report.html").read_text(encoding="utf-8")
+    assert re.search(r'class="headline bad">No better than a constant: ', page)
+    assert (
+        files.read_json(stage.path("artifacts/evaluate/metrics.json"))["rivals"]["constant"]
+        == found["constant"]["rmse"]
+    )
 
 
 def test_tuned_boosting_stands_in_every_table_under_its_own_name(
@@ -470,7 +534,9 @@ def test_tuned_boosting_stands_in_every_table_under_its_own_name(
         for table in said[name].tables.values():
             if any(row[0] == "boosting" for row in table):
                 assert any(row[0] == "boosting, tuned" for row in table)
-    assert read_page(stage).text.count("gradient boosting, tuned") >= 3  # a sentence, and two tables
+    text = read_page(stage).text
+    assert text.count("gradient boosting, tuned") == 2  # in two tables
+    assert "tuned gradient boosting" in text
 
 
 def test_rivals_that_cannot_be_fitted_cost_their_comparisons_only(
@@ -529,12 +595,13 @@ def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) ->
 def test_the_last_table_compares_defaults_tuned_and_baselines_and_says_where_to_look(finished: Any) -> None:
     _, said = finished
     tables, messages = said["evaluate"].tables, said["evaluate"].messages
-    sealed, rivals, validation = tables.values()
+    validation, *classes, rivals, sealed = tables.values()
+    assert len(classes) == (problem_of(finished[0]).classes is not None)
     assert rivals[0] == ["model", "score", "network's gain"]
     assert [row[0] for row in rivals[1:]] == ["constant", "linear", "boosting"]
     assert sealed[0] == ["metric", "defaults", "tuned", "gain"]
     assert re.fullmatch(r"[−\d.]+ \[[−\d.]+, [−\d.]+\]", sealed[1][2])
-    models = ["model", "dummy", "linear", "boosting", "network, defaults", "network, tuned"]
+    models = ["model", "constant", "linear", "boosting", "network, defaults", "network, tuned"]
     assert [row[0] for row in validation] == models
     assert any("artifacts/report/report.html" in message for message in messages)
     assert any("search.space.dropout.high" in message for message in messages)

@@ -1,12 +1,18 @@
 """Numbers and verdicts in words."""
 
 import math
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hone import metrics
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
 from tasks import wording
+
+RIVALS = ["linear", "boosting", "boosting_tuned"]
 
 
 @pytest.mark.parametrize(
@@ -53,27 +59,213 @@ def test_a_mean_has_two_digits_of_its_deviation_and_four_of_its_own() -> None:
     assert wording.with_std(0.9, 0.0) == "0.9000"
 
 
+SENTENCE = re.compile(
+    r"(?P<better>.+) did better than (?P<worse>.+?)(?P<unproven> on these [\d,]+ rows?, but not beyond chance)?, "
+    r"with (?P<label>.+) (?P<way>higher|lower) by (?P<size>\S+) \((?P<about>.+)\)"
+)
+SPAN = re.compile(r"(?P<share>[\d.]+) % interval (?P<low>\S+) to (?P<high>\S+)")
+SIZES = st.floats(-1e7, 1e7) | st.floats(-1e-9, 1e-9) | st.floats(-1.0, 1.0) | st.just(0.0)
+
+
+def parsed(text: str) -> float:
+    return float(text.replace(",", "").replace(wording.MINUS, "-"))
+
+
+@st.composite
+def gains(draw: st.DrawFn) -> Interval:
+    """Draw a gain: with an interval around it, without any, or undefined."""
+    value = draw(SIZES)
+    kind = draw(st.sampled_from(["interval", "interval", "interval", "none", "undefined", "error"]))
+    if kind == "undefined":
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0)
+    if kind in ("none", "error"):
+        return Interval(value, math.nan, math.nan, abs(draw(SIZES)) if kind == "error" else math.nan, 0)
+    low, high = value - abs(draw(SIZES)), value + abs(draw(SIZES))
+    return Interval(value, low, high, (high - low) / 4, 100)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    metric=st.sampled_from(sorted(metrics.METRICS)),
+    gain=gains(),
+    confidence=st.sampled_from([0.5, 0.9, 0.95, 0.999]),
+    n_rows=st.integers(1, 10**6),
+)
+def test_a_comparison_names_the_better_model_and_states_its_lead_and_interval_with_one_sign(
+    metric: str, gain: Interval, confidence: float, n_rows: int
+) -> None:
+    found = wording.compare(metric, "the first", "the second", gain, n_rows, confidence)
+    if math.isnan(gain.value) or gain.value == 0:
+        assert found.better is None
+        assert not found.is_proven
+        assert "better" not in found.text
+        return
+    said = SENTENCE.fullmatch(found.text)
+    assert said is not None, found.text
+    better, worse = ("the first", "the second") if gain.value > 0 else ("the second", "the first")
+    assert (said["better"], said["worse"], found.better) == (better, worse, better)
+    assert said["label"] == wording.label(metric)
+    assert said["way"] == ("higher" if metrics.METRICS[metric].larger_is_better else "lower")
+    size = parsed(said["size"])
+    assert size > 0
+    assert size == pytest.approx(abs(gain.value), rel=1.0)  # a digit at least
+    if math.isnan(gain.low):
+        assert SPAN.search(found.text) is None
+        assert not found.is_proven
+        return
+    span = SPAN.fullmatch(said["about"])
+    assert span is not None, found.text
+    low, high = parsed(span["low"]), parsed(span["high"])
+    assert low <= size <= high
+    assert parsed(span["share"]) == 100 * confidence
+    lowest = gain.low if gain.value > 0 else -gain.high
+    assert found.is_proven == (lowest > 0) == (low > 0) == (said["unproven"] is None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(metric=st.sampled_from(sorted(metrics.METRICS)), gain=gains(), name=st.sampled_from(RIVALS))
+def test_every_verdict_agrees_with_the_comparison_in_it(metric: str, gain: Interval, name: str) -> None:
+    first = wording.NAMES["tuned"]
+    proven = wording.compare(metric, first, "x", gain, 100, 0.95).is_proven
+    won, lost = proven and gain.value > 0, proven and gain.value < 0
+    assert wording.is_worse(gain) == lost
+    verdict = wording.verdict(metric, gain, 100, 0.95)
+    assert verdict.startswith("Tuning helped") == won
+    assert verdict.startswith("Tuning did harm") == lost
+    against = wording.against(metric, first, name, gain, 100, 0.95)
+    assert against.startswith("The network beats") == won
+    assert against.startswith("A network is the wrong tool here") == lost
+    harm = wording.harm_sentence(first, {metric: gain}, 0.95)
+    assert (harm is not None) == lost
+    constant = wording.no_better_than_constant(metric, first, gain, 100, 0.95)
+    assert (constant is None) == (won or math.isnan(gain.low))
+    for text in filter(None, (verdict, against, harm, constant)):
+        if said := re.search(r"([a-z ]+) did better than ([a-z ]+?)(,| on these)", text):
+            assert (said[1].strip() == first) == (gain.value > 0)
+            assert (said[2] == first) == (gain.value < 0)
+
+
 @pytest.mark.parametrize(
-    ("gain", "start"),
+    ("metric", "gain", "text"),
     [
-        (Interval(0.02, 0.005, 0.04, 0.01, 1000), "Tuning helped: accuracy is better than at the defaults by 0.020"),
         (
-            Interval(-0.02, -0.04, -0.005, 0.01, 1000),
-            "Tuning did harm: accuracy is worse than at the defaults by 0.020",
+            "rmse",
+            Interval(-3599.2, -5000.0, -2100.4, 700.0, 1000),
+            "Tuning did harm: the defaults did better than the tuned model, with RMSE lower by 3,599 "
+            "(95 % interval 2,100 to 5,000). The search",
         ),
-        (Interval(0.02, -0.005, 0.04, 0.01, 1000), "No proof of a gain: accuracy differs from the defaults' by +0.020"),
-        (Interval(0.0, 0.0, 0.0, 0.0, 1000), "Tuning changed nothing"),
-        (Interval(0.1, math.nan, math.nan, math.nan, 0), "The gain over the defaults is +0.1000"),
+        (
+            "roc_auc",
+            Interval(0.045, 0.010, 0.082, 0.02, 1000),
+            "Tuning helped: the tuned model did better than the defaults, with ROC AUC higher by 0.045 "
+            "(95 % interval 0.010 to 0.082).",
+        ),
+        (
+            "accuracy",
+            Interval(0.02, -0.005, 0.04, 0.01, 1000),
+            "No proof of a gain: the tuned model did better than the defaults on these 360 rows, but not beyond "
+            "chance, with accuracy higher by 0.020 (95 % interval −0.005 to 0.040).",
+        ),
+        (
+            "accuracy",
+            Interval(0.0, 0.0, 0.0, 0.0, 1000),
+            "Tuning changed nothing: the tuned model and the defaults have the same accuracy on these 360 rows.",
+        ),
+        (
+            "accuracy",
+            Interval(0.0, -0.01, 0.02, 0.01, 1000),
+            "No proof of a gain: the tuned model and the defaults have the same accuracy on these 360 rows "
+            "(95 % interval −0.010 to 0.020 in favour of the tuned model).",
+        ),
+        (
+            "accuracy",
+            Interval(0.1, math.nan, math.nan, math.nan, 0),
+            "No proof of a gain: the tuned model did better than the defaults, with accuracy higher by 0.1000 "
+            "(these rows give no interval).",
+        ),
     ],
 )
-def test_a_verdict_claims_no_more_than_the_interval(gain: Interval, start: str) -> None:
-    assert wording.verdict("accuracy", gain, 360, 0.95).startswith(start)
+def test_a_verdict_claims_no_more_than_the_interval(metric: str, gain: Interval, text: str) -> None:
+    assert wording.verdict(metric, gain, 360, 0.95).startswith(text)
 
 
 def test_only_what_became_worse_beyond_doubt_is_called_harm() -> None:
     gains = {"f1": Interval(-0.04, -0.06, -0.02, 0.01, 1000), "recall": Interval(-0.04, -0.09, 0.01, 0.03, 1000)}
-    assert wording.harm_sentence(gains).startswith("By other metrics tuning did harm: F1 −0.040. If")
-    assert wording.harm_sentence({"recall": gains["recall"]}) is None
+    assert wording.harm_sentence("the tuned model", gains, 0.95).startswith(
+        "By other metrics tuning did harm: the defaults did better than the tuned model, "
+        "with F1 higher by 0.040 (95 % interval 0.020 to 0.060). If"
+    )
+    assert wording.harm_sentence("the tuned model", {"recall": gains["recall"]}, 0.95) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "gain", "text"),
+    [
+        (
+            "rmse",
+            Interval(-0.14, -0.9, 0.5, 0.4, 100),
+            "No better than a constant: a constant did better than the tuned model on these 39 rows, but not beyond "
+            "chance, with RMSE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the mean of the "
+            "training rows, whatever the columns say.",
+        ),
+        (
+            "mae",
+            Interval(0.14, -0.5, 0.9, 0.4, 100),
+            "No better than a constant: the tuned model did better than a constant on these 39 rows, but not beyond "
+            "chance, with MAE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the median",
+        ),
+        (
+            "log_loss",
+            Interval(-0.14, -0.2, -0.1, 0.4, 100),
+            "No better than a constant: a constant did better than the tuned model, with log loss lower by 0.14 "
+            "(95 % interval 0.10 to 0.20). A constant predicts each class by its share of the training rows",
+        ),
+    ],
+)
+def test_it_is_said_plainly_when_a_constant_does_as_well(metric: str, gain: Interval, text: str) -> None:
+    assert wording.no_better_than_constant(metric, "the tuned model", gain, 39, 0.95).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "text"),
+    [
+        (None, ""),
+        (
+            {"difference": 0.12, "error": 0.3, "n": 5, "n_failed": 0},
+            " On validation rows the best searched config did better than the defaults, with RMSE lower by 0.1200 "
+            "(standard error 0.3000).",
+        ),
+        (
+            {"difference": -0.12, "error": None, "n": 3, "n_failed": 2},
+            " On validation rows the defaults did better than the best searched config, with RMSE lower by 0.1200 "
+            "(these rows give no interval). 2 of the 5 replays of the best searched config failed.",
+        ),
+        (
+            {"difference": None, "error": None, "n": 0, "n_failed": 5},
+            " 5 of the 5 replays of the best searched config failed.",
+        ),
+    ],
+)
+def test_delivered_defaults_are_said_with_what_the_search_came_to(candidate: dict | None, text: str) -> None:
+    winner = {"metric": "rmse", "n_rows": 100, "delivered": "defaults"}
+    winner |= {} if candidate is None else {"candidate": candidate}
+    start = "The defaults are delivered: no searched config beat them by more than its error."
+    assert wording.defaults_delivered(winner, 0.95) == start + text
+
+
+@pytest.mark.parametrize(("temperature", "word"), [(0.7, "sharpened"), (1.4, "softened")])
+def test_a_temperature_below_one_sharpens_and_one_above_softens(temperature: float, word: str) -> None:
+    model = {"held_out": {}, "kind": "one", "networks": 1, "configs": 1, "times_one": 1.0, "threshold": None}
+    model |= {"temperature": temperature, "calibration": {"log_loss": {"before": 0.4, "after": 0.3}}}
+    assert f"Probabilities are {word} by a temperature of {temperature:.2f}" in wording.composed("accuracy", model)
+
+
+def test_worse_calibration_than_the_defaults_is_said() -> None:
+    said = wording.calibration_sentence("the tuned model", {"tuned": 0.034, "defaults": 0.002})
+    assert said is not None
+    assert "calibration error is 0.034 for the tuned model and 0.002 for the defaults" in said
+    for errors in ({"tuned": 0.002, "defaults": 0.034}, {"tuned": 0.0341, "defaults": 0.0339}, {"tuned": 0.1}, {}):
+        assert wording.calibration_sentence("the tuned model", errors) is None
 
 
 def test_a_gap_is_called_suspicious_only_beyond_chance() -> None:
@@ -84,16 +276,28 @@ def test_a_gap_is_called_suspicious_only_beyond_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gain", "start"),
+    ("name", "gain", "start"),
     [
         (
-            Interval(-0.03, -0.05, -0.01, 0.01, 100),
-            "A network is the wrong tool here: gradient boosting, tuned, fitted",
+            "boosting",
+            Interval(-7982.0, -15000.0, -1000.0, 10.0, 100),
+            "A network is the wrong tool here: gradient boosting did better than the tuned model, with RMSE lower by "
+            "7,982 (95 % interval 1,000 to 15,000). Use gradient boosting instead.",
         ),
-        (Interval(0.03, 0.01, 0.05, 0.01, 100), "The network beats gradient boosting, tuned, fitted to the same rows:"),
-        (Interval(-0.01, -0.03, 0.01, 0.01, 100), "No proof that the network beats gradient boosting, tuned: accuracy"),
-        (Interval(0.01, math.nan, math.nan, math.nan, 0), "The gain over gradient boosting, tuned is +0.0100"),
+        (
+            "boosting_tuned",
+            Interval(-7982.0, -17000.0, 1100.0, 10.0, 100),
+            "No proof that the network beats tuned gradient boosting: tuned gradient boosting did better than the "
+            "tuned model on these 200 rows, but not beyond chance, with RMSE lower by 7,982 (95 % interval "
+            "−1,100 to 17,000).",
+        ),
+        (
+            "linear",
+            Interval(0.03, 0.01, 0.05, 0.01, 100),
+            "The network beats a linear model: the tuned model did better than a linear model, with RMSE lower by "
+            "0.030",
+        ),
     ],
 )
-def test_it_is_said_plainly_when_boosting_is_better(gain: Interval, start: str) -> None:
-    assert wording.against("accuracy", "boosting_tuned", gain, 200, 0.95).startswith(start)
+def test_it_is_said_plainly_when_a_rival_is_better(name: str, gain: Interval, start: str) -> None:
+    assert wording.against("rmse", "the tuned model", name, gain, 200, 0.95).startswith(start)
