@@ -1,4 +1,4 @@
-"""What tuning must beat: a dummy, a linear model, gradient boosting (tuned, if asked), the network at its defaults."""
+"""What tuning must beat: a constant, a linear model, boosting (tuned, if asked), the network at its defaults."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from tasks.reporting import duration
 from tasks.stage import Stage
 from tasks.tracking.entry import Entry
 
-SHOWN = 4  # metrics in the terminal; the file has them all
+SHOWN = 3  # metrics in the terminal; the file has them all
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def run(stage: Stage) -> None:
             n_failed = sum(score.error == error for score in tried)
             stage.reporter.warning(f"baseline: {name} has no score in {n_failed} of {len(tried)} runs: {error}")
     columns, rows = _table(scores, problem.metric)
-    stage.reporter.table("Baselines on the validation rows", columns, rows)
+    mean = f"; the network: mean of {wording.plural(len(networks), 'training')}" if len(networks) > 1 else ""
+    stage.reporter.table(f"Baselines on the validation rows{mean}", columns, rows)
     seconds = tuple((f"seconds.{name}", fmean(score.seconds for score in tried), 0) for name, tried in scores.items())
     key = f"{stage.pipeline}/{stage.name}"
     stage.tracker.log(Entry(key=key, kind="stage", name=stage.name, parent=stage.pipeline, metrics=seconds))
@@ -173,6 +174,6 @@ def _table(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[list[str
     for model, tried in scores.items():
         std = means["network_std"] if model == "network" else {}
         cells = [wording.with_std(means[model].get(name), std.get(name)) for name in names]
-        label = f"network, defaults (mean of {means['network_runs']})" if model == "network" else wording.model(model)
+        label = "network, defaults" if model == "network" else wording.model(model)
         rows.append([label, *cells, duration(fmean(score.seconds for score in tried))])
     return ["model", *(wording.label(name) for name in names), "time"], rows

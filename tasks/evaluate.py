@@ -139,7 +139,9 @@ def run(stage: Stage) -> None:
     )
     tables = plots(problem, truth, networks)
     errors = _calibration_errors(tables)
-    findings = _findings(problem.metric, scores, found, winner, errors, len(rows), params.confidence, groups)
+    findings = _findings(problem.metric, scores, found, winner, len(rows), params.confidence, groups)
+    if (less_reliable := _less_reliable(stage, problem, truth, networks, errors, groups, winner)) is not None:
+        findings.append(less_reliable)
     findings += _judged_before(stage, rows)
     for name, table in tables.items():
         files.write_csv(stage.artifact("plots", f"{name}.csv"), table)
@@ -286,6 +288,31 @@ def _calibration_errors(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     return {str(model): curves.calibration_error(part) for model, part in by_model}
 
 
+def _less_reliable(
+    stage: Stage,
+    problem: Problem,
+    truth: NDArray[Any],
+    networks: Mapping[str, Predicted],
+    errors: Mapping[str, float],
+    groups: NDArray[np.generic] | None,
+    winner: Mapping[str, Any],
+) -> Finding | None:
+    """Return that the tuned model's probabilities are less well calibrated than the defaults', if they are."""
+    if problem.classes is None or "defaults" not in networks or delivered(winner) != "tuned" or len(truth) < 2:
+        return None
+    params, seed = stage.params.evaluate, derive(stage.params.seed, "evaluate")
+    drawn = {
+        model: curves.weighted_calibration_errors(
+            *_events(problem, truth, one.prediction), bootstrap.resamples(len(truth), params.bootstrap, seed, groups)
+        )
+        for model, one in networks.items()
+    }
+    value = errors["defaults"] - errors["tuned"]
+    gain = bootstrap.interval(value, drawn["defaults"] - drawn["tuned"], params.confidence)
+    message = wording.calibration_sentence(wording.NAMES["tuned"], errors, gain, params.confidence)
+    return None if message is None else {"severity": "warning", "message": message}
+
+
 def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:
     """Return what is to be said of rows that judge and that former weights were trained on, if anything is."""
     folders = [stage.path("artifacts", "retrain", name) for name in ("model", "defaults")]
@@ -371,7 +398,6 @@ def _findings(
     scores: Scores,
     found: Gap,
     winner: Mapping[str, Any],
-    calibration_errors: Mapping[str, float],
     n_rows: int,
     confidence: float,
     groups: NDArray[np.generic] | None,
@@ -397,7 +423,6 @@ def _findings(
     if is_tuned:
         harmed = {name: one for name, one in scores.gain.items() if name != metric}
         say(wording.harm_sentence(ours, harmed, confidence), warning=True)
-        say(wording.calibration_sentence(ours, calibration_errors))
     say(wording.gap_sentence(metric, winner["value"], scores.tuned[metric].value, found), warning=found.suspicious)
     for name in (name for name in RIVALS if name in scores.gains and name != "constant"):
         gain = scores.gains[name][metric]

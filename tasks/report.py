@@ -131,8 +131,9 @@ def _result(found: Findings) -> Section:
     share = f"{100 * found.params.evaluate.confidence:g} %"
     gain, gained = evaluation.get("gain", {}).get(metric), bounds["gain"].get(metric)
     spent = math.fsum(result.cost for result in found.results)
+    ours = "Tuned" if evaluation["delivered"] == "tuned" else "Delivered, the defaults"
     cards = [
-        Card("Tuned, on sealed test rows", *_big(evaluation["tuned"][metric], bounds["tuned"][metric], share)),
+        Card(f"{ours}, on sealed test rows", *_big(evaluation["tuned"][metric], bounds["tuned"][metric], share)),
         Card(
             "Defaults, on the same rows",
             *_big(evaluation.get("defaults", {}).get(metric), bounds["defaults"].get(metric), share),
@@ -163,8 +164,8 @@ def _result(found: Findings) -> Section:
     notes = [Text(one["message"], warning=one["severity"] == "warning") for one in evaluation["findings"][1:]]
     edges = [Text(edge["message"], warning=True) for edge in found.winner["edges"]]
     lead = (
-        f"The tuned model is {_networks(found, 'model')}, the defaults are {_networks(found, 'defaults')}, trained on "
-        "training and validation rows. The test rows were opened once, after every decision had been made."
+        f"The delivered model is {_networks(found, 'model')}, the defaults are {_networks(found, 'defaults')}, trained "
+        "on training and validation rows. No decision of this run used the test rows."
     )
     return Section("result", "Result", lead, [Cards(cards), *notes, *edges, table])
 
@@ -331,7 +332,8 @@ def _winner(found: Findings) -> Section:
     winner, metric = found.winner, found.metric
     standings = winner["standings"]
     default = identity(winner["default"]["config"])
-    places = ["winner", *(f"finalist {place}" for place in range(2, len(standings) + 1))]
+    is_tuned = found.evaluation["delivered"] == "tuned"
+    places = ["winner" if is_tuned else "delivered", *(f"finalist {place}" for place in range(2, len(standings) + 1))]
     names = [
         f"{place}: the defaults" if identity(one["config"]) == default else place
         for place, one in zip(places, standings, strict=True)
@@ -345,17 +347,22 @@ def _winner(found: Findings) -> Section:
         ]
         for name, one in zip(names, standings, strict=True)
     ]
-    configs = [winner["config"], winner["default"]["config"]]
+    searched = winner if is_tuned else winner.get("candidate", winner)
+    configs = [searched["config"], winner["default"]["config"]]
     hyperparameters = [name for name in found.space.names if any(name in config for config in configs)]
     compared = [[name, *(_cell(config, name) for config in configs)] for name in hyperparameters]
     folds = found.params.split.folds
     over = plural(max(one["n"] + one["n_failed"] for one in standings) // max(1, folds), "seed")
     over += f" and {plural(folds, 'fold')}" if folds else ""
-    lead = f"The finalists were trained anew over {over}; the best mean wins, not the luckiest run."
+    lead = f"The finalists were trained anew over {over}. "
+    if is_tuned:
+        lead += "The best mean wins, not the luckiest run."
+    else:
+        lead += "No searched config beat the defaults by more than its error, so the defaults are delivered."
     blocks: list[Block] = [
         Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
         Text(f"The final model. {composed(metric, found.retrained['model'])}"),
-        Table(["hyperparameter", "winner", "defaults"], compared, prose=True),
+        Table(["hyperparameter", "winner" if is_tuned else "best searched", "defaults"], compared, prose=True),
     ]
     return Section("winner", "The winner", lead, blocks)
 

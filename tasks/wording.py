@@ -46,7 +46,7 @@ def label(metric: str) -> str:
 
 def is_larger_better(metric: str) -> bool:
     """Return whether a metric is better if it is larger."""
-    return metrics.METRICS[metric].larger_is_better
+    return metric != "calibration_error" and metrics.METRICS[metric].larger_is_better
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -175,7 +175,7 @@ def verdict(metric: str, gain: Interval, n_rows: int, confidence: float) -> str:
     if found.is_proven:
         return (
             f"Tuning did harm: {found.text}. "
-            "The search fitted the validation rows; give it more of them, or more replays."
+            "The search may have fitted the validation rows; give it more of them, or more replays."
         )
     if gain.value == gain.low == gain.high == 0:
         return f"Tuning changed nothing: {found.text}."
@@ -238,14 +238,17 @@ def harm_sentence(ours: str, gains: Mapping[str, Interval], confidence: float) -
     )
 
 
-def calibration_sentence(ours: str, errors: Mapping[str, float]) -> str | None:
-    """Return that probabilities are less reliable than the defaults', if they are. errors: by "tuned", "defaults"."""
-    tuned, defaults = (errors.get(name) for name in ("tuned", "defaults"))
-    if tuned is None or defaults is None or not round(tuned, 3) > round(defaults, 3):
+def calibration_sentence(ours: str, errors: Mapping[str, float], gain: Interval, confidence: float) -> str | None:
+    """Return that probabilities are less reliable than the defaults', if they are beyond chance; None if not.
+
+    errors: expected calibration errors by "tuned" and "defaults". gain: by how much the tuned model's is lower.
+    """
+    if not is_worse(gain):
         return None
     return (
-        f"Probabilities are less reliable than the defaults': the expected calibration error is {number(tuned, 3)} "
-        f"for {ours} and {number(defaults, 3)} for the defaults."
+        f"Probabilities are less reliable than the defaults': {NAMES['defaults']} did better than {ours}, with "
+        f"{difference('calibration_error', _turned(gain), confidence)}. The expected calibration error is "
+        f"{number(errors['tuned'], 3)} for {ours} and {number(errors['defaults'], 3)} for {NAMES['defaults']}."
     )
 
 

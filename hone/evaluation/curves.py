@@ -1,5 +1,7 @@
 """Curves and tables that show where a model is right, as data frames ready to be written and drawn."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -44,6 +46,23 @@ def calibration(happened: NDArray[np.bool_], probability: Floats, bins: int = 10
 def calibration_error(table: pd.DataFrame) -> float:
     """Return the expected calibration error of a `calibration` table: the mean distance, weighted by rows."""
     return float(np.average(np.abs(table["predicted"] - table["observed"]), weights=table["n_rows"]))
+
+
+def weighted_calibration_errors(
+    happened: NDArray[np.bool_], probability: Floats, resamples: Iterable[NDArray[np.int64]], bins: int = 10
+) -> Floats:
+    """Return the expected calibration error of each resample, in the bins that `calibration` makes of all rows.
+
+    resamples: for each, how often every row occurs, [n]. With every row once it is that of `calibration_error`.
+    """
+    edges = np.percentile(probability, np.linspace(0, 100, bins + 1))
+    place = np.searchsorted(edges[1:-1], probability)
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    excess = (probability - happened)[order]
+    return np.array(
+        [np.abs(np.add.reduceat(counts[order] * excess, starts)).sum() / counts.sum() for counts in resamples]
+    )
 
 
 def confidence(codes: NDArray[np.int64], probabilities: Floats) -> tuple[NDArray[np.bool_], Floats]:

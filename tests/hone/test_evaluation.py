@@ -344,6 +344,23 @@ def test_tuned_boosting_is_the_best_of_its_trials_and_the_same_every_time(monkey
     assert baselines.tune(data, seed=3) == config
 
 
+def test_the_calibration_error_of_a_resample_is_that_of_its_rows() -> None:
+    generator = np.random.default_rng(0)
+    probability = np.round(generator.random(200), 2)  # ties among them
+    happened = generator.random(200) < probability**2
+    everything = np.ones(200, dtype=np.int64)
+    whole = curves.calibration_error(curves.calibration(happened, probability))
+    counts = list(bootstrap.resamples(200, 5, seed=1))
+    found = curves.weighted_calibration_errors(happened, probability, [everything, *counts])
+    assert found[0] == pytest.approx(whole)
+    edges = np.percentile(probability, np.linspace(0, 100, 11))[1:-1]
+    for value, count in zip(found[1:], counts, strict=True):
+        rows = np.repeat(np.arange(200), count)
+        bins = np.searchsorted(edges, probability[rows])
+        gaps = [abs((probability[rows] - happened[rows])[bins == one].sum()) for one in np.unique(bins)]
+        assert value == pytest.approx(sum(gaps) / len(rows))
+
+
 def test_confusion_lists_labels_as_text() -> None:
     found = curves.confusion(np.array([1, True], dtype=object), np.array(["x", None], dtype=object))
     pd.testing.assert_frame_equal(found, pd.DataFrame({"actual": ["1", "True"], "predicted": ["x", "None"]}))

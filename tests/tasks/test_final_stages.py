@@ -111,6 +111,8 @@ def table(task: str, n: int = 150) -> pd.DataFrame:
     target = 50 + 10 * signal
     if task == "noise":
         target = generator.normal(size=n)
+    elif task == "coins":
+        target = np.where(generator.random(n) < 1 / (1 + np.exp(-signal)), "heads", "tails")
     elif task != "regression":
         cuts = [0.5] if task == "binary" else [0.0, 1.0]
         target = np.array(labels[task], dtype=object)[np.digitize(signal, cuts)]
@@ -271,8 +273,10 @@ def test_every_baseline_has_every_metric_that_fits_and_no_time(finished: Any) ->
         assert set(found[model]) == fitting
     assert found["network_runs"] == 2
     assert "second" not in json.dumps(found)
-    (rows,) = said["baseline"].tables.values()
-    assert [row[0] for row in rows] == ["model", "constant", "linear", "boosting", "network, defaults (mean of 2)"]
+    ((title, rows),) = said["baseline"].tables.items()
+    assert title == "Baselines on the validation rows; the network: mean of 2 trainings"
+    assert len(rows[0]) <= 5  # 80 columns hold no more
+    assert [row[0] for row in rows] == ["model", "constant", "linear", "boosting", "network, defaults"]
     assert rows[0][-1] == "time"
     better = metrics.objective(problem.metric, found["linear"][problem.metric])
     assert better < metrics.objective(problem.metric, found["dummy"][problem.metric])
@@ -339,7 +343,7 @@ def test_an_ensemble_of_finalists_is_trained_weighed_and_told_of(tmp_path: Path,
     run(stage, "evaluate")
     run(stage, "report")
     assert said in " ".join(read_page(stage).text.split())
-    assert "The tuned model is an average of 4 networks, the defaults are an average of 2" in read_page(stage).text
+    assert "The delivered model is an average of 4 networks, the defaults are an average of 2" in read_page(stage).text
 
 
 @pytest.mark.parametrize("left", [[], ["default"]])
@@ -496,6 +500,54 @@ def test_the_table_of_classes_is_of_the_decisions_that_are_delivered(finished: A
     (rows,) = (rows for title, rows in said["evaluate"].tables.items() if title.startswith("Sealed test rows by class"))
     assert rows[0] == ["class", "precision", "recall", "F1", "support"]
     assert len(rows) == 1 + problem.n_classes
+
+
+def test_probabilities_that_tuning_made_less_reliable_are_said(
+    tmp_path: Path, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(tmp_path, executor, "coins", evaluate={"bootstrap": 100})
+    search(stage)
+    run(stage, "baseline")
+
+    def overconfident(folder: Path, rows: pd.DataFrame, family: str) -> evaluate.Predicted:
+        shares = np.full((len(rows), 2), 0.5)
+        certain = np.eye(2)[(rows["size"] > 0).astype(int)]
+        return evaluate.Predicted(certain if folder.name == "model" else shares)
+
+    monkeypatch.setattr(evaluate, "_predict", overconfident)
+    said = run(stage, "evaluate")
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
+    errors = found["calibration_error"]
+    assert errors["tuned"] > 2 * errors["defaults"]
+    (warning,) = (text for text in said.warnings if text.startswith("Probabilities are less reliable"))
+    assert f"is {errors['tuned']:.3f} for the tuned model and {errors['defaults']:.3f} for the defaults." in warning
+
+
+def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Path, executor: Executor) -> None:
+    stage = make(tmp_path, executor, "regression")
+    search(stage)
+    path = stage.path("artifacts", "search_hyperband", "winner.json")
+    content = files.read_json(path)
+    default, tuned = content["default"], content["standings"][0]
+    candidate = {**tuned, "difference": 0.01, "error": 0.2}
+    delivered = {"delivered": "defaults", "candidate": candidate, "standings": [default, tuned]}
+    files.write_json(path, {**content, **default, **delivered})
+    said = {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
+    assert found["delivered"] == "defaults"
+    first, *others = (one["message"] for one in found["findings"])
+    assert first == (
+        "The defaults are delivered: no searched config beat them by more than its error. On validation rows the best "
+        "searched config did better than the defaults, with RMSE lower by 0.01000 (standard error 0.2000)."
+    )
+    assert not any("tun" in message.lower().replace("network", "") for message in [first, *others])
+    assert first in said["evaluate"].messages
+    (columns,) = (rows[0] for title, rows in said["evaluate"].tables.items() if title.startswith("Sealed test rows ("))
+    assert columns == ["metric", "defaults", "delivered", "gain"]
+    text = " ".join(read_page(stage).text.split())
+    assert text.count(first) == 1
+    assert "so the defaults are delivered." in text
+    assert "Delivered, the defaults, on sealed test rows" in text
 
 
 def test_where_a_constant_does_as_well_that_is_the_headline_everywhere(tmp_path: Path, executor: Executor) -> None:

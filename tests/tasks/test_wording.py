@@ -260,12 +260,16 @@ def test_a_temperature_below_one_sharpens_and_one_above_softens(temperature: flo
     assert f"Probabilities are {word} by a temperature of {temperature:.2f}" in wording.composed("accuracy", model)
 
 
-def test_worse_calibration_than_the_defaults_is_said() -> None:
-    said = wording.calibration_sentence("the tuned model", {"tuned": 0.034, "defaults": 0.002})
-    assert said is not None
-    assert "calibration error is 0.034 for the tuned model and 0.002 for the defaults" in said
-    for errors in ({"tuned": 0.002, "defaults": 0.034}, {"tuned": 0.0341, "defaults": 0.0339}, {"tuned": 0.1}, {}):
-        assert wording.calibration_sentence("the tuned model", errors) is None
+def test_worse_calibration_than_the_defaults_is_said_where_it_is_beyond_chance() -> None:
+    errors = {"tuned": 0.034, "defaults": 0.002}
+    worse, doubtful = Interval(-0.032, -0.045, -0.02, 0.01, 100), Interval(-0.032, -0.045, 0.01, 0.01, 100)
+    said = wording.calibration_sentence("the tuned model", errors, worse, 0.95)
+    assert said == (
+        "Probabilities are less reliable than the defaults': the defaults did better than the tuned model, with "
+        "calibration error lower by 0.032 (95 % interval 0.020 to 0.045). The expected calibration error is 0.034 for "
+        "the tuned model and 0.002 for the defaults."
+    )
+    assert wording.calibration_sentence("the tuned model", errors, doubtful, 0.95) is None
 
 
 def test_a_gap_is_called_suspicious_only_beyond_chance() -> None:
