@@ -127,7 +127,9 @@ def run(stage: Stage) -> None:
     for name, tried in scores.items():
         for error in sorted({score.error for score in tried if score.error}):
             n_failed = sum(score.error == error for score in tried)
-            stage.reporter.warning(f"baseline: {name} has no score in {n_failed} of {len(tried)} runs: {error}")
+            stage.reporter.warning(
+                f"baseline: {wording.model(name)} has no score in {n_failed} of {len(tried)} runs: {error}"
+            )
     columns, rows = _table(scores, problem.metric)
     mean = f"; the network: mean of {wording.plural(len(networks), 'training')}" if len(networks) > 1 else ""
     stage.reporter.table(f"Baselines on the validation rows{mean}", columns, rows)

@@ -310,7 +310,7 @@ def gap_sentence(metric: str, validation: float, test: float, gap: Gap) -> str:
     if gap.value < -gap.chance:
         return (
             f"{seen[0].upper()}{seen[1:]}, better by more than chance explains ({chance}); "
-            "the final model has more rows and averages several networks, but check that the rows are alike."
+            "the final model is trained on more rows, but check that the rows are alike."
         )
     return f"{seen[0].upper()}{seen[1:]}: the difference is within what chance explains (±{chance})."
 
