@@ -194,7 +194,7 @@ def search(stage: Stage, default: Config | None = None, tuned: Config | None = N
         prediction = np.eye(problem.n_classes)[problems.encode(problem, target)] if problem.classes else target
         held = prediction + noise[:, 0] if problem.classes is None else (prediction + noise + 0.5) / 2
         held = held / (1 if held.ndim == 1 else held.sum(axis=1, keepdims=True))
-        held_out.write(stage.path("predicted"), replay.trial.key, held[np.newaxis].astype(np.float32))
+        held_out.write(stage.path("predicted"), replay.trial.key, np.asarray(held, dtype=np.float32)[np.newaxis])
     epochs = {replay.trial.key: 3 for replay in replays}
     held_out.gather(artifacts / "search_hyperband" / "held_out.safetensors", stage.path("predicted"), epochs)
 
