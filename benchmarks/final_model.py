@@ -206,8 +206,8 @@ def delivery(bench: Bench) -> Iterator[tuple[str, float]]:
     """Yield what the best searched config gains over the defaults, always and where it is delivered."""
     scores, held = bench.replayed
     default = next(score for score in scores if score.config == bench.space.default)
-    candidate = next(score for score in scores if score is not default)
-    if not (candidate.n and default.n):
+    candidate = next((score for score in scores if score is not default), None)
+    if candidate is None or not (candidate.n and default.n):
         return
     decision = search_hyperband.decide(candidate, default, held, 1, bench.seed)
     ours, theirs = (
