@@ -25,6 +25,7 @@ from hone.trial import Config, Result
 from tasks import files
 
 Floats = NDArray[np.float64]
+Kept = NDArray[np.float32] | NDArray[np.float64]
 KEY, DIGEST = "predictions", "sha256"
 MOST_BYTES = 2**26
 """Bytes for the predictions of one replay, of all its epochs together; where they are more, a sample of rows is kept.
@@ -55,21 +56,23 @@ class Recorder:
     def __init__(self, epochs: int) -> None:
         """Expect at most so many epochs."""
         self._epochs, self._n = epochs, 0
-        self._kept: NDArray[np.float32] | None = None
+        self._kept: Kept | None = None
         self._rows: NDArray[np.int64] | None = None
 
     def __call__(self, prediction: Floats) -> None:
         """Keep the predictions after the next epoch, [n, n_classes] or [n]."""
         if self._kept is None:
-            one_row = self._epochs * prediction[:1].size * np.dtype(np.float32).itemsize
+            # Probabilities; values in the target's own units may need more digits than float32 has.
+            dtype = np.dtype(np.float64 if prediction.ndim == 1 else np.float32)
+            one_row = self._epochs * prediction[:1].size * dtype.itemsize
             n_kept = min(len(prediction), max(1, MOST_BYTES // one_row))
             self._rows = sample(len(prediction), n_kept)
-            self._kept = np.empty((self._epochs, n_kept, *prediction.shape[1:]), dtype=np.float32)
+            self._kept = np.empty((self._epochs, n_kept, *prediction.shape[1:]), dtype=dtype)
         self._kept[self._n] = prediction[self._rows]
         self._n += 1
 
     @property
-    def predictions(self) -> NDArray[np.float32]:
+    def predictions(self) -> Kept:
         """The predictions so far, [n_epochs, n_kept, n_classes] or [n_epochs, n_kept]."""
         return np.empty((0, 0), dtype=np.float32) if self._kept is None else self._kept[: self._n]
 
@@ -79,7 +82,7 @@ def sample(n_rows: int, n_kept: int) -> NDArray[np.int64]:
     return np.sort(numpy_generator(0, "held out", n_rows).permutation(n_rows)[:n_kept])
 
 
-def write(folder: Path, key: str, predictions: NDArray[np.float32]) -> None:
+def write(folder: Path, key: str, predictions: Kept) -> None:
     """Write what a replay predicts for its held-out rows after each epoch; see `Recorder.predictions`."""
     predictions = np.ascontiguousarray(predictions)
     about = {DIGEST: hashlib.sha256(predictions.tobytes()).hexdigest()}

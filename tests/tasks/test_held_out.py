@@ -82,7 +82,7 @@ def test_where_predictions_would_be_too_many_a_sample_of_rows_is_kept_the_same_f
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     y, folds = split(tmp_path)
-    monkeypatch.setattr(held_out, "MOST_BYTES", 4 * 4 * 2)  # of 4 epochs, 2 of the 4 rows in each fold
+    monkeypatch.setattr(held_out, "MOST_BYTES", 8 * 4 * 2)  # of 4 epochs, 2 of the 4 rows in each fold
     replays = [replay(2 * r + fold, {"a": 1}, r, fold) for r in (1, 2) for fold in (0, 1)]
     for one in replays:
         kept = recorded(y[folds == one.trial.fold] + one.trial.replicate)
@@ -95,3 +95,10 @@ def test_where_predictions_would_be_too_many_a_sample_of_rows_is_kept_the_same_f
     assert [f"p{int(value) // 2}" for value in found.truth] == list(found.groups)
     for number, prediction in enumerate(found.of({"a": 1}), start=1):
         assert prediction.tolist() == (found.truth + number).tolist()
+
+
+def test_values_keep_all_their_digits_and_probabilities_those_that_a_network_has() -> None:
+    seconds = 1.7e9 + np.arange(4.0)
+    assert recorded(seconds).tolist() == [seconds.tolist()]
+    chances = np.array([[0.1, 0.9], [0.25, 0.75]])
+    np.testing.assert_allclose(recorded(chances), [chances], rtol=1e-6)
