@@ -25,7 +25,7 @@ from hone.trial import Config, Result
 from tasks import files
 
 Floats = NDArray[np.float64]
-Kept = NDArray[np.float32] | NDArray[np.float64]
+Kept = NDArray[np.floating[Any]]
 KEY, DIGEST = "predictions", "sha256"
 MOST_BYTES = 2**26
 """Bytes for the predictions of one replay, of all its epochs together; where they are more, a sample of rows is kept.
