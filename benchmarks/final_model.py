@@ -216,8 +216,11 @@ def delivery(bench: Bench) -> Iterator[tuple[str, float]]:
     )
     gain = bench.gain(bench.problem.metric, ours, theirs)
     yield "best searched config, over the defaults", gain
-    yield "best mean of the replays, over the defaults", gain if scores[0] is candidate else 0.0
-    yield "delivered config, over the defaults", gain if decision.tuned else 0.0
+    by_mean, delivered = (gain if chosen else 0.0 for chosen in (scores[0] is candidate, decision.tuned))
+    yield "best mean of the replays, over the defaults", by_mean
+    yield "delivered config, over the defaults", delivered
+    yield "(share of runs in which the best mean is worse)", 100.0 * (by_mean < 0)
+    yield "(share of runs in which what is delivered is worse)", 100.0 * (delivered < 0)
     yield "(share of runs in which a searched config is delivered)", 100.0 * decision.tuned
     if decision.tuned:
         yield "searched config where delivered, over the defaults", gain
