@@ -1,6 +1,6 @@
-"""What the choices behind a final model bring in test score: ensembles, calibration and thresholds.
+"""What the choices behind a final model bring in test score: tuning, ensembles, calibration and thresholds.
 
-    python -m benchmarks.final_model [--sets wine,rare] [--seeds 3]
+    python -m benchmarks.final_model [--sets wine,rare] [--seeds 3] [--only delivery]
 
 On each set and for each seed (of the split and of all training) a small search takes 6 configs of the family mlp and
 the default; the best three and the default are trained again from 3 seeds, as the stage `search_hyperband` does; then
@@ -9,6 +9,7 @@ rows.
 
 Gains are in points, a hundredth of the metric; of the RMSE, a hundredth of the reference's; ± is the standard error
 over sets and seeds. A line is printed for each choice, made always, and made where Hone's rule makes it.
+--only delivery compares the best searched config with the defaults, as `search_hyperband` does, and nothing else.
 """
 
 import itertools
@@ -30,15 +31,15 @@ from hone.data import problem as problems
 from hone.data import targets
 from hone.data.problem import Problem
 from hone.evaluation import calibration
-from hone.search.replay import finalists, winner
+from hone.search.replay import Score, finalists, winner
 from hone.search.uniform import Uniform
 from hone.seeds import derive
-from hone.space import identity
+from hone.space import SearchSpace, identity
 from hone.training.predict import load_network, predict
 from hone.training.train import TrainingData, train
-from hone.trial import Config, Result, Trial
-from tasks import composition, split, tables, trainables
-from tasks.composition import Composition
+from hone.trial import Config, Result, State, Trial
+from tasks import composition, search_hyperband, split, tables, trainables
+from tasks.composition import Composition, Member
 from tasks.held_out import HeldOut
 from tasks.params import Params, Retrain, parse_params, search_space
 
@@ -110,38 +111,54 @@ class Bench:
     def _encoded(self, known: pd.DataFrame, unseen: pd.DataFrame) -> TrainingData:
         return trainables.encoded(known, unseen, self.checked.schema, self.problem, "standard")
 
-    def trained(self, config: Config, seed: int) -> tuple[Result, Floats | None]:
-        """Return the result of a training with early stopping, and what its best epoch predicts for validation rows."""
+    @cached_property
+    def space(self) -> SearchSpace:
+        skewed = self.problem.classes is None and targets.skewed(self.search_data.train.y)
+        return models.without_idle(search_space(self.params), self.search_data.inputs, skewed)
+
+    def trained(self, config: Config, seed: int, replicate: int = 0) -> tuple[Result, list[Floats]]:
+        """Return the result of a training with early stopping, and its predictions for validation rows, by epoch."""
         settings = trainables.settings(self.params, self.problem)
-        outcome, checkpoint = train(config, FAMILY, self.search_data, settings, resource=EPOCHS, seed=seed)
-        trial = Trial(study="replay", number=0, generation=0, config=config, resource=EPOCHS)
-        result = Result(trial=trial, state=outcome.state, objective=outcome.objective, curve=outcome.curve)
-        if checkpoint is None:
-            return result, None
-        return result, self._predicted(config, checkpoint.weights(), self.search_data)
+        predictions: list[Floats] = []
+        outcome, _ = train(
+            config, FAMILY, self.search_data, settings, resource=EPOCHS, seed=seed, on_prediction=predictions.append
+        )
+        trial = Trial(study="replay", number=0, generation=0, config=config, resource=EPOCHS, replicate=replicate)
+        return Result(trial=trial, state=outcome.state, objective=outcome.objective, curve=outcome.curve), predictions
+
+    @property
+    def found(self) -> tuple[dict[str, Any], HeldOut]:
+        """Return what winner.json says where the best mean wins, and held-out predictions."""
+        scores, held = self.replayed
+        standings = [{"config": dict(score.config), "epochs": score.epochs} for score in scores if score.n]
+        return {**standings[0], "standings": standings}, held
 
     @cached_property
-    def found(self) -> tuple[dict[str, Any], HeldOut]:
-        """Return what winner.json says, and held-out predictions."""
-        skewed = self.problem.classes is None and targets.skewed(self.search_data.train.y)
-        space = models.without_idle(search_space(self.params), self.search_data.inputs, skewed)
+    def replayed(self) -> tuple[tuple[Score, ...], HeldOut]:
+        """Return the finalists' scores, the best first, and what their replays predict at the final model's epoch."""
+        space = self.space
         asked = Uniform(study="search", space=space, seed=self.seed, budget=N_CONFIGS * EPOCHS, resource=EPOCHS)
         history: list[Any] = []
         tried: list[Result] = []
         for trial in asked.ask(history)[:N_CONFIGS]:
             tried.append(self.trained(trial.config, derive(self.seed, "search", trial.number))[0])
         configs = (space.default, *finalists(tried, FINALISTS))
-        replays, held = list[Result](), dict[str, list[Floats]]()
+        replays, predictions = list[Result](), dict[str, list[list[Floats]]]()
         for config in {identity(config): config for config in configs}.values():
             for number in range(N_SEEDS):
-                result, prediction = self.trained(config, derive(self.seed, "replay", number))
+                result, by_epoch = self.trained(config, derive(self.seed, "replay", number), number + 1)
                 replays.append(result)
-                if prediction is not None:
-                    held.setdefault(identity(config), []).append(prediction)
-        standings = [
-            {"config": dict(score.config), "epochs": score.epochs} for score in winner(configs, replays) if score.n
-        ]
-        return {**standings[0], "standings": standings}, HeldOut(self.problem, self.truth("validation"), None, held)
+                if result.state is State.COMPLETE:
+                    predictions.setdefault(identity(config), []).append(by_epoch)
+        scores = winner(configs, replays)
+        held = {
+            identity(score.config): [
+                by_epoch[min(score.epochs, len(by_epoch)) - 1]
+                for by_epoch in predictions.get(identity(score.config), [])
+            ]
+            for score in scores
+        }
+        return scores, HeldOut(self.problem, self.truth("validation"), None, held)
 
     def composed(self, **chosen: Any) -> Composition:
         return composition.compose(*self.found, Retrain(seeds=N_SEEDS, **chosen), self.seed)
@@ -185,8 +202,35 @@ class Bench:
         return 100 * (before - after) / (abs(before) if metric in RELATIVE else 1.0)
 
 
+def delivery(bench: Bench) -> Iterator[tuple[str, float]]:
+    """Yield what the best searched config gains over the defaults, always and where it is delivered."""
+    scores, held = bench.replayed
+    default = next(score for score in scores if score.config == bench.space.default)
+    candidate = next((score for score in scores if score is not default), None)
+    if candidate is None or not (candidate.n and default.n):
+        return
+    decision = search_hyperband.decide(candidate, default, held, 1, bench.seed)
+    ours, theirs = (
+        bench.averaged(Composition("seeds", (Member(score.config, score.epochs, N_SEEDS, 1.0),)))
+        for score in (candidate, default)
+    )
+    gain = bench.gain(bench.problem.metric, ours, theirs)
+    yield "best searched config, over the defaults", gain
+    by_mean, delivered = (gain if chosen else 0.0 for chosen in (scores[0] is candidate, decision.tuned))
+    yield "best mean of the replays, over the defaults", by_mean
+    yield "delivered config, over the defaults", delivered
+    yield "(share of runs in which the best mean is worse)", 100.0 * (by_mean < 0)
+    yield "(share of runs in which what is delivered is worse)", 100.0 * (delivered < 0)
+    yield "(share of runs in which a searched config is delivered)", 100.0 * decision.tuned
+    if decision.tuned:
+        yield "searched config where delivered, over the defaults", gain
+    else:
+        yield "searched config where not delivered, over the defaults", gain
+
+
 def measure(bench: Bench) -> Iterator[tuple[str, float]]:
     """Yield (choice, gain in points) for one set and seed."""
+    yield from delivery(bench)
     metric = bench.problem.metric
     each = {kind: bench.composed(ensemble=kind) for kind in ("one", "seeds", "greedy", "auto")}
     predicted = {kind: bench.averaged(made_of) for kind, made_of in each.items()}
@@ -271,7 +315,7 @@ def line(choice: str, values: Sequence[float]) -> str:
     """Return a choice with the mean of its values, and its standard error."""
     error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
     sign = "" if choice.startswith("(") else "+"
-    return f"{choice:<50} {np.mean(values):{sign}.2f} ± {error:.2f} ({len(values)} runs)"
+    return f"{choice:<55} {np.mean(values):{sign}.2f} ± {error:.2f} ({len(values)} runs)"
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -281,12 +325,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def main(
     sets: Annotated[str, typer.Option(help=f"Of: {', '.join(SETS)}.")] = ",".join(SETS),
     seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
+    only: Annotated[str | None, typer.Option(help="delivery, or nothing for all choices.")] = None,
 ) -> None:
     found: dict[str, list[float]] = {}
     for seed in range(seeds):
         for name in sets.split(","):
             started = time.process_time()
-            for choice, value in measure(Bench(name, seed)):
+            for choice, value in (measure if only is None else delivery)(Bench(name, seed)):
                 found.setdefault(choice, []).append(value)
                 typer.echo(f"{name}, seed {seed}: {choice}: {value:.3f}", err=True)
             typer.echo(f"{name}, seed {seed}: {time.process_time() - started:.0f} s of one core", err=True)

@@ -31,6 +31,7 @@ from tasks import (
     search_random,
     split,
     start_from,
+    trainables,
     trials,
     warm_start,
     wording,
@@ -186,7 +187,12 @@ class _Untrained(Executor):
         behind = checkpoints.read((trainable.store, *trainable.former), trial.parent) if trial.parent else None
         before = behind.info["epoch"] if behind is not None and behind.info["rows"] == trial.rows else 0
         if trial.origin == "replay":
-            held_out.write(trainable.store, trial.key, np.empty(0))
+            problem, n_rows = (
+                trainables.read_problem(trainable.split),
+                trainables.n_held_out(trainable.split, trial.fold),
+            )
+            shape = (1, n_rows) if problem.classes is None else (1, n_rows, problem.n_classes)
+            held_out.write(trainable.store, trial.key, np.ones(shape, dtype=np.float32))
         else:
             checkpoints.write(
                 trainable.store, trial.key, Checkpoint({}, {"epoch": trial.resource, "seed": 0, "rows": trial.rows})

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hone import metrics
 from hone.evaluation import bootstrap, calibration, ensemble
+from hone.evaluation.delivery import MARGIN, N_RESAMPLES
 from hone.seeds import derive
 from tasks.held_out import HeldOut
 from tasks.params import Params, Retrain
@@ -20,8 +21,6 @@ from tasks.params import Params, Retrain
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 N_PARTS = 5
-N_RESAMPLES = 200
-MARGIN = 1.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed:
 
 def group(params: Params) -> str | None:
     """Return the column whose equal values keep rows together, or None."""
-    return params.split.group if params.split.method in ("auto", "grouped") else None
+    return params.split.together
 
 
 def calibrate(held_out: HeldOut, prediction: Floats, params: Retrain, seed: int) -> "Calibration":
@@ -169,15 +168,17 @@ class _Chooser:
         temperature, threshold, measured = 1.0, None, dict[str, Mapping[str, float]]()
         if params.calibrate:
 
-            def soften(learn: Rows, rows: Rows) -> Floats:
+            def temper(learn: Rows, rows: Rows) -> Floats:
                 found = calibration.temperature(prediction[learn], truth[learn])
                 return calibration.tempered(prediction[rows], found)
 
-            softened = self.fit(soften)
-            gain, error = self.gain("log_loss", [softened], [prediction])
-            before, after = (self.value([one], "log_loss") for one in (prediction, softened))
+            tempered = self.fit(temper)
+            gain, error = self.gain("log_loss", [tempered], [prediction])
+            before, after = (self.value([one], "log_loss") for one in (prediction, tempered))
             measured["log_loss"] = {"before": before, "after": after}
-            if gain > MARGIN * error:
+            off = [calibration.error(problem, one, truth) for one in (prediction, tempered)]
+            measured["calibration_error"] = {"before": off[0], "after": off[1]}
+            if gain > MARGIN * error and off[1] <= off[0]:
                 temperature = calibration.temperature(prediction, truth)
                 prediction = calibration.tempered(prediction, temperature)
         metric = self._metric

@@ -110,6 +110,11 @@ class Split(Section):
         return Scheme(self.method, self.group, self.time, gap)
 
     @property
+    def together(self) -> str | None:
+        """Return the column whose equal values keep rows together, or None."""
+        return self.group if self.method in ("auto", "grouped") else None
+
+    @property
     def n_folds(self) -> int:
         """Return how many networks a trial of the search trains: one on each fold, or one."""
         return self.folds if self.objective == "folds" else 1

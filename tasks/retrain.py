@@ -151,7 +151,7 @@ def run(stage: Stage) -> None:
         epochs = [member.epochs for member in made_of.members]
         summary[name] = {"networks": len(networks), "failed": len(errors), "epochs": epochs[0]}
         if name == "model":
-            summary[name] |= _made_of(chosen, networks)
+            summary[name] |= _made_of(chosen, networks) | {"delivered": _delivered(chosen, default)}
     files.write_json(stage.artifact("metrics.json"), summary)
     stage.reporter.message(wording.composed(problem.metric, summary["model"]))
 
@@ -163,6 +163,12 @@ def _seeds(stage: Stage, config: Config) -> int:
         return seeds
     price = price_of(allowed.prices or {}, config)
     return max(1, min(seeds, math.floor(allowed.final / price)))
+
+
+def _delivered(chosen: Composition, default: Member) -> str:
+    """Return "defaults" if all networks are of the default config, else "tuned"."""
+    own = identity(default.config)
+    return "defaults" if all(identity(member.config) == own for member in chosen.members) else "tuned"
 
 
 def _made_of(chosen: Composition, networks: Sequence[model_store.Network]) -> dict[str, Any]:

@@ -1,19 +1,29 @@
-"""The fine phase: Hyperband's ladder, continuing checkpoints, then finalists trained again; their best mean wins."""
+"""The fine phase: Hyperband's ladder, continuing checkpoints, then finalists trained again beside the defaults.
+
+The finalist with the best mean is delivered if it beats the defaults by more than the error of the difference.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from hone import metrics, models
+from hone.evaluation import delivery
+from hone.evaluation.delivery import Decision, Replays
 from hone.search import edges
 from hone.search.freeze_thaw import FreezeThaw
 from hone.search.hyperband import Hyperband, ladder
 from hone.search.replay import Replay, Score, finalists, winner
 from hone.search.strategy import Strategy
+from hone.seeds import derive
+from hone.space import identity
 from hone.trial import State
 from tasks import files, held_out, phase, trainables, trials
 from tasks.allowance import within
+from tasks.held_out import HeldOut
 from tasks.params import HANDED_ON, Params
 from tasks.phase import Findings
 from tasks.stage import Stage
@@ -79,7 +89,7 @@ def run(stage: Stage) -> None:
     )
     phase.hand_on(stage, found, results, params.search.bayes.keep)
 
-    # The default is always among them: what is tuned must beat it here, or it wins.
+    # The default is always among them: what is tuned must beat it here, or the default is delivered.
     asked = params.search.replay
     best = [each for each in finalists([*found.prior, *results], asked.finalists) if each != found.full.default]
     prices = [found.full.price(config) * max(1, params.split.folds) for config in (found.full.default, *best)]
@@ -96,22 +106,33 @@ def run(stage: Stage) -> None:
     before = replace(found, prior=(*found.prior, *results))
     replayed = phase.run(stage, again, before, study=phase.REPLAY)
     trials.write(stage.artifact("replay.parquet"), replayed, found.problem.metric)
-    complete = [result.trial.key for result in replayed if result.state is State.COMPLETE]
-    held_out.gather(stage.artifact("held_out.safetensors"), stage.workdir / "checkpoints", complete)
-
     metric, scores = found.problem.metric, winner(configs, replayed, apart=params.train.stopping == "apart")
+    # What a replay predicts at the epoch that the final model will have: its own best epoch would flatter it.
+    epochs = {identity(score.config): score.epochs for score in scores}
+    complete = [result.trial for result in replayed if result.state is State.COMPLETE]
+    predicted = stage.artifact("held_out.safetensors")
+    held_out.gather(predicted, stage.workdir / "checkpoints", {t.key: epochs[t.identity] for t in complete})
+    rows = held_out.read(predicted, replayed, stage.path("data", "split"), found.problem, params.split.together)
+
     default = next(score for score in scores if score.config == found.full.default)
+    candidate = next((score for score in scores if score is not default), None)
+    decision = Decision(tuned=False)
+    if candidate is not None:
+        decision = decide(candidate, default, rows, max(1, params.split.folds), params.seed)
+    delivered = candidate if candidate is not None and decision.tuned else default
     widen = edges.at_edge(found.full, scores[0].config, models.LIMITS)
     files.write_json(
         stage.artifact("winner.json"),
         {
             "family": params.model.family,
             "metric": metric,
-            **_described(scores[0], metric),
+            **_described(delivered, metric),
+            **_decided(candidate, decision, metric),
             "n_rows": _scored_rows(stage),
             "edges": [asdict(edge) for edge in widen],
             "default": _described(default, metric),
-            "standings": [_described(score, metric) for score in scores],
+            # What is delivered stands first, whatever its mean: the final model is made of it.
+            "standings": [_described(score, metric) for score in sorted(scores, key=lambda one: one is not delivered)],
         },
     )
     for edge in widen:
@@ -133,12 +154,36 @@ def replayed_within(allowed: int | None, prices: Sequence[float], seeds: int) ->
     return n, seeds
 
 
+def decide(candidate: Score, default: Score, rows: HeldOut, n_folds: int, seed: int) -> Decision:
+    """Return whether the best searched config is delivered in place of the default one; see `hone.evaluation.delivery`.
+
+    rows: held-out rows, and what the replays of both predict for them at the epoch of the final model.
+    """
+    candidates, defaults = (
+        Replays(
+            np.reshape(score.objectives, (-1, 1 if score.n_failed else n_folds)), rows.of(score.config), score.n_failed
+        )
+        for score in (candidate, default)
+    )
+    return delivery.decide(
+        rows.problem, rows.truth, candidates, defaults, seed=derive(seed, "delivery"), groups=rows.groups
+    )
+
+
+def _decided(candidate: Score | None, decision: Decision, metric: str) -> dict[str, Any]:
+    """Return what is delivered and, if that is the defaults, the best searched config with how it compares to them."""
+    if decision.tuned:
+        return {"delivered": "tuned"}
+    if candidate is None:
+        return {"delivered": "defaults"}
+    compared = {"difference": decision.difference, "error": decision.error}
+    return {"delivered": "defaults", "candidate": {**_described(candidate, metric), **compared}}
+
+
 def _scored_rows(stage: Stage) -> int:
     """Return how many rows the replays were scored on: the validation rows, or all that are in a fold."""
-    params, split = stage.params, stage.path("data", "split")
-    n_folds = params.split.folds
-    loaded = [trainables.load(split, stage.rows, params.data.scaling, fold) for fold in (range(n_folds) or [None])]
-    return sum(len(data.validation) for data in loaded if data.validation is not None)
+    split, n_folds = stage.path("data", "split"), stage.params.split.folds
+    return sum(trainables.n_held_out(split, fold) for fold in (range(n_folds) or [None]))
 
 
 def _described(score: Score, metric: str) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from hone.seeds import derive
 from hone.space import Prices, SearchSpace, price_of
 from hone.training.checkpoint import Checkpoint
 from hone.training.cross_validation import FoldsOutcome, train_folds
-from hone.training.predict import load_network, predict
 from hone.training.train import Outcome, Settings, TrainingData, train
 from hone.trial import Config, Result, Trial
 from tasks import checkpoints, held_out, journal, start_from
@@ -104,9 +103,10 @@ class TrainTrial:
 
     def _result(self, trial: Trial, before: Checkpoint | None) -> Result:
         started = time.perf_counter()
-        found, checkpoint = self._trained(trial, before)
-        if checkpoint is not None and trial.origin == "replay":
-            self._predict_held_out(trial, checkpoint)
+        recorder = held_out.Recorder(trial.resource) if trial.origin == "replay" else None
+        found, checkpoint = self._trained(trial, before, recorder)
+        if checkpoint is not None and recorder is not None:
+            held_out.write(self.store, trial.key, recorder.predictions)
         elif checkpoint is not None:
             checkpoints.write(self.store, trial.key, checkpoint)
         outcome = found.outcome
@@ -161,8 +161,13 @@ class TrainTrial:
             checkpoints.write(self.store, trial.key, checkpoint)
         return checkpoint
 
-    def _trained(self, trial: Trial, parent: Checkpoint | None) -> tuple[FoldsOutcome, Checkpoint | None]:
-        """Return the outcome on what the trial is scored on, and a checkpoint to continue it from."""
+    def _trained(
+        self, trial: Trial, parent: Checkpoint | None, recorder: held_out.Recorder | None = None
+    ) -> tuple[FoldsOutcome, Checkpoint | None]:
+        """Return the outcome on what the trial is scored on, and a checkpoint to continue it from.
+
+        recorder: of a replay, given its predictions after each epoch.
+        """
         seed = self._seed(trial)
         if trial.origin != "replay" and self.objective == "folds":
 
@@ -177,11 +182,16 @@ class TrainTrial:
             data = reshuffled(self.split, self.scaling, self.scheme, self.stopping, seed)
         else:
             data = self._load(trial.fold, FOLDS)
-        outcome, checkpoint = self._train(trial, data, seed, parent)
+        outcome, checkpoint = self._train(trial, data, seed, parent, recorder)
         return FoldsOutcome(outcome=outcome), checkpoint
 
     def _train(
-        self, trial: Trial, data: TrainingData, seed: int, before: Checkpoint | None
+        self,
+        trial: Trial,
+        data: TrainingData,
+        seed: int,
+        before: Checkpoint | None,
+        recorder: held_out.Recorder | None = None,
     ) -> tuple[Outcome, Checkpoint | None]:
         return train(
             trial.config,
@@ -193,17 +203,11 @@ class TrainTrial:
             rows=trial.rows,
             checkpoint=before,
             former=start_from.former(self.root, self.start_from),
+            on_prediction=recorder,
         )
 
     def _load(self, fold: int | None, folds: str) -> TrainingData:
         return load(self.split, self.rows, self.scaling, fold, folds, self.stopping)
-
-    def _predict_held_out(self, trial: Trial, checkpoint: Checkpoint) -> None:
-        data = self._load(trial.fold, FOLDS)
-        assert data.validation is not None
-        network = load_network(self.family, trial.config, data.inputs, checkpoint.weights())
-        units = data.target_mean, data.target_std, data.transform(trial.config)
-        held_out.write(self.store, trial.key, predict(network, data.validation, data.problem, *units))
 
     def _seed(self, trial: Trial) -> int:
         if trial.origin == "replay":  # the same seeds for every finalist: a paired comparison
@@ -333,6 +337,13 @@ def encoded(
 def _parts(split: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the raw training and validation rows."""
     return pd.read_parquet(split / "train.parquet"), pd.read_parquet(split / "validation.parquet")
+
+
+def n_held_out(split: Path, fold: int | None) -> int:
+    """Return how many rows replays are scored on: of a fold, or the validation rows."""
+    if fold is None:
+        return len(pd.read_parquet(split / "validation.parquet", columns=[read_problem(split).target]))
+    return len(splitting.fold_rows(pd.read_parquet(split / FOLDS), fold)[1])
 
 
 def read_schema(split: Path) -> Schema:

@@ -8,10 +8,12 @@ from scipy.optimize import minimize_scalar
 
 from hone import metrics
 from hone.data.problem import Problem
+from hone.evaluation import curves
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 MOST = 20.0  # temperatures from its inverse to it
+PRIOR = 0.5  # standard deviation of the logarithm of a temperature
 DECIDED = ("accuracy", "balanced_accuracy", "f1")
 """Metrics of two classes that have a best threshold. Precision and recall have none: each is best at an extreme."""
 
@@ -28,18 +30,27 @@ def tempered(probabilities: Floats, temperature: float) -> Floats:
 def temperature(probabilities: Floats, codes: Codes) -> float:
     """Return the temperature with the lowest log loss on these rows (Guo et al. 2017). codes: [n], the true classes.
 
-    As in Platt's scaling (Platt 1999, section 2.2) each class is given one row more than there is: rows that are all
-    predicted right would ask for certainty.
+    Its logarithm has a normal prior around 0, as rows that are all predicted right would ask for certainty. Platt's
+    remedy (1999, section 2.2), a row more of each class, is of no use here: of 10 classes and 360 rows it allows no
+    mean probability above 0.975, whatever the accuracy.
     """
-    n_rows, n_classes = probabilities.shape
-    targets = (n_rows * np.eye(n_classes)[codes] + 1) / (n_rows + n_classes)
+    rows = np.arange(len(codes))
 
-    def log_loss(log_temperature: float) -> float:
-        found = tempered(probabilities, math.exp(log_temperature))
-        return float(-np.mean(np.sum(targets * np.log(np.maximum(found, np.finfo(np.float64).tiny)), axis=1)))
+    def loss(log_temperature: float) -> float:
+        found = tempered(probabilities, math.exp(log_temperature))[rows, codes]
+        log_loss = -np.sum(np.log(np.maximum(found, np.finfo(np.float64).tiny)))
+        return float(log_loss + (log_temperature / PRIOR) ** 2 / 2)
 
     bound = math.log(MOST)
-    return math.exp(float(minimize_scalar(log_loss, bounds=(-bound, bound), method="bounded").x))
+    return math.exp(float(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
+
+
+def error(problem: Problem, probabilities: Floats, codes: Codes) -> float:
+    """Return the expected calibration error: of the positive class, or of the most probable of more than two."""
+    if problem.positive_index is None:
+        return curves.calibration_error(curves.calibration(*curves.confidence(codes, probabilities)))
+    happened, probability = codes == problem.positive_index, probabilities[:, problem.positive_index]
+    return curves.calibration_error(curves.calibration(happened, probability))
 
 
 def threshold(metric: str, problem: Problem, probabilities: Floats, codes: Codes) -> float:

@@ -63,7 +63,7 @@ class Score:
 
     epochs: where the mean of the replays' curves is best, or where rows apart would stop them; 0 if none is complete.
     mean, std: of the objective there, over the n complete ones (std with n - 1; 0 for one alone; mean ``inf`` for
-    none). n_failed: how many diverged or failed.
+    none). n_failed: how many diverged or failed. objectives: the n objectives behind the mean, by seed and fold.
     """
 
     config: Config
@@ -72,6 +72,7 @@ class Score:
     n: int
     n_failed: int
     epochs: int
+    objectives: tuple[float, ...] = ()
 
 
 def winner(configs: Sequence[Config], results: Sequence[Result], *, apart: bool = False) -> tuple[Score, ...]:
@@ -93,7 +94,10 @@ def _score(config: Config, results: Sequence[Result], apart: bool) -> Score:
     Each replay's own best epoch would flatter a config whose curve jumps: the final training has no validation rows
     to pick its luckiest epoch by.
     """
-    complete = [result for result in results if result.state is State.COMPLETE]
+    complete = sorted(
+        (result for result in results if result.state is State.COMPLETE),
+        key=lambda result: (result.trial.replicate, -1 if result.trial.fold is None else result.trial.fold),
+    )
     n_failed = len(results) - len(complete)
     if not complete:
         return Score(config, math.inf, 0.0, 0, n_failed, 0)
@@ -101,9 +105,9 @@ def _score(config: Config, results: Sequence[Result], apart: bool) -> Score:
     means = mean_curve(curves)
     # Rows apart have chosen an epoch in each replay: the middle one of those is no choice by the rows that score.
     epochs = sorted(result.best_epoch for result in complete)[len(complete) // 2] if apart else best_epoch(means)
-    objectives = [curve[epochs - 1] for curve in curves]
+    objectives = tuple(curve[epochs - 1] for curve in curves)
     std = stdev(objectives) if len(objectives) > 1 else 0.0
-    return Score(config, means[epochs - 1], std, len(curves), n_failed, epochs)
+    return Score(config, means[epochs - 1], std, len(curves), n_failed, epochs, objectives)
 
 
 def _distinct(configs: Sequence[Config]) -> list[Config]:

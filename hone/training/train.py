@@ -1,7 +1,7 @@
 """One training, from config to outcome: what a trial, a replay and a retrained network have in common."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,6 +103,7 @@ def train(
     rows: float = 1.0,
     checkpoint: Checkpoint | None = None,
     former: Former | None = None,
+    on_prediction: Callable[[Prediction], None] | None = None,
 ) -> tuple[Outcome, Checkpoint | None]:
     """Return the outcome of training up to `resource` epochs, and a checkpoint to continue it from.
 
@@ -111,7 +112,8 @@ def train(
     `resource`, is returned as it is, at no cost. One that was trained on another share of the rows is not continued:
     its scores, and its having stopped, say nothing about these rows. rows: share of the training rows; a smaller
     share is part of a larger one, and equal shares are the same rows in every training. former: weights to start from,
-    where the config says `start: pretrained`.
+    where the config says `start: pretrained`. on_prediction: called after each new epoch with the predictions for the
+    validation rows, as `hone.training.predict.predict` returns them.
 
     A training that diverges is an outcome and leaves no checkpoint. What a network raises, running out of memory
     included, goes to the caller. Raises UserError for a network of more weights than settings allow.
@@ -193,6 +195,8 @@ def train(
                 best_epoch, measured = epoch, _loss_of(trained)
                 continue
             curve.append(validation.objective(prediction))
+            if on_prediction is not None:
+                on_prediction(prediction)
             score = (curve[-1] if judge is None or watched is None else judge.objective(watched)), watched_loss
             # By loss where scores tie: accuracy on few rows is soon at its best, long before the network is.
             if best_epoch == 0 or score < chosen_by:

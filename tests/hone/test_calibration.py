@@ -28,6 +28,30 @@ def test_a_temperature_that_is_known_is_found_again(known: float) -> None:
     np.testing.assert_allclose(calibration.tempered(shown, known), honest, atol=1e-9)
 
 
+@pytest.mark.parametrize("n_classes", [2, 10, 100])
+def test_of_few_rows_and_many_classes_a_temperature_does_not_take_away_what_is_rightly_sure(n_classes: int) -> None:
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, n_classes, 360)
+    shown = np.where(generator.random(360) < 0.99, codes, (codes + 1) % n_classes)  # right in 99 of 100 rows
+    honest = np.full((360, n_classes), 0.01 / (n_classes - 1))
+    honest[np.arange(360), shown] = 0.99
+    found = calibration.tempered(honest, calibration.temperature(honest, codes))
+    assert found.max(axis=1).mean() == pytest.approx(0.99, abs=0.01)
+    smoothed = 0.85 * honest + 0.15 / n_classes  # as label smoothing leaves them
+    found = calibration.tempered(smoothed, calibration.temperature(smoothed, codes))
+    assert found.max(axis=1).mean() == pytest.approx(0.99, abs=0.01)
+
+
+def test_the_calibration_error_is_of_the_positive_class_or_of_the_most_probable_one() -> None:
+    codes = np.array([0, 1] * 50)
+    said = np.full(100, 0.3)
+    assert calibration.error(BINARY, np.stack([1 - said, said], axis=1), codes) == pytest.approx(0.2)
+    assert calibration.error(SWAPPED, np.stack([said, 1 - said], axis=1), codes) == pytest.approx(0.2)
+    three = Problem(task="multiclass", target="y", metric="accuracy", classes=("a", "b", "c"))
+    shown = np.tile([0.7, 0.2, 0.1], (100, 1))  # right in half of the rows
+    assert calibration.error(three, shown, codes) == pytest.approx(0.2)
+
+
 def test_a_temperature_keeps_the_order_of_classes_and_bears_certainty() -> None:
     certain = np.array([[1.0, 0.0], [0.3, 0.7]])
     found = calibration.tempered(certain, 2.0)

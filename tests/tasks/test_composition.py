@@ -85,6 +85,24 @@ def test_sureness_is_softened_and_a_hesitant_class_is_called_sooner() -> None:
     assert found.held_out["f1"]["after"] > found.held_out["f1"]["before"]
 
 
+def test_a_temperature_that_helps_the_log_loss_but_not_the_calibration_error_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = chances(3.0, 0.0)
+    shown = rows.of(CONFIGS[0])[0]
+    found = composition.calibrate(rows, shown, Retrain(threshold=False), seed=0)
+    assert found.temperature == pytest.approx(3.0, rel=0.1)
+    assert found.measured["calibration_error"]["after"] < found.measured["calibration_error"]["before"]
+    measured = composition.calibration.error
+    monkeypatch.setattr(
+        composition.calibration, "error", lambda problem, p, y: 0.0 if p is shown else measured(problem, p, y)
+    )
+    found = composition.calibrate(rows, shown, Retrain(threshold=False), seed=0)
+    assert found.measured["log_loss"]["after"] < found.measured["log_loss"]["before"]
+    assert found.measured["calibration_error"]["after"] > found.measured["calibration_error"]["before"]
+    assert found.temperature == 1.0
+
+
 def test_what_needs_no_calibration_gets_none_and_nobody_is_made_to_have_it() -> None:
     found = composition.compose(finalists(1), chances(1.0, 0.0), Retrain(ensemble="seeds", threshold=False), seed=0)
     assert found.temperature == 1.0

@@ -198,11 +198,10 @@ def search(stage: Stage, default: Config | None = None, tuned: Config | None = N
         noise *= 1 if replay.trial.config == tuned else -1  # the two err to either side
         prediction = np.eye(problem.n_classes)[problems.encode(problem, target)] if problem.classes else target
         held = prediction + noise[:, 0] if problem.classes is None else (prediction + noise + 0.5) / 2
-        held_out.write(
-            stage.path("predicted"), replay.trial.key, held / (1 if held.ndim == 1 else held.sum(axis=1, keepdims=True))
-        )
-    keys = [replay.trial.key for replay in replays]
-    held_out.gather(artifacts / "search_hyperband" / "held_out.safetensors", stage.path("predicted"), keys)
+        held = held / (1 if held.ndim == 1 else held.sum(axis=1, keepdims=True))
+        held_out.write(stage.path("predicted"), replay.trial.key, np.asarray(held, dtype=np.float32)[np.newaxis])
+    epochs = {replay.trial.key: 3 for replay in replays}
+    held_out.gather(artifacts / "search_hyperband" / "held_out.safetensors", stage.path("predicted"), epochs)
 
     def described(score: Any) -> dict[str, Any]:
         value = metrics.value(problem.metric, score.mean)
@@ -353,7 +352,7 @@ def test_a_model_that_nothing_was_chosen_for_is_told_of(tmp_path: Path, executor
     searched, default = stage.path("artifacts/search_hyperband"), search_space(stage.params).default
     replays = [one for one in trials.read(searched / "replay.parquet") if left and one.trial.config == default]
     held_out.gather(
-        searched / "held_out.safetensors", stage.path("predicted"), [replay.trial.key for replay in replays]
+        searched / "held_out.safetensors", stage.path("predicted"), {replay.trial.key: 3 for replay in replays}
     )
     said = run(stage, "retrain")
     (warning,) = said.warnings

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hone import metrics
 from hone.trial import State, Trial
-from tasks import files, split, trainables
+from tasks import files, held_out, split, trainables
 from tasks.params import parse_params
 
 N = 150
@@ -112,6 +113,28 @@ def test_replays_are_scored_on_what_they_name_whatever_the_objective(objective, 
         one, other = (trainable(again) for trainable in found)
         assert one.curve == other.curve
         assert not one.folds
+
+
+@pytest.mark.parametrize("fold", [None, 1])
+def test_a_replay_keeps_what_it_predicts_after_every_epoch(fold, tmp_path):
+    trainable = prepared(tmp_path, {"split": {"folds": 3}})
+    result = trainable(trial(0, 5, origin="replay", replicate=1, fold=fold))
+    assert len(result.curve) == 5
+    validation = trainable._load(fold, trainables.FOLDS).validation
+    assert trainables.n_held_out(tmp_path, fold) == len(validation)
+    problem = trainables.read_problem(tmp_path)
+    for epoch, objective in enumerate(result.curve, start=1):
+        held_out.gather(tmp_path / "all", trainable.store, {"s-0000": epoch})
+        found = held_out.read(tmp_path / "all", [result], tmp_path, problem, None)
+        if fold is None:  # of one fold of three, no replicate is complete
+            (prediction,) = found.of(result.trial.config)
+            assert metrics.score("rmse", problem, found.truth, prediction) == pytest.approx(objective, rel=1e-5)
+    kept = (trainable.store / "s-0000.safetensors").read_bytes()
+    assert not trainable.missing(result.trial)
+    (trainable.store / "s-0000.safetensors").write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    assert trainable.missing(result.trial)  # damaged
+    trainable(result.trial)
+    assert (trainable.store / "s-0000.safetensors").read_bytes() == kept
 
 
 @pytest.mark.parametrize("dealt", DEALT)
