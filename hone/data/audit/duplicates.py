@@ -64,7 +64,7 @@ def by_chance(
     columns = _hashes(frame.iloc[rows], target[rows], schema)
     n_asked = len(_thinned(asked))
     total = _total(columns)
-    finest = max(range(len(columns)), key=lambda index: len(np.unique(columns[index])))
+    finest = max(range(len(columns)), key=lambda index: len(np.unique(columns[index][n_asked:])))
     same = _count(total[:n_asked], total[n_asked:])
     near = np.zeros(n_asked, dtype=np.bool_)
     for index, column in enumerate(columns):
