@@ -13,8 +13,8 @@ from tests.clean_tables import strong_linear
 from tests.trap_tables import TRAPS
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-WHOLE = ("titanic", "bike")
-"""These go through all of `tune` in tests/e2e/test_traps_whole.py."""
+WHOLE = ("bike",)
+"""Goes through all of `tune` in tests/e2e/test_traps_whole.py."""
 
 
 def written(name: str, folder: Path) -> Path:
