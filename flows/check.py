@@ -10,7 +10,7 @@ from hone import models
 from hone.data.audit.findings import QUESTIONS
 from hone.training import own
 from hone.training.train import TrainingData
-from tasks import pictures, pipeline, split, start_from, trainables, versioning
+from tasks import pipeline, split, start_from, trainables, versioning
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
@@ -39,9 +39,6 @@ def check(root: Path, reporter: Reporter) -> None:
         reporter.message(f"{kind}: {shown}")
     _try_out(params, checked)
     _say_start(root, params, checked, reporter)
-    if checked.left_out is not None and (corrupt := checked.left_out.corrupt):
-        total = len(checked.frame) + len(corrupt)
-        reporter.warning(f"{pictures.corrupt_sentence(corrupt, total)}; set aside, as data.images.corrupt allows")
     report = split.audited(checked, params)
     reporter.message("")
     split.tell(report, reporter)

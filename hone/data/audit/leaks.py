@@ -61,7 +61,8 @@ def _skill_of(missing: NDArray[np.bool_], sample: Sample) -> tuple[float, float]
     if sample.problem.classes is None:
         values = sample.target - sample.target.mean()
         gap = float(values[missing].mean() - values[~missing].mean())
-        return float(share * (1 - share) * gap**2 / values.var()), MISSING_TELLS / len(values)
+        variance = float(values.var())  # nought if values are so small that their squares vanish
+        return float(share * (1 - share) * gap**2 / variance) if variance else 0.0, MISSING_TELLS / len(values)
     best = (0.0, 1.0)
     for code in np.unique(sample.target):
         inside = sample.target == code
