@@ -1,13 +1,16 @@
 """Looks at params and data, and at nothing else: what a run would refuse, before anything runs."""
 
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from hone import models
+from hone.data.audit.findings import QUESTIONS
 from hone.training import own
 from hone.training.train import TrainingData
-from tasks import pictures, pipeline, split, start_from, trainables, versioning
+from tasks import pipeline, split, start_from, trainables, versioning
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
@@ -36,10 +39,27 @@ def check(root: Path, reporter: Reporter) -> None:
         reporter.message(f"{kind}: {shown}")
     _try_out(params, checked)
     _say_start(root, params, checked, reporter)
-    if checked.left_out is not None and (corrupt := checked.left_out.corrupt):
-        total = len(checked.frame) + len(corrupt)
-        reporter.warning(f"{pictures.corrupt_sentence(corrupt, total)}; set aside, as data.images.corrupt allows")
-    reporter.message("\nparams and data are fine; `hone plan` says what a run would cost")
+    report = split.audited(checked, params)
+    reporter.message("")
+    split.tell(report, reporter)
+    reporter.message(conclusion(report))
+    reporter.message("`hone plan` says what a run would cost")
+
+
+def conclusion(report: Mapping[str, Any]) -> str:
+    """Return what an audit comes to, and what was tested: it can find what is wrong, and cannot prove that nothing is.
+
+    report: what `split.audited` returned.
+    """
+    findings = report["findings"]
+    n_warnings = sum(finding["severity"] == "warning" for finding in findings)
+    if n_warnings:
+        found = f"{n_warnings} warning{'' if n_warnings == 1 else 's'} above: look into them before `hone tune`"
+    elif any(finding["kind"] in QUESTIONS for finding in findings):
+        found = "no warning, but a question above: answer it before `hone tune`"
+    else:
+        found = "nothing obvious found" + (" beyond the notes above" if findings else "")
+    return f"{found}. Tested: {'; '.join(report['tested'])}"
 
 
 def _try_out(params: Params, checked: Checked) -> None:

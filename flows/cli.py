@@ -27,7 +27,7 @@ app = typer.Typer(
 
     \b
       hone add FILE --target COLUMN   your table; without it, scikit-learn's digits
-      hone check                      are params.yaml and the data fine?
+      hone check                      mistakes in params.yaml, leaks in the data
       hone plan                       what would a run cost?
       hone tune                       do it; again after an interruption, to go on
       hone ui                         look at every trial
@@ -90,10 +90,11 @@ def serve(port: Port = None) -> Work:
 
 @app.command()
 def check() -> Work:
-    """Say whether params and data are fine.
+    """Look for mistakes in params and data, and for leaks.
 
-    Shows what Hone makes of them: the task, the metric, the rows of each part, the kinds of columns. Runs no stage, and
-    writes nothing but a copy of decoded pictures.
+    Shows what Hone makes of them: the task, the metric, the rows of each part, the kinds of columns, and what an audit
+    of the training rows finds. Warnings leave the exit code at 0. Runs no stage, and writes nothing but a copy of
+    decoded pictures.
     """
 
     def work(root: Path) -> None:

@@ -1,6 +1,6 @@
 """Splits the raw table into training, validation and sealed test rows, and audits what it finds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from hone.data import audit as audits
 from hone.data import cells, images, schema, splitting
 from hone.data import problem as problems
+from hone.data.audit.report import audit
 from hone.data.checks import FEWEST_ROWS, check_table
 from hone.data.images import IMAGE, LABEL
 from hone.data.problem import Problem
@@ -22,10 +22,12 @@ from hone.seeds import derive
 from tasks import files, ingest, pictures, tables
 from tasks.params import Params
 from tasks.pictures import Pictures
+from tasks.reporting import Reporter
 from tasks.stage import Stage
 
 FOLDER = ("data", "split")
 SHOWN = 12
+MOST_TOLD = 8
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,38 @@ def run(stage: Stage) -> None:
     files.write_parquet(stage.path(*FOLDER, "trial_folds.parquet"), trial_folds(checked, stage.params))
     files.write_json(stage.path(*FOLDER, "schema.json"), checked.schema.to_json())
     files.write_json(stage.path(*FOLDER, "problem.json"), problem.to_json())
-    report = audits.audit(
-        checked.frame,
-        split,
-        problem,
-        checked.schema,
-        n_missing_target=checked.n_missing_target,
-        corrupt=checked.left_out.corrupt if checked.left_out is not None else (),
-        passed_over=checked.left_out.passed_over if checked.left_out is not None else (),
-        seed=stage.params.seed,
-    )
+    report = audited(checked, stage.params)
     files.write_json(stage.path(*FOLDER, "audit.json"), report)
     title = f"{problem.task} of {problem.target!r} by {problem.metric}, split {split.method}"
     stage.reporter.table(title, *summary(checked))
-    for finding in report["findings"]:
-        tell = stage.reporter.warning if finding["severity"] == "warning" else stage.reporter.message
-        tell(finding["message"])
+    tell(report, stage.reporter)
+
+
+def audited(checked: Checked, params: Params) -> dict[str, Any]:
+    """Return the audit of a checked table and its split; see `hone.data.audit.report`."""
+    left_out = checked.left_out
+    return audit(
+        checked.frame,
+        checked.split,
+        checked.problem,
+        checked.schema,
+        group=params.split.group,
+        time=params.split.time,
+        n_missing_target=checked.n_missing_target,
+        corrupt=left_out.corrupt if left_out is not None else (),
+        passed_over=left_out.passed_over if left_out is not None else (),
+        seed=params.seed,
+    )
+
+
+def tell(report: Mapping[str, Any], reporter: Reporter) -> None:
+    """Report the findings of an audit that matter most, a line each."""
+    findings = report["findings"]
+    for finding in findings[:MOST_TOLD]:
+        say = reporter.warning if finding["severity"] == "warning" else reporter.message
+        say(finding["message"])
+    if len(findings) > MOST_TOLD:
+        reporter.message(f"{len(findings) - MOST_TOLD} more findings are in data/split/audit.json once a run has split")
 
 
 def check(root: Path, params: Params) -> Checked:

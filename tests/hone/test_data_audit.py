@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hone.data import audit as audits
 from hone.data import checks, splitting
 from hone.data import problem as problems
 from hone.data import schema as schemas
+from hone.data.audit import findings, predictions
+from hone.data.audit.report import audit
 from hone.errors import UserError
+from tasks import plain_yaml, tables
+from tests.clean_tables import CLEAN
+from tests.trap_tables import TRAPS
 
 N = 300
 
@@ -29,13 +33,18 @@ def rows(n=N, seed=0):
     )
 
 
-def audited(frame, target="label", **given):
-    other = {"label": "price", "price": "label"}[target]
-    frame = frame.drop(columns=other)
+def audited(frame, target="label", drop=(), **given):
+    other = {"label": "price", "price": "label"}.get(target, "no such column")
+    frame = frame.drop(columns=other, errors="ignore")
     problem = problems.infer(frame[target])
     split = splitting.split(frame, problem, **given)
-    schema = schemas.infer(frame.iloc[split.train], target)
-    return audits.audit(frame, split, problem, schema), split
+    named = {key: given[key] for key in ("group", "time") if key in given}
+    schema = schemas.infer(frame.iloc[split.train], target, drop, group=named.get("group"))
+    return audit(frame, split, problem, schema, **named), split
+
+
+def messages(report, kind):
+    return [finding["message"] for finding in report["findings"] if finding["kind"] == kind]
 
 
 def kinds(report):
@@ -65,8 +74,10 @@ CLASS_LEAKS = {
 def test_a_column_that_gives_the_class_away_is_a_leak(kind):
     frame = rows()
     report, _ = audited(frame.assign(leak=CLASS_LEAKS[kind](frame)))
-    assert ("leak", "warning", "leak") in kinds(report)
-    assert {entry[2] for entry in kinds(report) if entry[0] == "leak"} == {"leak"}
+    assert kinds(report) == {("leak_missing" if kind == "missing" else "leak", "warning", "leak")}
+    assert report["findings"][0]["message"].endswith(
+        "If so, data.drop: [leak]" if kind == "missing" else "If not, data.drop: [leak]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,10 +106,40 @@ def test_duplicates_are_counted_across_the_parts():
     assert found["duplicates_test"]["severity"] == "warning"
 
 
+@pytest.mark.parametrize("n", [300, 2000])
+def test_rows_that_coarse_columns_make_equal_by_chance_are_no_warning_and_copied_rows_are(n):
+    random = np.random.default_rng(3)
+
+    def coarse(n):
+        frame = pd.DataFrame({name: random.integers(0, 4, n) for name in "abcde"})
+        return frame.assign(label=np.where(frame["a"] + random.integers(0, 4, n) > 3, "yes", "no"))
+
+    by_chance, _ = audited(coarse(n))
+    assert ("duplicates_test", "info") in kinds(by_chance)
+    (message,) = messages(by_chance, "duplicates_test")
+    assert "by chance" in message
+
+    fine = coarse(n).assign(f=random.integers(0, 40, n), g=random.integers(0, 40, n))
+    copied = pd.concat([fine, fine.sample(n // 5, random_state=0)], ignore_index=True)
+    assert not messages(audited(fine)[0], "duplicates_test")
+    report, _ = audited(copied)
+    assert ("duplicates_test", "warning") in kinds(report)
+    assert "more than chance makes" in messages(report, "duplicates_test")[0]
+
+
+def test_a_measurement_that_differs_does_not_excuse_copied_rows():
+    random = np.random.default_rng(4)
+    frame = pd.DataFrame({name: random.integers(0, 2, 400) for name in "abc"}).assign(
+        size=random.normal(size=400), label=random.choice(["yes", "no"], 400)
+    )
+    report, _ = audited(pd.concat([frame, frame.iloc[:80]], ignore_index=True))
+    assert ("duplicates_test", "warning") in kinds(report)
+
+
 def test_duplicates_are_counted_across_the_pieces_of_a_large_table(monkeypatch):
     doubled = pd.concat([rows(), rows().iloc[:90]], ignore_index=True)
     whole, _ = audited(doubled)
-    monkeypatch.setattr("hone.data.audit.PIECE", 11)
+    monkeypatch.setattr("hone.data.audit.duplicates.PIECE", 11)
     assert audited(doubled)[0] == whole
 
 
@@ -112,7 +153,7 @@ def test_ids_are_found_whether_numbers_or_text_and_plain_counts_are_not():
         income=random.choice(10**6, N, replace=False),
     )
     found = {entry for entry in kinds(audited(frame)[0]) if entry[0] == "id"}
-    assert found == {("id", "warning", "row"), ("id", "warning", "account_id"), ("id", "info", "customerID")}
+    assert found == {("id", "warning", "row", "account_id"), ("id", "info", "customerID")}
 
 
 def test_constants_empty_and_mostly_missing_columns_and_texts_of_numbers_are_told():
@@ -126,7 +167,222 @@ def test_constants_empty_and_mostly_missing_columns_and_texts_of_numbers_are_tol
     assert ("constant", "info", "same") in found
     assert ("empty", "info", "empty") in found
     assert ("mostly_missing", "info", "hardly") in found
+    assert not any("leak" in kind for kind, *_ in found)
     assert ("text_of_numbers", "info", "paid") in found
+
+
+N_ROWS = 400
+COUNTERS = {
+    "from one": np.arange(1, N_ROWS + 1),
+    "from nought, as pandas writes it": np.arange(N_ROWS),
+    "shuffled": np.random.default_rng(5).permutation(N_ROWS) + 1,
+    "with gaps": np.cumsum(np.random.default_rng(6).integers(1, 9, N_ROWS)),
+    "whole floats": np.arange(N_ROWS) * 10.0,
+    "downwards": np.arange(N_ROWS)[::-1],
+    "with a few missing": np.where(np.arange(N_ROWS) % 50 == 7, np.nan, np.arange(N_ROWS)),
+}
+
+
+@pytest.mark.parametrize("kind", COUNTERS)
+def test_columns_that_count_up_are_named_and_may_be_dropped_by_the_line_given(kind):
+    frame = rows(N_ROWS).assign(**{"Unnamed: 0": COUNTERS[kind]})
+    report, _ = audited(frame)
+    assert kinds(report) == {("id", "warning", "Unnamed: 0")}
+    assert messages(report, "id")[0].endswith("data.drop: ['Unnamed: 0']")
+
+
+FORMULAS = {
+    "sum": (lambda f: f["a"] + f["b"], {"a", "b"}, "'target' can be computed: it is 'a' + 'b'"),
+    "difference": (lambda f: f["a"] - f["b"], {"a", "b"}, "'a' − 'b'"),
+    "weights, rounded": (lambda f: (2 * f["a"] - 0.5 * f["b"] + 3).round(2), {"a", "b"}, "it is 2 × 'a' − 0.5 × 'b'"),
+    "five": (lambda f: f[list("abcde")].sum(axis=1), set("abcde"), "a weighted sum of"),
+    "product": (lambda f: f["a"] * f["b"], {"a", "b"}, "'a' × 'b'"),
+    "ratio": (lambda f: f["a"] / f["b"], {"a", "b"}, "'a' / 'b'"),
+    "of three": (lambda f: f["a"] * f["b"] / f["c"], {"a", "b", "c"}, "/ 'c'"),
+}
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_columns_from_which_the_target_can_be_computed_are_named_and_no_others(kind):
+    random = np.random.default_rng(7)
+    frame = pd.DataFrame({name: random.lognormal(1, 0.5, 500) for name in "abcdefgh"})
+    frame.loc[random.random(500) < 0.1, "h"] = np.nan
+    make, columns, formula = FORMULAS[kind]
+    report, _ = audited(frame.assign(target=make(frame)), "target")
+    (found,) = [finding for finding in report["findings"] if finding["kind"] == "leak_formula"]
+    assert found["severity"] == "warning"
+    assert set(found["columns"]) == columns
+    assert formula in found["message"]
+    noisy = make(frame) * (1 + 0.03 * random.normal(size=500))
+    assert messages(audited(frame.assign(target=noisy), "target")[0], "leak_formula") == []
+
+
+def test_what_is_missing_for_most_of_a_class_is_a_leak_and_what_is_missing_a_little_more_often_is_a_note():
+    random = np.random.default_rng(8)
+    frame = rows(1000)
+    yes = (frame["label"] == "yes").to_numpy()
+    frame = frame.assign(
+        boat=np.where(np.where(yes, random.random(1000) < 0.95, random.random(1000) < 0.03), "c", None),
+        body=np.where(yes, np.nan, np.where(random.random(1000) < 0.3, 1.5, np.nan)) * frame["z"],
+        cabin=np.where(random.random(1000) < np.where(yes, 0.6, 0.3), frame["z"], np.nan),
+        age=np.where(random.random(1000) < 0.3, frame["z"], np.nan),
+    )
+    report, _ = audited(frame)
+    assert ("leak_missing", "warning", "boat", "body") in kinds(report)
+    assert ("missing_tells", "info", "cabin") in kinds(report)
+    assert "data.drop: [boat, body]" in messages(report, "leak_missing")[0]
+    assert ("mostly_missing", "info", "age") in kinds(report)  # and nothing is named twice
+
+
+def test_a_value_that_only_costs_above_nought_have_is_a_leak():
+    random = np.random.default_rng(9)
+    frame = rows(500)
+    claimed = random.random(500) < 0.4
+    frame = frame.assign(
+        price=np.where(claimed, np.exp(frame["x"]), 0.0), adjuster=np.where(claimed, frame["z"], np.nan)
+    )
+    assert ("leak_missing", "warning", "adjuster") in kinds(audited(frame, "price")[0])
+
+
+def test_a_column_that_tells_more_than_all_others_is_a_question_and_not_a_warning():
+    random = np.random.default_rng(10)
+    frame = rows(2000)
+    duration = np.where(frame["label"] == "yes", 2.2, 0.0) + random.normal(size=2000)
+    report, _ = audited(frame.assign(duration=duration))
+    assert kinds(report) == {("dominant", "info", "duration")}
+    assert messages(report, "dominant")[0].endswith("known before 'label' is? If not, data.drop: [duration]")
+    twice = frame.assign(duration=duration, again=duration + 0.1 * random.normal(size=2000))
+    assert kinds(audited(twice)[0]) == set()  # neither tells more than the other
+
+
+def patients(seed=11):
+    frame = TRAPS["parkinsons"].make()
+    return frame.drop(columns="motor_UPDRS").sample(frac=1, random_state=seed, ignore_index=True)
+
+
+@pytest.mark.parametrize("target", ["number", "class"])
+@pytest.mark.parametrize("drop", [[], ["subject#"]])
+def test_ids_that_repeat_at_random_are_named_until_rows_are_split_by_them(target, drop):
+    frame = patients()
+    if target == "class":
+        frame["total_UPDRS"] = np.where(frame["total_UPDRS"] > frame["total_UPDRS"].median(), "ill", "less so")
+    report, _ = audited(frame, "total_UPDRS", drop)
+    assert ("group", "warning", "subject#") in kinds(report)
+    assert messages(report, "group")[0].endswith("split.method: grouped, split.group: 'subject#'")
+    assert not messages(audited(frame, "total_UPDRS", group="subject#")[0], "group")
+
+
+def test_an_id_needs_no_name_to_be_told_if_rows_are_alike():
+    frame = patients().rename(columns={"subject#": "code"})
+    assert ("group", "warning", "code") in kinds(audited(frame, "total_UPDRS")[0])
+
+
+def test_a_date_that_rows_are_in_order_of_is_named_until_they_are_split_by_it():
+    bike = TRAPS["bike"].make().drop(columns=["instant", "casual", "registered"])
+    assert kinds(audited(bike, "cnt")[0]) == {("time_order", "warning", "dteday")}
+    assert kinds(audited(bike, "cnt", time="dteday")[0]) == set()
+    shuffled = bike.sample(frac=1, random_state=0, ignore_index=True)
+    assert kinds(audited(shuffled, "cnt")[0]) == set()
+
+
+def test_rows_in_order_of_time_are_told_without_a_date_until_they_are_split_by_their_number():
+    frame = TRAPS["electricity"].make()
+    assert kinds(audited(frame, "class")[0]) == {("time_order", "info")}
+    numbered = frame.assign(row=range(len(frame)))  # as the message says
+    assert kinds(audited(numbered, "class", ["row"], time="row")[0]) == set()
+    assert kinds(audited(frame.sample(frac=1, random_state=0, ignore_index=True), "class")[0]) == set()
+
+
+def test_rows_sorted_by_a_plain_column_are_not_taken_for_time():
+    frame = rows(1000).sort_values("x", ignore_index=True)
+    assert kinds(audited(frame, "price")[0]) == set()
+    by_shop = rows(1000).assign(price=lambda f: f["price"] + (f["shop"] == "west"))
+    assert kinds(audited(by_shop.sort_values("shop", ignore_index=True), "price")[0]) == set()
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_every_trap_of_a_well_known_table_is_named_with_its_remedy(name):
+    trap = TRAPS[name]
+    report, _ = audited(trap.make(), trap.target)
+    found = {(one["kind"], one["severity"], tuple(one["columns"])) for one in report["findings"]}
+    assert set(trap.findings) <= found
+    text = "\n".join(finding["message"] for finding in report["findings"])
+    assert [remedy for remedy in trap.remedies if remedy not in text] == []
+    warned = [column for one in report["findings"] if one["severity"] == "warning" for column in one["columns"]]
+    assert len(warned) == len(set(warned))
+    assert max(len(finding["message"]) for finding in report["findings"]) <= 155  # two lines of a terminal
+
+
+@pytest.mark.parametrize("make", CLEAN, ids=lambda make: make.__name__)
+def test_a_clean_table_raises_no_alarm(make):
+    for seed in range(2):
+        frame, given = make(np.random.default_rng(seed))
+        report, _ = audited(frame, "target", **given)
+        assert [finding for finding in report["findings"] if finding["severity"] == "warning"] == []
+        assert not {"group", "time_order"} & {finding["kind"] for finding in report["findings"]}
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])
+def test_scikit_learns_tables_raise_no_alarm(name):
+    frame, target = tables.load_sklearn(f"sklearn:{name}")
+    report, _ = audited(frame, target)
+    assert [finding for finding in report["findings"] if finding["severity"] == "warning"] == []
+
+
+def test_the_audit_says_what_it_looked_for():
+    assert audited(rows(), "price")[0]["tested"] == [
+        "missing values that tell the target",
+        "columns that tell it alone",
+        "columns that add up or multiply to it",
+        "ids that repeat in several parts",
+        "ids and running numbers",
+        "rows sorted by target",
+        "rows in order of time",
+        "a column that tells more than all others",
+        "equal rows in several parts",
+        "constant and empty columns",
+    ]
+    by_time = audited(rows().assign(day=range(N)), time="day")[0]["tested"]
+    assert "rare and absent classes" in by_time
+    assert not {"rows in order of time", "columns that add up or multiply to it"} & set(by_time)
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (["boat"], "data.drop: [boat]"),
+        (["subject#", "a, b", "yes", "it's"], """data.drop: ['subject#', 'a, b', 'yes', "it's"]"""),
+        (["Pool QC", "12", "a: b"], "data.drop: [Pool QC, '12', 'a: b']"),
+    ],
+)
+def test_a_remedy_can_be_copied_into_params(columns, line):
+    assert findings.drop(columns) == line
+    assert plain_yaml.parse(line.replace("data.drop", "drop")) == {"drop": columns}
+
+
+def test_predictions_of_one_column_are_those_of_the_rows_of_other_folds():
+    random = np.random.default_rng(12)
+    x = np.where(random.random(60) < 0.2, np.nan, random.integers(0, 4, 60)).astype(float)
+    y, folds = random.normal(size=(60, 1)), np.arange(60) % 3
+    told = predictions.out_of_fold(predictions.Feature(x, levels=True), y, folds, sharp=True)
+    for row in range(60):
+        alike = (np.isnan(x) if np.isnan(x[row]) else x == x[row]) & (folds != folds[row])
+        assert told[row, 0] == pytest.approx(y[alike].mean())
+
+
+def test_skill_is_what_scikit_learn_says():
+    from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
+
+    random = np.random.default_rng(13)
+    y, told = random.normal(size=(200, 1)), random.normal(size=(200, 1)).round(1)
+    assert predictions.skill(y, told, classes=False) == pytest.approx(r2_score(y, told))
+    codes = random.integers(0, 3, 200).astype(float)
+    scores = random.random((200, 3)).round(1)
+    outcome = predictions.outcomes(codes, classes=True)
+    auc = roc_auc_score(outcome, scores, average="macro")
+    assert predictions.skill(outcome, scores, classes=True) == pytest.approx(2 * auc - 1)
+    chosen = (scores / outcome.mean(axis=0)).argmax(axis=1)
+    assert predictions.balanced_accuracy(codes, scores) == pytest.approx(balanced_accuracy_score(codes, chosen))
 
 
 def test_rare_classes_and_classes_absent_from_a_part_are_warned_of():
@@ -151,7 +407,7 @@ def test_no_value_of_a_test_row_is_told():
     marked.loc[split.test, ["x", "z"]] = [[123456.5, 654321.5]] * len(split.test)
     marked.loc[split.test, ["shop", "secret"]] = "sealed"
     schema = schemas.infer(marked.iloc[split.train], "label", drop=["price"])
-    report = audits.audit(marked, split, problem, schema)
+    report = audit(marked, split, problem, schema)
     text = json.dumps([report, schema.to_json()])
     for value in ("123456", "654321", "sealed"):
         assert value not in text
