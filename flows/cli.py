@@ -333,6 +333,28 @@ def sync() -> Work:
 
 
 @app.command()
+def champion(
+    choose: Annotated[
+        str | None, typer.Option("--set", metavar="VERSION", help="Make this version the champion.")
+    ] = None,
+    retire: Annotated[bool, typer.Option("--retire", help="Leave no champion: the next model becomes one.")] = False,
+) -> Work:
+    """Show the registered models, and which is champion.
+
+    For each version: its score on the sealed rows, its line and what became of it. Only models of one line are
+    compared: those with the same features, target, classes, positive class and metric.
+    """
+
+    def work(root: Path) -> None:
+        from flows.champion import champion as run
+
+        with open_reporter() as reporter:
+            run(root, reporter, choose=choose, retire=retire)
+
+    return work
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000) -> Work:
     """Open MLflow's pages on this project's runs, until Ctrl-C."""
 

@@ -53,9 +53,14 @@ def save(
     trusted: see `model_store.load`. example: raw rows; the first few are kept with the model, and fix the order of its
     columns.
 
-    Every column of the signature is of MLflow's type `any`: a column of whole numbers is `long` in one table and
-    `double` in the next, where a value is missing; one of text is `double` where all are; MLflow would refuse
-    both. The preprocessor reads them all. Pictures are `binary`: the bytes of their files, in JSON as base64.
+    Columns of pictures are of MLflow's type `binary`: the bytes of their files, in JSON as base64. All others are
+    `any`, because MLflow converts next to nothing, and each of its types refuses rows that the preprocessor reads:
+
+    - `double` refuses whole numbers (int64) and text of numbers, `long` refuses numbers with a gap (float64);
+    - `string` refuses a column in which all is missing (float64), pandas' categories, and codes read as numbers;
+    - `boolean` refuses yes and no, 0 and 1; `datetime` refuses dates in text.
+
+    The kind of each column stands in the version's description instead. The outputs are typed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of its own use of pandas, and of `any` in its own types

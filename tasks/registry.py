@@ -1,9 +1,14 @@
-"""The model registry: a challenger is registered, and becomes champion if it is better on rows new to both."""
+"""The model registry: a challenger is registered, and becomes champion if it is better on rows new to both.
+
+What can be compared with what, and what people change by hand, is in `champions`.
+"""
 
 import contextlib
 import html
+import json
 import math
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,24 +23,49 @@ from hone import metrics
 from hone.data import problem as problems
 from hone.data.problem import Problem
 from hone.data.rows import Seen
-from hone.errors import UserError
-from hone.evaluation import calibration
-from tasks import model_store, params, pyfunc, record
+from hone.data.schema import Schema
+from hone.errors import UserError, without_secrets
+from hone.evaluation import bootstrap, calibration
+from hone.evaluation.bootstrap import Interval
+from hone.seeds import derive
+from tasks import champions, composition, model_store, params, pyfunc, record, wording
+from tasks.champions import (
+    BY_HAND,
+    CHALLENGER,
+    CHAMPION,
+    CONFIDENCE,
+    DECISION,
+    FIRST,
+    INTERVAL,
+    LINE,
+    LINE_KEY,
+    LOOKS,
+    METRIC,
+    MODEL,
+    NEW,
+    NEW_LINE,
+    SCORE,
+    SEALED,
+    Line,
+    Registered,
+)
 from tasks.model_store import Predictor
-from tasks.params import Tracking
+from tasks.params import Params, Tracking
 from tasks.tracking import OFF, uri
 from tasks.tracking.mlflow import KEY, PIPELINE, connect, find_experiment, find_runs
 from tasks.tracking.spool import ignore
 from tasks.tracking.uri import one_line
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-DECISION, MODEL = "hone.decision", "hone.model"
-"""Tags of a version: why it is champion or not, and the hash of its model."""
 FEWEST_ROWS = 30
 """On fewer rows than this a challenger is not compared with the champion."""
+LONGEST = 5000
+"""Characters of a tag and of a description that MLflow takes."""
+RIVALS = ("defaults", "constant", "linear", "boosting", "boosting_tuned")
+"""Models of evaluation.json beside the one that is delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +73,7 @@ class Published:
     """A version in the registry. decision: why it is champion or not, in a sentence.
 
     run: the id of its pipeline's run in MLflow, if that is there. is_new: it was not there before this call.
+    looks: how many models its sealed rows have judged; 0 if that is not known.
     """
 
     name: str
@@ -51,39 +82,54 @@ class Published:
     decision: str
     run: str | None = None
     is_new: bool = True
+    looks: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that was just evaluated.
+
+    pipeline: the key of its pipeline. model: its folder. sealed: a hash of the file of sealed rows. evaluation: what
+    `evaluate` found, as evaluation.json holds it. tags: of its origin (see `provenance.tags`).
+    """
+
+    pipeline: str
+    model: Path
+    sealed: str
+    evaluation: Mapping[str, Any]
+    tags: Mapping[str, str]
 
 
 def publish(
     root: Path,
-    tracking: Tracking,
+    settings: Params,
+    candidate: Candidate,
     *,
-    pipeline: str,
-    model: Path,
     rows: pd.DataFrame,
     example: pd.DataFrame,
-    scores: Mapping[str, float | None],
-    tags: Mapping[str, str],
     warn: Callable[[str], None] = ignore,
 ) -> Published | None:
-    """Register a pipeline's model as challenger, and as champion if there is none or it beats the one there is.
+    """Register a model as challenger, and as champion if its line has none or it is better than that beyond chance.
 
-    pipeline: the pipeline's key; one that has published this model already registers nothing new. model: its folder.
-    rows: the sealed rows, target included. A champion of an earlier split may have been trained on some of them, so
-    both models are scored on those that neither was trained on. example: raw rows that are not sealed, the first few
-    of which are shown with the model. scores: the model's own on all of `rows`, the problem's metric among them; None
-    where it is undefined. tags: put on the version (see provenance.tags).
+    A version is identified by its model, its sealed rows and its metric; one that is there already gets the scores and
+    description of this evaluation, and its decision stays. rows: the sealed rows, target included. A champion of an
+    earlier split may have been trained on some of them, so both models are scored on those that neither was trained
+    on. example: raw rows that are not sealed, the first few of which are shown with the model.
 
     A champion that cannot be scored on these rows stays champion, with a warning, and so does one that can be scored
     on too few of them. Return None, after one warning, if anything fails: a tuned model is worth keeping whether a
     registry takes it or not.
     """
+    tracking = settings.tracking
     if tracking.uri == OFF:
         return None
     try:
-        registry = _Registry(root, tracking, warn)
-        return registry.publish(pipeline, model, rows, example, scores, tags)
+        return _Registry(root, settings, warn).publish(candidate, rows, example)
     except Exception as error:
-        warn(f"registry: {tracking.model!r} is not registered ({one_line(error)}); the model is in {model.name}/")
+        warn(
+            f"registry: {tracking.model!r} is not registered ({one_line(error)}); "
+            f"the model is in {candidate.model.name}/"
+        )
         return None
 
 
@@ -114,11 +160,21 @@ class _Model:
         return known, told
 
 
+@dataclass(frozen=True)
+class _Verdict:
+    """Whether a challenger is better than the champion, None if they cannot be compared, and why."""
+
+    is_better: bool | None
+    decision: str
+
+
 class _Registry:
     """A connection to the registry that params name."""
 
-    def __init__(self, root: Path, tracking: Tracking, warn: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, settings: Params, warn: Callable[[str], None]) -> None:
+        tracking = settings.tracking
         self._root = root
+        self._settings = settings
         self._uri = uri.resolve(root, tracking.uri)
         self._name = tracking.model
         self._trusted = params.trusted(root)
@@ -126,50 +182,60 @@ class _Registry:
         self._client: MlflowClient = connect(self._uri)
         self._experiment = find_experiment(self._client, root, self._uri, tracking.experiment)
 
-    def publish(
-        self,
-        pipeline: str,
-        model: Path,
-        rows: pd.DataFrame,
-        example: pd.DataFrame,
-        scores: Mapping[str, float | None],
-        tags: Mapping[str, str],
-    ) -> Published:
-        own = str(record.md5(model))
-        version = self._version(pipeline, own)
+    def publish(self, candidate: Candidate, rows: pd.DataFrame, example: pd.DataFrame) -> Published:
+        own = str(record.md5(candidate.model))
+        described = model_store.describe(candidate.model)["preprocessor"]
+        schema, problem = Schema.from_json(described["schema"]), Problem.from_json(described["problem"])
+        registered = champions.read(self._client, self._name) or Registered(self._name, {}, {})
+        values = {MODEL: own, SEALED: candidate.sealed, METRIC: problem.metric}
+        version = _known(registered, candidate.pipeline, values)
+        values |= _scores(problem.metric, candidate.evaluation, self._settings.evaluate.confidence)
+        is_new = version is None or DECISION not in version.tags
         if version is not None and DECISION in version.tags:
-            champion = self._champion()
-            decided = version.tags[DECISION]
-            is_champion = champion is not None and str(champion.version) == str(version.version)
-            return Published(
-                name=self._name,
-                version=str(version.version),
-                is_champion=is_champion,
-                decision=decided,
-                run=version.run_id or None,
-                is_new=False,
-            )
-        challenger = self._read(model)
-        problem = challenger.predictor.problem
-        if version is None:
-            values = {f"metric.{name}": repr(value) for name, value in scores.items() if value is not None}
-            version = self._register(
-                pipeline, model, example, {**tags, **values, "hone.metric": problem.metric, MODEL: own}
-            )
-        number = str(version.version)
-        self._client.set_registered_model_alias(self._name, CHALLENGER, number)
-        score = scores[problem.metric]
-        won, decision = self._compare(number, challenger, math.nan if score is None else score, rows)
-        if won:
-            self._client.set_registered_model_alias(self._name, CHAMPION, number)
-        self._client.set_model_version_tag(self._name, number, DECISION, decision)  # last: from here on it is done
-        run = version.run_id or None
-        return Published(name=self._name, version=number, is_champion=won, decision=decision, run=run)
+            self._set_tags(version, values)
+        else:
+            challenger, line = self._read(candidate.model), Line.of(schema, problem)
+            champion = registered.holder(CHAMPION)
+            lines = registered.lines() | self._adopted(champion, registered)
+            values |= {LINE: lines.get(line.key) or _next(lines), LINE_KEY: line.key}
+            if version is None:
+                origin = {key: str(value)[:LONGEST] for key, value in candidate.tags.items()}
+                origin |= {PIPELINE: candidate.pipeline, LOOKS: str(registered.looks(candidate.sealed) + 1)}
+                version = self._register(candidate.model, example, origin | values)
+            else:  # a kill came in between
+                self._set_tags(version, values)
+            self._client.set_registered_model_alias(self._name, CHALLENGER, str(version.version))
+            registered = champions.read(self._client, self._name) or registered
+            decision = self._decide(str(version.version), line, challenger, registered, rows)
+            # Last: from here on it is done.
+            self._client.set_model_version_tag(self._name, str(version.version), DECISION, decision[:LONGEST])
+        version = self._client.get_model_version(self._name, str(version.version))
+        description = describe(version, schema, problem, candidate, self._settings)
+        if version.description != description:
+            self._client.update_model_version(self._name, str(version.version), description)
+        by_hand = version.tags.get(BY_HAND)
+        aliases = self._client.get_registered_model(self._name).aliases
+        return Published(
+            name=self._name,
+            version=str(version.version),
+            is_champion=str(aliases.get(CHAMPION)) == str(version.version),
+            decision=version.tags[DECISION] + (f"; {by_hand}" if by_hand else ""),
+            run=self._run(candidate.pipeline) or version.run_id or None,
+            is_new=is_new,
+            looks=champions.whole(version.tags.get(LOOKS)),
+        )
 
-    def _register(self, pipeline: str, model: Path, example: pd.DataFrame, tags: Mapping[str, str]) -> Any:
+    def _set_tags(self, version: "ModelVersion", values: Mapping[str, str]) -> None:
+        """Set those tags of a version that it does not have."""
+        for key, value in values.items():
+            if version.tags.get(key) != value:
+                self._client.set_model_version_tag(self._name, str(version.version), key, value)
+
+    def _register(self, model: Path, example: pd.DataFrame, tags: Mapping[str, str]) -> "ModelVersion":
         """Upload the model and return its new version."""
         self._ensure_name()
-        run_id = next((run.info.run_id for run in self._runs(pipeline) if run.data.tags.get(KEY) == pipeline), None)
+        pipeline = tags[PIPELINE]
+        run_id = self._run(pipeline)
         name = re.sub(r"[^\w-]", "_", self._name)  # a logged model's name may hold less than a registered one's
         logged = self._client.create_logged_model(self._experiment, name, run_id, {PIPELINE: pipeline}, {}, "pyfunc")
         with tempfile.TemporaryDirectory() as scratch:
@@ -185,83 +251,140 @@ class _Registry:
             self._name,
             f"models:/{logged.model_id}" if is_server else logged.artifact_location,
             run_id,
-            tags={**{key: str(value)[:5000] for key, value in tags.items()}, PIPELINE: pipeline},
+            tags=dict(tags),
             model_id=logged.model_id if is_server or run_id else None,
-            description=_describe(model_store.load(model, self._trusted)),
         )
 
-    def _compare(self, number: str, challenger: "_Model", score: float, rows: pd.DataFrame) -> tuple[bool, str]:
-        """Return whether version `number` is to be champion, and why. score: its own on all of the sealed rows."""
-        problem = challenger.predictor.problem
-        champion = self._champion()
-        if champion is None:
-            return True, f"first champion, {problem.metric} {score:.6g}"
-        if str(champion.version) == number:  # a kill came between the alias and the tag
-            return True, f"champion, {problem.metric} {score:.6g}"
+    def _decide(
+        self,
+        number: str,
+        line: Line,
+        challenger: "_Model",
+        registered: Registered,
+        rows: pd.DataFrame,
+    ) -> str:
+        """Move the aliases as version `number` deserves it; return the decision."""
+        tags = registered.versions[number].tags
+        champion, line_number = registered.holder(CHAMPION), tags[LINE]
+        # Without a line it is a former Hone's, and its files are gone: what it was cannot be told.
+        is_of_line = champion is not None and champion.tags.get(LINE_KEY, line.key) == line.key
+        rival = champion if is_of_line else registered.holder(champions.alias(line_number))
+        own = f"{wording.label(line.metric)} {champions.score(tags)}"
+        judged = f"the sealed rows have judged {wording.plural(champions.whole(tags.get(LOOKS)), 'model')}"
+        if rival is not None and str(rival.version) == number:  # a kill came between the alias and the tag
+            champions.promote(self._client, self._name, number, line_number)
+            return f"{CHAMPION}: {own}; {judged}"
+        if rival is None:
+            others = [one for version, one in registered.versions.items() if version != number]
+            is_new = all(one.tags.get(LINE_KEY) != line.key for one in others)
+            decision = FIRST if champion is None else NEW_LINE if is_new else f"{FIRST} of its line"
+            if champion is not None:
+                decision += f": {self._passed_by(champion, number, line)}; not compared"
+            champions.promote(self._client, self._name, number, line_number)
+            return f"{decision}{':' if champion is None else ';'} {own}; {judged}"
+        found = self._compare(challenger, rival, rows)
+        decision = f"{found.decision}; {judged}"
+        if found.is_better:
+            champions.promote(self._client, self._name, number, line_number)
+        elif found.is_better is None:
+            self._warn(
+                f"registry: {self._name!r} {found.decision}; version {rival.version} stays champion of its line, "
+                f"version {number} is registered as {CHALLENGER}: `hone champion --set {number}` makes it champion"
+            )
+        elif not is_of_line:  # the project has come back to a former line
+            champions.promote(self._client, self._name, str(rival.version), line_number)
+            decision += f"; the project is back at line {line_number}, so version {rival.version} is {CHAMPION} again"
+        return decision
+
+    def _passed_by(self, champion: "ModelVersion", number: str, line: Line) -> str:
+        """Return in what the line of version `number` differs from the champion's, and warn that it takes its place."""
+        former = str(champion.version)
+        try:
+            held = self._open(champion).predictor
+            why = line.differs(Line.of(held.preprocessor.schema, held.problem), former)
+        except Exception:  # its files may be gone, and it is not needed
+            why = f"features, target, classes or metric are not those of version {former}"
+        if (kept := champion.tags.get(LINE)) is None:
+            there = f"models:/{self._name}/{former}"
+        else:
+            there = f"models:/{self._name}@{champions.alias(kept)}"
+        self._warn(
+            f"registry: version {number} of {self._name!r} is {CHAMPION} in place of version {former}, without a "
+            f"comparison: {why}. The former champion is {there}; `hone champion --set {former}` brings it back"
+        )
+        return why
+
+    def _compare(self, challenger: "_Model", champion: "ModelVersion", rows: pd.DataFrame) -> _Verdict:
+        """Compare a challenger with the champion of its line on the sealed rows that neither was trained on."""
+        problem, evaluate = challenger.predictor.problem, self._settings.evaluate
+        group = composition.group(self._settings)
         try:
             holder = self._open(champion)
-            theirs = holder.predictor.problem
-            if (theirs.task, theirs.target, theirs.classes) != (problem.task, problem.target, problem.classes):
-                raise ValueError(f"it predicts {_shown(theirs)}, not {_shown(problem)}")
             (theirs_seen, sure), (ours_seen, as_sure) = holder.knows(rows), challenger.knows(rows)
             unseen = rows[~(theirs_seen | ours_seen)]
-            enough = len(unseen) >= FEWEST_ROWS
-            held = _score(holder.predictor, problem, unseen) if enough else math.nan
+            if len(unseen) >= FEWEST_ROWS:
+                truth = problems.encode(problem, unseen[problem.target])
+                predictions = {
+                    name: _prediction(model.predictor, problem.metric, unseen)
+                    for name, model in ((CHALLENGER, challenger), (CHAMPION, holder))
+                }
         except Exception as error:
-            decision = f"not compared: champion version {champion.version} cannot be scored on these rows"
-            return False, self._kept(number, champion, f"{decision} ({one_line(error)})")
-        if not enough:
+            said = f"not compared: champion version {champion.version} cannot be scored on these rows"
+            return _Verdict(None, f"{said} ({one_line(error)})")
+        if len(unseen) < FEWEST_ROWS:
             few = f"only {len(unseen)} of {len(rows)} test rows are new to both models, and {FEWEST_ROWS} are needed"
-            return False, self._kept(number, champion, f"not comparable: {few}")
+            return _Verdict(None, f"not comparable: {few}")
         which = f"{len(unseen)} test rows that neither was trained on"
         if not len(holder.seen):
             which = f"{len(unseen)} test rows; what version {champion.version} was trained on is not recorded"
         if not (sure and as_sure):
             which += "; whether the weights that they started from were trained on these cannot be told"
-        score = _score(challenger.predictor, problem, unseen)
-        if math.isnan(held) or math.isnan(score):
-            return False, self._kept(number, champion, f"not comparable: {problem.metric} is undefined on {which}")
-        against = f"{problem.metric} {score:.6g} against {held:.6g} of version {champion.version} on {which}"
-        if metrics.objective(problem.metric, score) < metrics.objective(problem.metric, held):
-            return True, f"new champion, {against}"
-        return False, f"not better than the champion, {against}"
+        ours, theirs = (metrics.score(problem.metric, problem, truth, one) for one in predictions.values())
+        if math.isnan(ours) or math.isnan(theirs):
+            return _Verdict(None, f"not comparable: {wording.label(problem.metric)} is undefined on {which}")
+        drawn = bootstrap.scores(
+            [problem.metric],
+            problem,
+            truth,
+            predictions,
+            n_resamples=evaluate.bootstrap,
+            seed=derive(self._settings.seed, "registry"),
+            groups=None if group is None else unseen[group].astype(str).to_numpy(dtype=str),
+        )
+        gain = bootstrap.gain(
+            problem.metric,
+            ours,
+            theirs,
+            drawn[CHALLENGER][problem.metric],
+            drawn[CHAMPION][problem.metric],
+            evaluate.confidence,
+        )
+        said = _compared(problem.metric, gain, (ours, theirs), str(champion.version), evaluate.confidence)
+        return _Verdict(gain.low > 0, f"{said} on {which}")
 
-    def _open(self, champion: Any) -> "_Model":
+    def _adopted(self, champion: "ModelVersion | None", registered: Registered) -> dict[str, str]:
+        """Give the champion of a former version of Hone a line; return that line's number by its key."""
+        if champion is None or LINE_KEY in champion.tags:
+            return {}
+        try:
+            held = self._open(champion).predictor
+        except Exception:  # its files are gone: it belongs to no line
+            return {}
+        key, lines = Line.of(held.preprocessor.schema, held.problem).key, registered.lines()
+        number = lines.get(key) or _next(lines)
+        self._set_tags(champion, {LINE: number, LINE_KEY: key})
+        self._client.set_registered_model_alias(self._name, champions.alias(number), str(champion.version))
+        return {key: number}
+
+    def _open(self, champion: "ModelVersion") -> "_Model":
         """Download a version's model and return it."""
-        source = self._client.get_model_version_download_uri(self._name, champion.version)
+        source = self._client.get_model_version_download_uri(self._name, str(champion.version))
         with _downloaded(source, self._uri) as model:
             return self._read(model)
 
     def _read(self, model: Path) -> "_Model":
         """Return the model in a folder."""
         return _Model(model_store.load(model, self._trusted), model_store.seen(model), model_store.former(model))
-
-    def _kept(self, number: str, champion: Any, decision: str) -> str:
-        """Warn that the champion stays without a comparison, and return the decision."""
-        self._warn(
-            f"registry: {self._name!r} {decision}; version {champion.version} stays champion, version {number} is "
-            f"registered as {CHALLENGER}: move the alias {CHAMPION} in MLflow if it is to serve"
-        )
-        return decision
-
-    def _version(self, pipeline: str, model: str) -> Any | None:
-        """Return the version that a pipeline has published of the model with this hash, or None.
-
-        Two models of one pipeline: a time limit may have been measured anew. Former versions of Hone left no hash.
-        """
-        found = self._client.search_model_versions(f"name = '{self._name}'", max_results=1000)
-        own = [version for version in found if version.tags.get(PIPELINE) == pipeline]
-        return next((version for one in (model, None) for version in own if version.tags.get(MODEL) == one), None)
-
-    def _champion(self) -> Any | None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._client.get_model_version_by_alias(self._name, CHAMPION)
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
 
     def _ensure_name(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -272,8 +395,10 @@ class _Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _runs(self, pipeline: str) -> Any:
-        return find_runs(self._client, self._experiment, pipeline)
+    def _run(self, pipeline: str) -> str | None:
+        """Return the id of a pipeline's run, if there is one."""
+        runs = find_runs(self._client, self._experiment, pipeline)
+        return next((str(run.info.run_id) for run in runs if run.data.tags.get(KEY) == pipeline), None)
 
 
 def load(root: Path, tracking: Tracking, name: str, trusted: Collection[str] = ()) -> Predictor:
@@ -320,21 +445,94 @@ def _downloaded(source: str, tracking_uri: str) -> Iterator[Path]:
         yield folder / Model.load(str(folder)).flavors["python_function"]["data"]
 
 
-def _score(predictor: Predictor, problem: Problem, rows: pd.DataFrame) -> float:
-    """Return a model's score on rows by a problem's metric, NaN where that is undefined."""
-    truth = problems.encode(problem, rows[problem.target])
-    # A threshold is of the class that the model itself was to find, which need not be the problem's.
-    prediction = calibration.for_metric(problem.metric, predictor.problem, predictor.proba(rows), predictor.threshold)
-    return metrics.score(problem.metric, problem, truth, prediction)
+def _known(registered: Registered, pipeline: str, values: Mapping[str, str]) -> "ModelVersion | None":
+    """Return the version with these values of its tags, the oldest of them, or None.
+
+    Former versions of Hone left no hash of the sealed rows, and before that none of the model: there the pipeline
+    tells.
+    """
+    oldest_first = list(registered.versions.values())[::-1]
+    for one in oldest_first:
+        if all(one.tags.get(key) == value for key, value in values.items()):
+            return one
+    former = [one for one in oldest_first if SEALED not in one.tags and one.tags.get(PIPELINE) == pipeline]
+    return next((one for model in (values[MODEL], None) for one in former if one.tags.get(MODEL) == model), None)
 
 
-def _describe(predictor: Predictor) -> str:
-    """Return what the model predicts, from which columns, as Markdown."""
-    kinds = {column.name: column.kind for column in predictor.preprocessor.schema.columns}
-    columns = ", ".join(f"{name} ({kinds[name]})" for name in predictor.columns)
-    text = f"Predicts {_shown(predictor.problem)} from {columns}."
-    text = html.escape(text, quote=False)  # MLflow shows it as Markdown, which may hold markup
-    return text if len(text) <= 5000 else f"{text[:4999]}…"
+def _next(lines: Mapping[str, str]) -> str:
+    """Return the number of a new line. lines: the numbers of all others, by their keys."""
+    return str(1 + max((champions.whole(number) for number in lines.values()), default=0))
+
+
+def _scores(metric: str, evaluation: Mapping[str, Any], confidence: float) -> dict[str, str]:
+    """Return a version's score on the sealed rows by every metric, and its interval by the problem's, as tags."""
+    found = {f"{SCORE}{name}": repr(value) for name, value in evaluation["tuned"].items() if value is not None}
+    bounds = evaluation["intervals"]["tuned"].get(metric, [None, None])
+    return {**found, INTERVAL: json.dumps(bounds), CONFIDENCE: repr(confidence)}
+
+
+def _prediction(predictor: Predictor, metric: str, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return a model's prediction for rows as a metric is to see it."""
+    return calibration.for_metric(metric, predictor.problem, predictor.proba(rows), predictor.threshold)
+
+
+def _compared(metric: str, gain: Interval, scores: tuple[float, float], version: str, confidence: float) -> str:
+    """Return what the challenger's gain over the champion comes to. scores: the challenger's and the champion's."""
+    places = wording.decimals(gain.low, gain.high)
+    ours, theirs = (wording.number(one) for one in scores)
+    against = f"{wording.label(metric)} {ours} against {theirs} of version {version}"
+    if math.isnan(gain.low):
+        return f"not better beyond chance: {against}; these rows give the difference no interval,"
+    better = "better" if gain.value >= 0 else "worse"
+    span = f"{wording.signed(gain.low, places)} to {wording.signed(gain.high, places)}"
+    size = f"{better} by {wording.number(abs(gain.value), places)} ({100 * confidence:g} % interval {span})"
+    begins = NEW if gain.low > 0 else "worse" if gain.high < 0 else "not better beyond chance"
+    return f"{begins}: {against}, {size}"
+
+
+def describe(version: "ModelVersion", schema: Schema, problem: Problem, candidate: Candidate, settings: Params) -> str:
+    """Return what a version's page says, as Markdown: verdict, scores, decision, how to serve it, where it is from."""
+    evaluation, tags = candidate.evaluation, version.tags
+    metric, tracking = problem.metric, settings.tracking
+
+    def cell(model: str) -> str:
+        return wording.with_interval(evaluation[model][metric], evaluation["intervals"].get(model, {}).get(metric))
+
+    rivals = [name for name in RIVALS if metric in evaluation.get(name, {})]
+    looks, seen = champions.whole(tags.get(LOOKS)), len(model_store.seen(candidate.model))
+    by_hand = f"; {tags[BY_HAND]}" if BY_HAND in tags else ""
+    rows = f"{wording.plural(seen, 'row')} of " if seen else ""
+    origin = f"{rows}`{settings.data.source}`, data hash {tags.get('hone.data_hash', wording.DASH)[:12]}"
+    commit = tags.get("hone.git_commit", "none")
+    if commit != "none":
+        edited = ", with uncommitted changes" if tags.get("hone.git_dirty") == "true" else ""
+        origin += f", commit {commit[:12]}{edited}"
+    address = without_secrets(tracking.uri or "sqlite:///mlflow.db")
+    serve = f"mlflow models serve -m {shlex.quote(f'models:/{version.name}/{version.version}')}"
+    again = f"`hone reproduce {version.run_id}`" if version.run_id else "no run in MLflow"
+    if tags.get("hone.git_dirty") != "false":
+        again += ", once what is not in git is committed"
+    headline = next((one["message"] for one in evaluation.get("findings", ())), "")
+    kinds = ", ".join(f"{one.name} ({one.kind})" for one in schema.columns if one.kind != "dropped")
+
+    def safe(text: str) -> str:
+        return html.escape(text, quote=False)  # MLflow shows it as Markdown, which may hold markup
+
+    parts = [
+        *([f"**{safe(headline)}**"] if headline else []),
+        f"| model | {wording.label(metric)}, sealed rows, {100 * settings.evaluate.confidence:g} % interval |\n"
+        f"|---|---|\n| **this version** | {cell('tuned')} |\n"
+        + "".join(f"| {wording.model(name)} | {cell(name)} |\n" for name in rivals),
+        f"**Decision:** {safe(tags[DECISION] + by_hand)}.",
+        *([champions.seen_by(looks)] if looks else []),
+        f"**Serve** (in the project's folder):\n\n```bash\nMLFLOW_TRACKING_URI={shlex.quote(address)} {serve} "
+        "--env-manager local --host 127.0.0.1\n```",
+        f"**Reproduce:** {again}",
+        f"**Trained on:** {safe(origin)}",
+        f"**Predicts** {safe(_shown(problem))} from {safe(kinds)}.",
+    ]
+    text = "\n\n".join(parts)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _shown(problem: Problem) -> str:

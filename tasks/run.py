@@ -80,7 +80,7 @@ def run_stage(
             elif MLFLOW in tracker.down:
                 sync.publish_later(root, reporter, stage.pipeline)
             else:
-                sync.publish(root, reporter, params.tracking, stage.pipeline, tags)
+                sync.publish(root, reporter, params, stage.pipeline, tags)
         taken = time.perf_counter() - started
         # A reproduction must not measure a time limit anew.
         kept = [record.BUDGET_LOCK] if params.budget.time_limit and (root / record.BUDGET_LOCK).is_file() else []

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from hone.errors import UserError
-from tasks import files, pipeline, provenance, record, registry
-from tasks.params import Tracking, load_params
-from tasks.registry import Published
+from tasks import champions, files, pipeline, provenance, record, registry
+from tasks.params import Params, load_params
+from tasks.registry import Candidate, Published
 from tasks.reporting import Reporter
 from tasks.tracking import MLFLOW, OFF, names, open_tracker, waiting
 
@@ -49,7 +49,7 @@ def send(root: Path, reporter: Reporter, patience: float = LONGEST) -> None:
         if params.tracking.uri != OFF and files.read_json(root / PENDING) == _noted(root, key):
             data_hash = pipeline.data_hash(root, params.data.source)
             tags = provenance.tags(root, content, data_hash, record.tracked(root, params))
-            publish(root, reporter, params.tracking, key, tags)
+            publish(root, reporter, params, key, tags)
         else:  # what has been edited since has no model yet: it is registered when it has
             (root / PENDING).unlink()
     if after or (root / PENDING).exists():
@@ -68,29 +68,35 @@ def publish_later(root: Path, reporter: Reporter, key: str) -> None:
     )
 
 
-def publish(root: Path, reporter: Reporter, tracking: Tracking, key: str, tags: Mapping[str, str]) -> Published | None:
+def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapping[str, str]) -> Published | None:
     """Register the model that was just evaluated, unless it is registered; return what came of it.
 
     key, tags: the pipeline's. The registry's failures are warnings, and leave a note in .work, so that `send` tries
     again.
     """
-    if tracking.uri == OFF:
+    if params.tracking.uri == OFF:
         return None
     files.write_json(root / PENDING, _noted(root, key))
+    sealed = root / "data" / "split" / "sealed" / "test.parquet"
     published = registry.publish(
         root,
-        tracking,
-        pipeline=key,
-        model=root / MODEL,
-        rows=pd.read_parquet(root / "data" / "split" / "sealed" / "test.parquet"),
+        params,
+        Candidate(
+            pipeline=key,
+            model=root / MODEL,
+            sealed=str(record.md5(sealed)),
+            evaluation=files.read_json(root / SCORES),
+            tags=tags,
+        ),
+        rows=pd.read_parquet(sealed),
         example=pd.read_parquet(root / "data" / "split" / "validation.parquet"),
-        scores=files.read_json(root / SCORES)["tuned"],
-        tags=tags,
         warn=reporter.warning,
     )
     if published is not None:
         (root / PENDING).unlink(missing_ok=True)
         reporter.message(f"registry: {published.name} version {published.version}; {published.decision}")
+        if published.looks:
+            reporter.message(champions.seen_by(published.looks))
         if published.run is not None:
             reporter.message(_how_to_do_again(root, published.run, tags))
     return published

@@ -13,7 +13,7 @@ from flows import cli, verify
 from tests.flows.editing import change
 
 HERE = Path(__file__).parents[2]
-COMMANDS = ("tune", "serve", "check", "plan", "add", "warm-start", "reproduce", "verify", "ui")
+COMMANDS = ("tune", "serve", "check", "plan", "add", "warm-start", "reproduce", "verify", "champion", "ui")
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +64,7 @@ def test_a_wrong_command_line_is_one_line_and_code_2(
     assert capsys.readouterr().err == said
 
 
-@pytest.mark.parametrize("name", ["tune", "serve", "check", "plan", "verify", "ui"])
+@pytest.mark.parametrize("name", ["tune", "serve", "check", "plan", "verify", "champion", "ui"])
 def test_outside_a_project_every_command_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -291,6 +291,63 @@ def test_mlflow_predicts_the_same_bits_on_raw_rows(packed: tuple[str, Path, Path
     pd.testing.assert_frame_equal(found, model_store.load(model).predict(table), check_exact=True)
 
 
+def variants(kind: str) -> pd.DataFrame:
+    """Return raw rows in which columns have other types than in the training rows, as another file may give them."""
+    rows = raw_rows(2)
+    return {
+        "whole numbers": rows.assign(size=rows["size"].round().fillna(0).astype("int64")),
+        "whole numbers with a gap": rows.assign(rooms=rows["rooms"].astype("float64").where(rows.index != 2)),
+        "pandas' own whole numbers": rows.assign(rooms=rows["rooms"].astype("Int64").where(rows.index != 2)),
+        "floats for text of numbers": rows.assign(charge=pd.to_numeric(rows["charge"], errors="coerce")),
+        "text for numbers": rows.assign(size=rows["size"].astype("str"), rooms=rows["rooms"].astype("str")),
+        "numbers for text": rows.assign(zip=rows["zip"].astype("int64")),
+        "all is missing": rows.assign(town=float("nan"), garden=float("nan"), built=float("nan")),
+        "categories": rows.assign(town=rows["town"].astype("category")),
+        "levels not seen before": rows.assign(town="Atlantis", zip="99999"),
+        "yes and no": rows.assign(garden=rows["garden"].map({True: "yes", False: "no"})),
+        "0 and 1": rows.assign(garden=rows["garden"].astype("int64")),
+        "truth values with a gap": rows.assign(garden=rows["garden"].astype(object).where(rows.index != 2, None)),
+        "dates": rows.assign(built=pd.to_datetime(rows["built"])),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        ("whole numbers", ("size", "double")),
+        ("whole numbers with a gap", ("rooms", "long")),
+        ("pandas' own whole numbers", ("rooms", "double")),
+        ("floats for text of numbers", ("charge", "string")),
+        ("text for numbers", ("size", "double")),
+        ("numbers for text", ("zip", "string")),
+        ("all is missing", ("town", "string")),
+        ("categories", ("town", "string")),
+        ("levels not seen before", None),
+        ("yes and no", ("garden", "boolean")),
+        ("0 and 1", ("garden", "boolean")),
+        ("truth values with a gap", None),
+        ("dates", ("built", "string")),
+    ],
+)
+def test_mlflow_takes_every_frame_that_the_model_takes(
+    packed: tuple[str, Path, Path], kind: str, refused: tuple[str, str] | None
+) -> None:
+    """refused: a column of it, and the type of MLflow's that would refuse it: why the signature names no such type."""
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+    from mlflow.models.utils import _enforce_schema
+    from mlflow.types.schema import ColSpec, Schema
+
+    _task, model, folder = packed
+    rows = variants(kind)
+    found = mlflow.pyfunc.load_model(str(folder)).predict(rows)
+    pd.testing.assert_frame_equal(found, model_store.load(model).predict(rows), check_exact=True)
+    if refused is not None:
+        column, strict = refused
+        with pytest.raises(MlflowException):
+            _enforce_schema(rows[[column]], Schema([ColSpec(strict, column)]))
+
+
 def test_what_mlflow_keeps_has_a_signature_an_example_pins_and_no_path_of_this_machine(
     packed: tuple[str, Path, Path],
 ) -> None:

@@ -23,9 +23,9 @@ from hone.data.rows import Marks, Seen, packed
 from hone.errors import UserError
 from hone.models import build, default_space
 from hone.training.train import Settings, TrainingData, train
-from tasks import model_store, registry
-from tasks.params import Tracking
-from tasks.registry import Published
+from tasks import champions, model_store, registry, wording
+from tasks.params import Params, Tracking
+from tasks.registry import Candidate, Published
 from tasks.tracking import Entry, MlflowTracker
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import resolve
@@ -38,17 +38,16 @@ TAGS = {"hone.data_hash": "d1", "hone.git_commit": "c1"}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, float]]:
-    """Return two models that differ on the sealed rows, "good" and "bad", with their scores."""
+    """Return three models with their scores: "good" is better than "near" by chance, and than "bad" beyond that."""
     folder = tmp_path_factory.mktemp("models")
-    found = []
-    for seed in (0, 10):
-        model = small_model.write(folder / f"seed-{seed}", "binary", seed)
+    found = {}
+    for name, seed in {"bad": 8, "near": 13, "good": 14}.items():
+        model = small_model.write(folder / name, "binary", seed)
         predictor = model_store.load(model)
         truth = problems.encode(predictor.problem, SEALED["left"])
-        found.append((model, metrics.score("roc_auc", predictor.problem, truth, predictor.proba(SEALED))))
-    bad, good = sorted(found, key=lambda pair: pair[1])
-    assert good[1] > bad[1]
-    return {"good": good, "bad": bad}
+        found[name] = model, metrics.score("roc_auc", predictor.problem, truth, predictor.proba(SEALED))
+    assert found["good"][1] > found["near"][1] > found["bad"][1] + 0.2
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +67,43 @@ def root(tmp_path: Path, empty_database: Path) -> Path:
 
 
 Publish = Callable[..., Published | None]
+QUICK = Params.model_validate({"evaluate": {"bootstrap": 200}})
+
+
+def submit(
+    root: Path,
+    pipeline: str,
+    model: Path,
+    rows: pd.DataFrame,
+    scores: dict[str, float],
+    warn: Callable[[str], None] = lambda _: None,
+    *,
+    sealed: str = "s1",
+    settings: Params = QUICK,
+    tags: dict[str, str] = TAGS,
+    example: pd.DataFrame | None = None,
+    **evaluation: object,
+) -> Published | None:
+    """Publish a model with these scores on these sealed rows."""
+    metric = model_store.load(model).problem.metric
+    content = {"tuned": scores, "intervals": {"tuned": {metric: [scores[metric] - 0.1, scores[metric] + 0.1]}}}
+    candidate = Candidate(
+        pipeline=pipeline, model=model, sealed=sealed, evaluation={**content, **evaluation}, tags=tags
+    )
+    example = raw_rows() if example is None else example
+    return registry.publish(root, settings, candidate, rows=rows, example=example, warn=warn)
 
 
 @pytest.fixture
 def publish(root: Path, models: dict[str, tuple[Path, float]]) -> Publish:
     """Return a function that publishes the model of a name for a pipeline; warnings are its attribute."""
 
-    def call(pipeline: str, name: str, rows: pd.DataFrame = SEALED, score: float | None = None) -> Published | None:
+    def call(
+        pipeline: str, name: str, rows: pd.DataFrame = SEALED, score: float | None = None, **more
+    ) -> Published | None:
         model, own = models[name]
-        return registry.publish(
-            root,
-            Tracking(),
-            pipeline=pipeline,
-            model=model,
-            rows=rows,
-            example=raw_rows(),
-            scores={"roc_auc": own if score is None else score, "accuracy": 0.5},
-            tags=TAGS,
-            warn=call.warnings.append,
-        )
+        scores = {"roc_auc": own if score is None else score, "accuracy": 0.5}
+        return submit(root, pipeline, model, rows, scores, call.warnings.append, **more)
 
     call.warnings = []
     return call
@@ -106,7 +123,7 @@ def test_the_first_model_is_champion_and_carries_its_tags(root: Path, publish: P
     assert found is not None
     assert found.is_champion
     assert publish.warnings == []
-    assert aliases(root) == {"champion": "1", "challenger": "1"}
+    assert aliases(root) == {"champion": "1", "line-1": "1"}  # who is champion challenges nobody
     (version,) = versions(root)
     assert version.tags["hone.pipeline"] == "p1"
     assert version.tags["hone.data_hash"] == "d1"
@@ -121,18 +138,44 @@ def test_a_better_challenger_becomes_champion_without_a_word(root: Path, publish
     assert capfd.readouterr() == ("", "")
     assert found is not None
     assert found.is_champion
-    assert "against" in found.decision
-    assert aliases(root) == {"champion": "2", "challenger": "2"}
+    assert found.decision.startswith("new champion: ROC AUC 0.7194 against 0.3712 of version 1, better by 0.35 (95 %")
+    assert aliases(root) == {"champion": "2", "line-1": "2"}
 
 
-def test_a_worse_or_equal_challenger_does_not(root: Path, publish: Publish) -> None:
-    publish("p1", "good")
-    for pipeline, name in (("p2", "bad"), ("p3", "good")):
+def test_a_challenger_that_is_worse_or_better_by_chance_does_not(root: Path, publish: Publish) -> None:
+    publish("p1", "near")
+    for pipeline, name, said in (("p2", "bad", "worse: "), ("p3", "good", "not better beyond chance: ")):
         found = publish(pipeline, name)
         assert found is not None
         assert not found.is_champion
-        assert "not better" in found.decision
-    assert aliases(root) == {"champion": "1", "challenger": "3"}
+        assert found.decision.startswith(said)
+    assert "better by 0.06 (95 % interval " in found.decision
+    assert aliases(root) == {"champion": "1", "line-1": "1", "challenger": "3"}
+
+
+def test_how_sure_the_interval_is_to_be_is_a_param(root: Path, publish: Publish) -> None:
+    publish("p1", "near")
+    lenient = Params.model_validate({"evaluate": {"bootstrap": 200, "confidence": 0.5}})
+    found = publish("p2", "good", settings=lenient)
+    assert found is not None
+    assert found.is_champion
+    assert "50 % interval" in found.decision
+
+
+def test_rows_of_one_group_are_drawn_together(root: Path, publish: Publish, models) -> None:
+    """One group holds all rows that the challenger ranks wrong: a quarter of the resamples is made of it alone."""
+    probability = model_store.load(models["good"][0]).predict(SEALED)["probability_yes"]
+    wrong = (probability > probability.median()) != (SEALED["left"] == "yes")
+    rows = SEALED.assign(owner=np.where(wrong, "a", "b"))
+    split = {"method": "grouped", "group": "owner"}
+    grouped = Params.model_validate({"evaluate": {"bootstrap": 200}, "split": split})
+    publish("p1", "bad", rows=rows)
+    by_group = publish("p2", "good", rows=rows, settings=grouped)
+    by_row = publish("p3", "good", rows=rows, sealed="s2")
+    assert by_group is not None
+    assert by_row is not None
+    assert not by_group.is_champion
+    assert by_row.is_champion
 
 
 def test_the_champion_is_scored_on_the_challengers_rows_not_by_its_old_score(root: Path, publish: Publish) -> None:
@@ -148,10 +191,10 @@ def test_a_pipeline_that_publishes_again_registers_nothing_new(root: Path, publi
     before = [(version.version, version.tags) for version in versions(root)]
     again = publish("p1", "good")
     assert again == Published(
-        name="hone", version="1", is_champion=True, decision=before[-1][1]["hone.decision"], is_new=False
+        name="hone", version="1", is_champion=True, decision=before[-1][1]["hone.decision"], is_new=False, looks=1
     )
     assert [(version.version, version.tags) for version in versions(root)] == before
-    assert aliases(root) == {"champion": "1", "challenger": "2"}
+    assert aliases(root) == {"champion": "1", "line-1": "1", "challenger": "2"}
 
 
 def test_another_model_of_the_same_pipeline_is_registered_too(root: Path, publish: Publish) -> None:
@@ -168,7 +211,8 @@ def test_another_model_of_the_same_pipeline_is_registered_too(root: Path, publis
 
 def test_a_version_of_before_there_were_hashes_is_its_pipelines(root: Path, publish: Publish) -> None:
     publish("p1", "bad")
-    connect(resolve(root, None)).delete_model_version_tag("hone", "1", "hone.model")
+    for tag in (champions.MODEL, champions.SEALED):
+        connect(resolve(root, None)).delete_model_version_tag("hone", "1", tag)
     found = publish("p1", "good")
     assert found is not None
     assert (found.version, found.is_new) == ("1", False)
@@ -197,7 +241,7 @@ def test_a_pipeline_that_is_evaluated_again_after_a_kill_before_its_commit_regis
     assert not found.is_new
     assert found.is_champion
     assert [(version.version, version.tags) for version in versions(root)] == before
-    assert aliases(root) == {"champion": "1", "challenger": "1"}
+    assert aliases(root) == {"champion": "1", "line-1": "1"}
 
 
 def test_a_publication_that_a_kill_cut_short_is_completed(root: Path, publish: Publish) -> None:
@@ -209,35 +253,20 @@ def test_a_publication_that_a_kill_cut_short_is_completed(root: Path, publish: P
     found = publish("p2", "good")
     assert found is not None
     assert found.is_champion
+    assert found.looks == 2
     assert len(versions(root)) == 2
-    assert aliases(root) == {"champion": "2", "challenger": "2"}
+    assert aliases(root) == {"champion": "2", "line-1": "2"}
 
 
-@pytest.mark.parametrize("change", ["column", "classes"])
-def test_a_champion_that_cannot_be_scored_stays_champion_with_a_warning(
-    root: Path, publish: Publish, models, change: str, tmp_path: Path
-) -> None:
+def test_a_champion_that_cannot_be_scored_stays_champion_with_a_warning(root: Path, publish: Publish) -> None:
     publish("p1", "bad")
-    if change == "column":
-        found = publish("p2", "good", rows=SEALED.drop(columns="town"))
-    else:
-        other = small_model.write(tmp_path / "other", "multiclass")
-        found = registry.publish(
-            root,
-            Tracking(),
-            pipeline="p2",
-            model=other,
-            rows=SEALED,
-            example=raw_rows(),
-            scores={"accuracy": 1.0},
-            tags={},
-            warn=publish.warnings.append,
-        )
+    found = publish("p2", "good", rows=SEALED.drop(columns="town"))
     assert found is not None
     assert not found.is_champion
-    assert aliases(root) == {"champion": "1", "challenger": "2"}
+    assert aliases(root) == {"champion": "1", "line-1": "1", "challenger": "2"}
     (warning,) = publish.warnings
     assert "stays champion" in warning
+    assert "`hone champion --set 2`" in warning
     assert "\n" not in warning
 
 
@@ -256,7 +285,7 @@ def test_an_undefined_score_never_wins(root: Path, publish: Publish) -> None:
     found = publish("p2", "good", rows=SEALED[SEALED["left"] == "yes"])
     assert found is not None
     assert not found.is_champion
-    assert found.decision.startswith("not comparable: roc_auc is undefined on 40 test rows")
+    assert found.decision.startswith("not comparable: ROC AUC is undefined on 40 test rows")
     (warning,) = publish.warnings
     assert "version 1 stays champion" in warning
 
@@ -277,14 +306,14 @@ def deciding(folder: Path, positive: str, threshold: float) -> Path:
     return folder
 
 
-def test_a_champion_decides_by_its_own_positive_class(root: Path, publish: Publish, models, tmp_path: Path) -> None:
-    champion = deciding(tmp_path / "champion", "no", 0.467)
-    models |= {"no": (champion, 0.5), "yes": (deciding(tmp_path / "challenger", "yes", 0.5), 0.5)}
-    publish("p1", "no")
-    found = publish("p2", "yes")
+def test_a_champion_decides_by_its_own_threshold(root: Path, publish: Publish, models, tmp_path: Path) -> None:
+    champion = deciding(tmp_path / "champion", "yes", 0.467)
+    models |= {"low": (champion, 0.5), "half": (deciding(tmp_path / "challenger", "yes", 0.5), 0.5)}
+    publish("p1", "low")
+    found = publish("p2", "half")
     right = (model_store.load(champion).predict(SEALED)["prediction"] == SEALED["left"]).mean()
     assert found is not None
-    assert f"against {right:.6g} of version 1" in found.decision
+    assert f"against {wording.number(right)} of version 1" in found.decision
 
 
 def noisy(seed: int) -> pd.DataFrame:
@@ -297,6 +326,9 @@ def noisy(seed: int) -> pd.DataFrame:
 def trained(folder: Path, rows: pd.DataFrame, epochs: int) -> Path:
     """Write a model that was trained on rows, and that says so."""
     preprocessor, inputs = small_model.fitted("binary", rows)
+    # The rarer class would be another one in other rows.
+    problem = dataclasses.replace(preprocessor.problem, positive_index=1)
+    preprocessor = dataclasses.replace(preprocessor, problem=problem)
     data = TrainingData(
         train=preprocessor.transform(rows), validation=None, problem=preprocessor.problem, inputs=inputs
     )
@@ -334,17 +366,7 @@ def challenge(root: Path, champion: Path, challenger: Path, rows: pd.DataFrame) 
     """Publish two models, the second on sealed rows; return what became of it and the warnings."""
     warnings: list[str] = []
     for number, model in enumerate((champion, challenger)):
-        found = registry.publish(
-            root,
-            Tracking(),
-            pipeline=f"p{number}",
-            model=model,
-            rows=rows,
-            example=raw_rows(),
-            scores={"roc_auc": auc(model, rows)},
-            tags=TAGS,
-            warn=warnings.append,
-        )
+        found = submit(root, f"p{number}", model, rows, {"roc_auc": auc(model, rows)}, warnings.append)
     assert found is not None
     return found, warnings
 
@@ -356,10 +378,9 @@ def test_a_champion_that_saw_sealed_rows_is_compared_on_the_others_only(root: Pa
     assert auc(champion, new) < auc(challenger, new)
     found, warnings = challenge(root, champion, challenger, sealed)
     assert found.is_champion
-    assert found.decision == (
-        f"new champion, roc_auc {auc(challenger, new):.6g} against {auc(champion, new):.6g} of version 1 "
-        "on 40 test rows that neither was trained on"
-    )
+    scores = [wording.number(auc(model, new)) for model in (challenger, champion)]
+    assert found.decision.startswith(f"new champion: ROC AUC {scores[0]} against {scores[1]} of version 1, better by ")
+    assert "on 40 test rows that neither was trained on; the sealed rows have judged 2 models" in found.decision
     assert warnings == []
 
 
@@ -389,24 +410,27 @@ def test_rows_that_former_weights_saw_are_new_to_nobody(
     saw = Seen(marks, preprocessor.fingerprints(sealed.tail(5)))
     found, _ = challenge(root, champion, started(tmp_path / "started", challenger, [*elsewhere, saw]), sealed)
     doubt = "; whether the weights that they started from were trained on these cannot be told"
-    assert found.decision.endswith(f"on 35 test rows that neither was trained on{doubt if of_another_table else ''}")
+    judged = "; the sealed rows have judged 2 models"
+    whole = f"on 35 test rows that neither was trained on{doubt if of_another_table else ''}{judged}"
+    assert found.decision.endswith(whole)
 
 
 def test_a_column_more_in_the_table_makes_no_new_rows_of_those_that_the_champion_saw(root: Path, split_again) -> None:
     champion, challenger, sealed = split_again
     wider = sealed.assign(added=np.arange(len(sealed)))
     found, _ = challenge(root, champion, challenger, wider)
-    assert found.decision.endswith("on 40 test rows that neither was trained on")
+    assert "on 40 test rows that neither was trained on;" in found.decision
 
 
 def test_on_fewer_than_thirty_new_rows_the_champion_stays_with_a_warning(root: Path, split_again) -> None:
     champion, challenger, sealed = split_again
     found, warnings = challenge(root, champion, challenger, sealed.head(69))
     assert not found.is_champion
-    assert found.decision == ("not comparable: only 29 of 69 test rows are new to both models, and 30 are needed")
+    few = "not comparable: only 29 of 69 test rows are new to both models, and 30 are needed"
+    assert found.decision.startswith(few)
     (warning,) = warnings
     assert "version 1 stays champion" in warning
-    assert aliases(root) == {"champion": "1", "challenger": "2"}
+    assert aliases(root) == {"champion": "1", "line-1": "1", "challenger": "2"}
 
 
 def test_where_new_rows_have_one_class_only_the_champion_stays(root: Path, split_again) -> None:
@@ -415,7 +439,7 @@ def test_where_new_rows_have_one_class_only_the_champion_stays(root: Path, split
     one_class = pd.concat([new[new["left"] == "yes"]] * 2)
     found, warnings = challenge(root, champion, challenger, pd.concat([sealed.head(40), one_class]))
     assert not found.is_champion
-    assert "roc_auc is undefined" in found.decision
+    assert "ROC AUC is undefined" in found.decision
     assert len(warnings) == 1
 
 
@@ -423,23 +447,178 @@ def test_a_champion_that_does_not_say_what_it_saw_is_not_called_new_to_the_rows(
     publish("p1", "bad")
     found = publish("p2", "good")
     assert found is not None
-    assert found.decision.endswith("on 80 test rows; what version 1 was trained on is not recorded")
+    assert "on 80 test rows; what version 1 was trained on is not recorded;" in found.decision
+
+
+@pytest.fixture(scope="module")
+def titanic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return models of passengers: one that sees `boat`, known after the sinking only, and two that do not."""
+    folder = tmp_path_factory.mktemp("titanic")
+    rows = pd.concat(map(with_boat, range(3, 7)), ignore_index=True)
+    honest = rows.drop(columns="boat")
+    return {
+        "leaking": trained(folder / "leaking", rows, 30),
+        "honest": trained(folder / "honest", honest, 30),
+        "hasty": trained(folder / "hasty", honest, 1),
+    }
+
+
+def with_boat(seed: int) -> pd.DataFrame:
+    """Return passengers, of whom those who left have a boat."""
+    rows = noisy(seed)
+    return rows.assign(boat=pd.Series(np.where(rows["left"] == "yes", "C", None), dtype="str"))
+
+
+def test_a_model_without_the_leak_becomes_champion_of_a_new_line(root: Path, titanic) -> None:
+    sealed, warnings = with_boat(1), []
+
+    def call(name: str, number: int) -> Published:
+        model = titanic[name]
+        scores = {"roc_auc": auc(model, sealed)}
+        more = {"sealed": f"s{number}", "example": with_boat(2)}
+        found = submit(root, f"p{number}", model, sealed, scores, warnings.append, **more)
+        assert found is not None, warnings
+        return found
+
+    assert auc(titanic["leaking"], sealed) > 0.95 > auc(titanic["honest"], sealed) + 0.1
+    assert call("leaking", 1).is_champion
+    honest = call("honest", 2)
+    assert honest.is_champion
+    assert honest.decision.startswith(
+        "new line: features differ from version 1's (`boat` is no longer used); not compared; ROC AUC "
+    )
+    assert aliases(root) == {"champion": "2", "line-2": "2", "line-1": "1"}
+    (warning,) = warnings
+    assert "models:/hone@line-1; `hone champion --set 1` brings it back" in warning
+    hasty = call("hasty", 3)
+    assert not hasty.is_champion
+    assert "of version 2" in hasty.decision  # and not of the champion of the line before
+    # The column comes back, by a model that is no better than the champion of its line.
+    again = call("leaking", 4)
+    assert again.decision.startswith("not better beyond chance: ")
+    assert "of version 1, better by 0" in again.decision
+    assert again.decision.endswith("; the project is back at line 1, so version 1 is champion again")
+    assert aliases(root) == {"champion": "1", "line-2": "2", "line-1": "1", "challenger": "4"}
+
+
+def test_the_next_model_after_a_retired_champion_is_the_first_again(root: Path, publish: Publish) -> None:
+    publish("p1", "good")
+    client = connect(resolve(root, None))
+    registered = champions.read(client, "hone")
+    assert registered is not None
+    assert champions.retire(client, registered) == "1"
+    assert aliases(root) == {}
+    found = publish("p2", "bad")
+    assert found is not None
+    assert found.is_champion
+    assert found.decision.startswith("first champion: ROC AUC 0.371 [0.271, 0.471]")
+    retired = publish("p1", "good")
+    assert retired is not None
+    assert not retired.is_champion
+    assert "; retired by hand on " in retired.decision
+
+
+def test_a_champion_of_before_there_were_lines_is_given_one(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    client = connect(resolve(root, None))
+    for tag in (champions.LINE, champions.LINE_KEY):
+        client.delete_model_version_tag("hone", "1", tag)
+    client.delete_registered_model_alias("hone", "line-1")
+    found = publish("p2", "good")
+    assert found is not None
+    assert "of version 1, better by" in found.decision
+    assert [version.tags[champions.LINE] for version in versions(root)] == ["1", "1"]
+    assert aliases(root) == {"champion": "2", "line-1": "2"}
+
+
+def test_a_champion_without_a_line_whose_files_are_gone_is_kept_with_a_warning(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    client = connect(resolve(root, None))
+    for tag in (champions.LINE, champions.LINE_KEY):
+        client.delete_model_version_tag("hone", "1", tag)
+    for file in (root / "mlartifacts").rglob("model.json"):
+        file.unlink()
+    found = publish("p2", "good")
+    assert found is not None
+    assert not found.is_champion
+    assert found.decision.startswith("not compared: champion version 1 cannot be scored on these rows")
+    assert len(publish.warnings) == 1
+
+
+def test_a_champion_that_was_chosen_in_mlflow_is_the_one_to_beat(root: Path, publish: Publish) -> None:
+    publish("p1", "bad")
+    publish("p2", "good")
+    connect(resolve(root, None)).set_registered_model_alias("hone", "champion", "1")
+    found = publish("p3", "near")
+    assert found is not None
+    assert found.is_champion
+    assert "of version 1" in found.decision
+
+
+def test_another_confidence_is_no_other_version(root: Path, publish: Publish) -> None:
+    before = publish("p1", "good")
+    other = Params.model_validate({"evaluate": {"bootstrap": 200, "confidence": 0.9}})
+    found = publish("p2", "good", settings=other, intervals={"tuned": {"roc_auc": [0.7, 0.74]}})
+    assert before is not None
+    assert found == dataclasses.replace(before, is_new=False)
+    (version,) = versions(root)
+    assert version.tags["hone.confidence"] == "0.9"
+    assert version.tags["hone.interval"] == "[0.7, 0.74]"
+    assert "90 % interval" in version.description
+    assert "0.719 [0.700, 0.740]" in version.description
+    publish("p2", "good", sealed="s2", settings=other)  # other rows say something new
+    assert len(versions(root)) == 2
+
+
+def test_each_model_that_sealed_rows_have_judged_is_counted_once(root: Path, publish: Publish) -> None:
+    found = [publish(f"p{i}", name) for i, name in enumerate(("bad", "near", "bad", "good"))]
+    assert [one.looks for one in found if one] == [1, 2, 1, 3]
+    elsewhere = publish("p4", "good", sealed="s2")
+    assert elsewhere is not None
+    assert elsewhere.looks == 1
+    client = connect(resolve(root, None))
+    client.delete_model_version("hone", "1")
+    client.delete_model_version("hone", "2")
+    version = client.get_model_version("hone", "3")
+    assert version.tags[champions.DECISION].endswith("; the sealed rows have judged 3 models")
+    assert "These sealed rows have judged 3 models; the best of them looks better than it is." in version.description
+    registered = champions.read(client, "hone")
+    assert registered is not None
+    assert registered.looks("s1") == 3  # what was deleted has looked all the same
+
+
+def test_a_versions_page_says_what_it_is_worth_and_how_it_is_served(root: Path, publish: Publish) -> None:
+    tracker = MlflowTracker(root, None, "hone")
+    tracker.log(Entry(key="p1", kind="pipeline", name="digits"))
+    tracker.close()
+    tags = {"hone.data_hash": 20 * "d1", "hone.git_commit": 20 * "c1", "hone.git_dirty": "false"}
+    models = {"defaults": {"roc_auc": 0.7}, "constant": {"roc_auc": 0.5}, "boosting": {"roc_auc": 0.8}}
+    intervals = {"tuned": {"roc_auc": [0.6, 0.8]}, "boosting": {"roc_auc": [0.75, 0.85]}}
+    verdict = [{"severity": "info", "message": "No proof of a gain <b>."}]
+    publish("p1", "good", tags=tags, findings=verdict, intervals=intervals, **models)
+    (version,) = versions(root)
+    lines = version.description.splitlines()
+    assert lines[0] == "**No proof of a gain &lt;b&gt;.**"
+    assert "| model | ROC AUC, sealed rows, 95 % interval |" in lines
+    assert "| **this version** | 0.719 [0.600, 0.800] |" in lines
+    assert "| defaults | 0.7000 |" in lines
+    assert "| constant | 0.5000 |" in lines
+    assert "| boosting | 0.800 [0.750, 0.850] |" in lines
+    assert any(line.startswith("**Decision:** first champion: ROC AUC 0.719 [0.600, 0.800]; ") for line in lines)
+    assert (
+        "MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve -m models:/hone/1 --env-manager local "
+        "--host 127.0.0.1"
+    ) in lines
+    assert f"**Reproduce:** `hone reproduce {version.run_id}`" in lines
+    assert "**Trained on:** `sklearn:digits`, data hash d1d1d1d1d1d1, commit c1c1c1c1c1c1" in lines
+    assert "town (categorical)" in lines[-1]
 
 
 def test_a_registry_that_fails_costs_a_warning(root: Path, publish: Publish, models) -> None:
     warnings: list[str] = []
     (root / "file").write_text("")
-    found = registry.publish(
-        root,
-        Tracking(uri="sqlite:///file/below.db"),
-        pipeline="p",
-        model=models["good"][0],
-        rows=SEALED,
-        example=raw_rows(),
-        scores={"roc_auc": 1.0},
-        tags=TAGS,
-        warn=warnings.append,
-    )
+    away = Params(tracking=Tracking(uri="sqlite:///file/below.db"))
+    found = submit(root, "p", models["good"][0], SEALED, {"roc_auc": 1.0}, warnings.append, settings=away)
     assert found is None
     (warning,) = warnings
     assert "registry" in warning
@@ -453,19 +632,8 @@ def test_a_database_that_is_none_is_named(root: Path) -> None:
 
 
 def test_without_tracking_nothing_is_registered(tmp_path: Path, models) -> None:
-    assert (
-        registry.publish(
-            tmp_path,
-            Tracking(uri="none"),
-            pipeline="p",
-            model=models["good"][0],
-            rows=SEALED,
-            example=raw_rows(),
-            scores={"roc_auc": 1.0},
-            tags=TAGS,
-        )
-        is None
-    )
+    off = Params(tracking=Tracking(uri="none"))
+    assert submit(tmp_path, "p", models["good"][0], SEALED, {"roc_auc": 1.0}, settings=off) is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """What trackers missed is sent, and what cannot be is said; the registry gets the model that it was to get, or none."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 from hone.errors import UserError
 from tasks import registry, sync
 from tasks.params import Params, load_params
-from tasks.registry import Published
+from tasks.registry import Candidate, Published
 from tasks.reporting import NullReporter
 from tasks.tracking import Entry, Fanout, NullTracker, SpoolingTracker, Tracker, waiting
 
@@ -72,8 +73,8 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the pipelines whose models the registry was given."""
     keys: list[str] = []
 
-    def publish(*arguments: Any, pipeline: str, **more: Any) -> Published:
-        keys.append(pipeline)
+    def publish(root: Path, params: Params, candidate: Candidate, **more: Any) -> Published:
+        keys.append(candidate.pipeline)
         return Published(name="hone", version="1", is_champion=True, decision="first")
 
     monkeypatch.setattr(registry, "publish", publish)
@@ -107,8 +108,25 @@ def test_a_run_says_how_it_is_done_again(
         (root / name).touch()
     reporter = Saying()
     clean = {"hone.git_commit": "ab12", "hone.git_dirty": "false", "hone.git_changes": "none"}
-    sync.publish(root, reporter, load_params(root).tracking, "key", {**clean, **tags})
+    sync.publish(root, reporter, load_params(root), "key", {**clean, **tags})
     assert said in reporter.said
+
+
+def test_the_end_of_a_run_says_how_many_models_its_sealed_rows_have_judged(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[float, str]] = []
+
+    def publish(root: Path, params: Params, candidate: Candidate, **more: Any) -> Published:
+        given.append((params.evaluate.confidence, candidate.sealed))
+        return Published(name="hone", version="4", is_champion=False, decision="worse", looks=4)
+
+    monkeypatch.setattr(registry, "publish", publish)
+    reporter = Saying()
+    sync.publish(root, reporter, load_params(root), "key", {})
+    assert any(text.startswith("These sealed rows have judged 4 models; ") for text in reporter.said)
+    sealed = (root / "data" / "split" / "sealed" / "test.parquet").read_bytes()
+    assert given == [(0.95, hashlib.md5(sealed, usedforsecurity=False).hexdigest())]
 
 
 def test_a_model_is_registered_as_the_pipelines_that_made_it(root: Path, published: list[str]) -> None:
