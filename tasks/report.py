@@ -488,8 +488,12 @@ def _mistakes(found: Findings) -> Section:
     values = [[DASH if value is None else _shortened(value) for value in one["values"]] for one in seen["rows"]]
     if found.problem.classes is None:
         columns = ["row", "actual", "predicted", "error"]
-        keys = [[number(one["actual"]), number(one["predicted"]), signed(one["error"])] for one in seen["rows"]]
-        order = "the largest errors"
+        places = decimals(0.0, min(abs(one["error"]) for one in seen["rows"]))
+        keys = [
+            [number(one["actual"], places), number(one["predicted"], places), signed(one["error"], places)]
+            for one in seen["rows"]
+        ]
+        lead = "The sealed rows with the largest errors. Look for wrong values, and for what these rows share."
     else:
         columns = ["row", "actual", "predicted"]
         keys = [
@@ -499,10 +503,14 @@ def _mistakes(found: Findings) -> Section:
             ]
             for one in seen["rows"]
         ]
-        order = "those whose actual class was given the least probability, which stands in brackets"
+        lead = (
+            "The sealed rows whose class was predicted wrongly, first those whose actual class was given the least "
+            "probability, which stands in brackets. Look for wrong labels, and for what these rows share."
+        )
     rows = [[f"{one['row']:,}", *key, *value] for one, key, value in zip(seen["rows"], keys, values, strict=True)]
-    lead = f"Of the sealed rows that were predicted wrongly, {order}. Look for wrong labels, and for what they share."
     caption = "Rows are counted from 1 in the raw table, without its header; beside them the columns that matter most."
+    if not found.diagnostics["importance"]["of"]:
+        caption = "Pictures are counted from 1 in the order of their paths, without those that cannot be read."
     return Section("mistakes", title, lead, [Table([*columns, *seen["columns"]], rows, caption, prose=True)])
 
 

@@ -171,7 +171,7 @@ def test_mistakes_name_the_rows_of_the_raw_table(stage: Stage) -> None:
         assert float(one["values"][place]) == pytest.approx(raw["size"].iloc[one["row"] - 1], rel=1e-4)
     given = [one["of_actual"] for one in seen["rows"]]
     assert given == sorted(given)
-    assert f"<td>{seen['rows'][0]['row']}</td>" in page_of(stage).read_text(encoding="utf-8")
+    assert f"<tr><td>{seen['rows'][0]['row']}</td>" in page_of(stage).read_text(encoding="utf-8")
 
 
 def test_importance_finds_what_the_target_is_made_of(stage: Stage) -> None:
