@@ -16,7 +16,8 @@ from tasks.wording import label, number
 
 PHASES = ("search_random", "search_bayes", "search_hyperband")
 PHASE_NAMES = {study: study.removeprefix("search_") for study in PHASES}
-RANKS = 5  # classes of colour from the worst trials to the best
+BEST = ((0.03, 3), (0.1, 8), (0.25, 0), (0.5, 0))
+"""Trials in each class of colour and in those above it, the best first: a share of all, and a count that is enough."""
 MOST_POINTS = 2000  # of a cloud
 REACH = 5  # how far an axis goes beyond the best quarter of the trials, as a multiple of its width
 NONE = 0.0  # where parallel coordinates put what a config does not have
@@ -154,15 +155,14 @@ def parallel(results: Sequence[Result], hyperparameters: Sequence[str], space: S
     axes.append((label(metric), scale.shown))
     places.append([min(1.0, max(0.0, scale.at(value))) for value in values])
     # The best few matter: colour by rank, not by value, or one bad trial paints the rest alike.
-    rank = values.rank(ascending=larger_is_better, pct=True)
-    order = rank.sort_values(kind="stable").index
+    order = values.sort_values(ascending=larger_is_better, kind="stable").index
     lines = [
         (
-            [place[index] for place in places],
-            f"r{min(RANKS - 1, int(RANKS * rank[index] ** 2))}",
+            [crossings[index] for crossings in places],
+            f"r{_strength(place, len(order))}",
             _title(complete[index], metric),
         )
-        for index in order
+        for place, index in enumerate(order)
     ]
     return Parallel(axes, lines)
 
@@ -301,6 +301,12 @@ def _title(result: Result, metric: str) -> str:
     score = number(metric_value(metric, result.objective)) if result.state is State.COMPLETE else str(result.state)
     phase = PHASE_NAMES.get(trial.study, trial.study)
     return f"{phase} {trial.number} ({trial.origin}), {trial.resource} epochs{share}: {score}"
+
+
+def _strength(place: int, n: int) -> int:
+    """Return the class of colour of one of `n` trials by its place from the worst, 0: from 0 to 4, the strongest."""
+    behind = n - 1 - place
+    return sum(behind < max(share * n, enough) for share, enough in BEST)
 
 
 def _series(name: str, index: int) -> str:
