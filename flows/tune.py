@@ -19,7 +19,7 @@ from prefect.states import Completed, Failed
 
 from flows import artifacts, check, leftovers, processes, server, summary
 from hone.errors import UserError
-from tasks import params_file, pipeline, project, provenance, run, sync, versioning
+from tasks import params_file, pipeline, project, provenance, run, run_notes, sync, versioning
 from tasks.executors import WorkerPool
 from tasks.params import load_params
 from tasks.reporting import Reporter
@@ -138,6 +138,9 @@ def _walk(root: Path, shown: artifacts.ToPrefect, began: float, code: Mapping[st
             work = partial(_bring_up_to_date, root, name, shown, surroundings, done, began, code.get(name, {}))
             # A task hands back its failed state as it does any other; only asked for its result does it raise.
             _stage.with_options(name=name)(name, work).result()
+    if done and done[-1] == "report restored":  # the page of now, which may be of other results than the last
+        with contextlib.suppress(OSError):
+            run_notes.write(root, load_params(root).model_dump(mode="json"))
     table = summary.read(root)
     if table is not None and not shown.lost:
         artifacts.publish(root, table)

@@ -20,7 +20,7 @@ from hone.evaluation.gap import Gap, gap
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.trial import Config
-from tasks import composition, files, model_store, scoreboard, start_from, trainables, wording
+from tasks import composition, diagnostics, files, model_store, scoreboard, start_from, trainables, wording
 from tasks.held_out import HeldOut
 from tasks.params import Retrain
 from tasks.stage import Stage
@@ -143,6 +143,7 @@ def run(stage: Stage) -> None:
     if (less_reliable := _less_reliable(stage, problem, truth, networks, errors, groups, winner)) is not None:
         findings.append(less_reliable)
     findings += _judged_before(stage, rows)
+    diagnostics.write(stage, problem, rows, truth, networks["tuned"].prediction)
     for name, table in tables.items():
         files.write_csv(stage.artifact("plots", f"{name}.csv"), table)
     files.write_parquet(stage.artifact("predictions.parquet"), prediction_table(problem, rows, predictions))

@@ -198,7 +198,11 @@ def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -
     trials.write(stage.artifact("trials.parquet"), results, metric)
     files.write_json(
         stage.artifact("space.json"),
-        {"space": narrowed.space.to_json(), "changes": [asdict(change) for change in narrowed.changes]},
+        {
+            "searched": found.full.to_json(),
+            "space": narrowed.space.to_json(),
+            "changes": [asdict(change) for change in narrowed.changes],
+        },
     )
     files.write_json(
         stage.artifact("best.json"),

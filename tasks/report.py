@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,29 @@ from hone.data.problem import Problem
 from hone.evaluation.importance import Importances, importances
 from hone.seeds import derive
 from hone.space import SearchSpace, identity
-from hone.trial import Config, Result, State
+from hone.trial import Config, Result, State, ranked
 from tasks import files, pipeline, report_figures, trials
-from tasks.params import Params, search_space
-from tasks.report_page import Block, Card, Cards, Figure, Fold, Headline, Pair, Section, Table, Text, Tone, render
+from tasks.params import Params
+from tasks.report_page import (
+    Block,
+    Card,
+    Cards,
+    Figure,
+    Fold,
+    Headline,
+    Matrix,
+    Pair,
+    Recorded,
+    Scalar,
+    Section,
+    Sortable,
+    Table,
+    Text,
+    Tone,
+    made_of,
+    render,
+)
 from tasks.stage import Stage
-from tasks.trainables import read_problem
 from tasks.wording import DASH, composed, decimals, label, number, plural, signed, with_interval, with_std
 
 PHASES = report_figures.PHASE_NAMES
@@ -41,13 +59,24 @@ RIVALS = {
 N_CURVES = 8
 N_SLICES = 4
 N_PARALLEL = 7
+N_COLUMNS = 20
+SHIFTED = ("validation", "test")
+MOST_TRIALS = 4000
+"""Rows of the table of trials: a page of more would be too large."""
+MOST_BESIDE = 10
+"""Classes of a confusion matrix that leaves room for a figure beside it."""
+MOST_CLASSES = 20
+"""Of a confusion matrix that is shown as a whole."""
+MOST_SHIFTS = 12
+"""Columns in the table of drift."""
 
 
 @dataclass(frozen=True)
 class Findings:
     """All that the stages before have written, read.
 
-    results: of the three phases, in the order they ran. replays: of the finalists. space: as params state it.
+    results: of the three phases, in the order they ran. replays: of the finalists. space: the one that was searched.
+    diagnostics: see `tasks.diagnostics`.
     """
 
     params: Params
@@ -60,6 +89,7 @@ class Findings:
     winner: Mapping[str, Any]
     retrained: Mapping[str, Any]
     evaluation: Mapping[str, Any]
+    diagnostics: Mapping[str, Any]
     plots: Mapping[str, pd.DataFrame]
     space: SearchSpace
     hashes: Mapping[str, str]
@@ -80,19 +110,21 @@ def run(stage: Stage) -> None:
 def read(stage: Stage) -> Findings:
     """Return what the stages before have written."""
     artifacts = stage.path("artifacts")
+    spaces = {study: files.read_json(artifacts / study / "space.json") for study in PHASES}
     return Findings(
         params=stage.params,
-        problem=read_problem(stage.path("data", "split")),
+        problem=Problem.from_json(files.read_json(stage.path("data", "split", "problem.json"))),
         audit=files.read_json(stage.path("data", "split", "audit.json")),
         baseline=files.read_json(artifacts / "baseline" / "metrics.json"),
         results=[result for study in PHASES for result in trials.read(artifacts / study / "trials.parquet")],
         replays=trials.read(artifacts / "search_hyperband" / "replay.parquet"),
-        changes={study: files.read_json(artifacts / study / "space.json")["changes"] for study in PHASES},
+        changes={study: spaces[study]["changes"] for study in PHASES},
         winner=files.read_json(artifacts / "search_hyperband" / "winner.json"),
         retrained=files.read_json(artifacts / "retrain" / "metrics.json"),
         evaluation=files.read_json(artifacts / "evaluate" / "evaluation.json"),
+        diagnostics=files.read_json(artifacts / "evaluate" / "diagnostics.json"),
         plots={path.stem: _read_plot(path) for path in sorted((artifacts / "evaluate" / "plots").glob("*.csv"))},
-        space=search_space(stage.params),
+        space=SearchSpace.from_json(spaces["search_random"]["searched"]),
         hashes={name: pipeline.hash_path(stage.path(name)) for name in HASHED},
     )
 
@@ -103,13 +135,18 @@ def page(found: Findings) -> str:
     sections = [
         _result(found),
         _baselines(found),
+        _test(found),
+        _columns(found),
+        _mistakes(found),
+        _drift(found),
+        _audit(found),
         _search(found),
+        _trials(found),
         _learning(found),
         _importance(found, mattered),
         _narrowing(found),
         _winner(found),
-        _test(found),
-        _audit(found),
+        _run(found),
         _provenance(found),
     ]
     rows = sum(found.audit["rows"].values())
@@ -120,9 +157,10 @@ def page(found: Findings) -> str:
         f"metric: {label(found.metric)}, {_better(found.metric)} is better",
         f"family: {found.params.model.family}",
     ]
-    verdict = found.evaluation["findings"][0]
-    tone: Tone = "bad" if verdict["severity"] == "warning" else _tone(found)
-    return render(found.params.report.title, facts, Headline(verdict["message"], tone), sections)
+    first = found.evaluation["findings"][0]
+    warning = first["severity"] == "warning"
+    headline = Headline(first["message"], "bad" if warning else _tone(found), warning)
+    return render(found.params.report.title, facts, headline, sections)
 
 
 def _result(found: Findings) -> Section:
@@ -189,7 +227,7 @@ def _baselines(found: Findings) -> Section:
         "Scores on the validation rows, which the tuned config was chosen on: its own score here is a little too good."
     )
     blocks: list[Block] = [
-        Figure("baselines", report_figures.dots(without_constant, metric), _constant_caption(there, metric)),
+        Figure("baselines", [report_figures.dots(without_constant, metric)], _constant_caption(there, metric)),
         Table(
             ["model", label(metric)],
             [[name, with_std(value, std)] for name, value, std in there],
@@ -222,10 +260,11 @@ def _search(found: Findings) -> Section:
     metric = found.metric
     figure, n_cut = report_figures.search(found.results, metric)
     caption = (
-        "Each dot is a trial; hover for its number. Trials of few epochs or part of the rows score lower by nature."
+        "Each dot is a trial; point at one for its number. "
+        "Trials of few epochs or part of the rows score lower by nature."
     )
     if n_cut:
-        caption += f" Triangles: {plural(n_cut, 'trial')} that {'was' if n_cut == 1 else 'were'} worse still."
+        caption += f" Lines at the edge: {plural(n_cut, 'trial')} that {'was' if n_cut == 1 else 'were'} worse still."
     rows = []
     for study, name in PHASES.items():
         part = [result for result in found.results if result.trial.study == study]
@@ -246,7 +285,7 @@ def _search(found: Findings) -> Section:
         )
     columns = ["phase", "trials", "diverged", "failed", "epochs spent", "epochs a trial", "of the rows", "best", "from"]
     errors = pd.Series([str(r.error) for r in found.results if r.error], dtype=str).value_counts(sort=False)
-    blocks: list[Block] = [Figure("search", figure, caption), Table(columns, rows)]
+    blocks: list[Block] = [Figure("search", [figure], caption), Table(columns, rows)]
     if len(errors):
         worst = sorted(errors.items(), key=lambda pair: (-pair[1], str(pair[0])))[:5]
         blocks.append(
@@ -272,7 +311,7 @@ def _learning(found: Findings) -> Section:
         "How the best configs learnt, on the validation rows. A curve ends where the training stopped early or ran out."
     )
     return Section(
-        "learning", "Learning curves", lead, [Figure("learning", report_figures.learning_curves(curves, metric))]
+        "learning", "Learning curves", lead, [Figure("learning", [report_figures.learning_curves(curves, metric)])]
     )
 
 
@@ -293,7 +332,7 @@ def _importance(found: Findings, mattered: Importances | None) -> Section:
         lead += f"Most of it comes from {_listed(first)}." if first and mattered.explained > 0.05 else ""
     blocks: list[Block] = []
     if mattered is not None:
-        blocks.append(Figure("importance", report_figures.importance(mattered.ranking)))
+        blocks.append(Figure("importance", [report_figures.importance(mattered.ranking)]))
     if names:
         slices = report_figures.slices(found.results, names[:N_SLICES], found.space, metric)
         blocks.append(
@@ -305,10 +344,10 @@ def _importance(found: Findings, mattered: Importances | None) -> Section:
         )
         parallel = report_figures.parallel(found.results, names[:N_PARALLEL], found.space, metric)
         caption = (
-            "A line a trial, the darker the better; drag along an axis to pick trials. At none: not in the config."
+            "A line a trial, from the first axis down; the stronger its colour, the better. At none: not in the config."
         )
-        blocks.append(Figure("parallel", parallel, caption))
-    return Section("importance", "What mattered", lead, blocks)
+        blocks.append(Figure("parallel", [parallel], caption))
+    return Section("importance", "Hyperparameter importance", lead, blocks)
 
 
 def _narrowing(found: Findings) -> Section:
@@ -369,34 +408,187 @@ def _winner(found: Findings) -> Section:
 
 def _test(found: Findings) -> Section:
     plots, problem = found.plots, found.problem
+    lead = "The delivered model on the sealed rows."
     if "residuals" in plots:
         scatter, bars = report_figures.residuals(plots["residuals"], problem.target)
-        pair = Pair([Figure("predicted", scatter), Figure("residuals", bars)])
-        return Section("test", "On the test rows", "The tuned model on the sealed rows.", [pair])
-    labels = [str(one) for one in problem.classes or ()]
-    counts = pd.crosstab(plots["confusion"]["actual"], plots["confusion"]["predicted"])
-    counts = counts.reindex(index=labels, columns=labels, fill_value=0)
+        pair = Pair([Figure("predicted", [scatter]), Figure("residuals", [bars])])
+        return Section("test", "On the test rows", lead, [pair])
     roc = report_figures.curve(plots["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
     precision_recall = report_figures.curve(plots["precision_recall"], "recall", "precision", diagonal=False)
     errors = found.evaluation["calibration_error"]
     event = str(problem.positive) if problem.positive_index is not None else "the most probable class"
     caption = f"The probability given to {event} against how often it was right. Expected calibration error: "
     caption += ", ".join(f"{name} {number(errors[name], 3)}" for name in sorted(errors, reverse=True)) + "."
+    calibration = Figure("calibration", [report_figures.calibration(plots["calibration"])], caption)
+    confusion, wide = _confusion(found), (problem.n_classes > MOST_BESIDE)
     blocks: list[Block] = [
-        Pair(
-            [
-                Figure(
-                    "confusion", report_figures.confusion(counts), "Rows counted; colour is the share of the class."
-                ),
-                Figure("calibration", report_figures.calibration(plots["calibration"]), caption),
-            ]
-        ),
-        Pair([Figure("roc", roc), Figure("precision-recall", precision_recall)]),
+        _per_class(found),
+        *([confusion, calibration] if wide else [Pair([confusion, calibration])]),
+        Pair([Figure("roc", [roc]), Figure("precision-recall", [precision_recall])]),
     ]
-    lead = "The tuned model on the sealed rows."
     if problem.positive_index is None:
         lead += " Curves show one class against the rest."
     return Section("test", "On the test rows", lead, blocks)
+
+
+def _per_class(found: Findings) -> Table:
+    rows = [
+        [one["class"], *(number(one[name], 3) for name in ("precision", "recall", "f1")), f"{one['support']:,}"]
+        for one in found.evaluation["per_class"]
+    ]
+    caption = "Of each class: the share of its predictions that are right, the share of its rows that are found."
+    return Table(["class", "precision", "recall", "F1", "rows"], rows, caption=caption)
+
+
+def _confusion(found: Findings) -> Matrix | Table:
+    """Return the confusion matrix; of many classes, the commonest confusions."""
+    labels = [str(one) for one in found.problem.classes or ()]
+    pairs = found.plots["confusion"]
+    if len(labels) > MOST_CLASSES:
+        wrong = Counter(one for one in zip(pairs["actual"], pairs["predicted"], strict=True) if one[0] != one[1])
+        worst = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:MOST_CLASSES]
+        rows = [[actual, predicted, f"{count:,}"] for (actual, predicted), count in worst]
+        return Table(["actual", "predicted", "rows"], rows, caption="The commonest confusions")
+    counts = pd.crosstab(pairs["actual"], pairs["predicted"]).reindex(index=labels, columns=labels, fill_value=0)
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    return Matrix(
+        "confusion",
+        [report_figures.short(one) for one in labels],
+        counts.to_numpy().tolist(),
+        shares.to_numpy().tolist(),
+        "Rows counted; the colour is the share of the actual class.",
+    )
+
+
+def _columns(found: Findings) -> Section:
+    """Return which columns the delivered model goes by."""
+    seen, metric = found.diagnostics["importance"], found.metric
+    if not seen["columns"]:
+        why = "Pictures are one column" if not seen["of"] else f"{label(metric)} is undefined on these rows"
+        return Section("columns", "Feature importance", f"{why}, so none can be compared with another.", [])
+    lead = (
+        f"How much worse {label(metric)} gets when a column's values are shuffled between "
+        f"{plural(seen['rows'], 'sealed row')}; the mean and the deviation of {seen['repeats']} shuffles. "
+        "Columns that say the same share what they bring."
+    )
+    if (left := seen["of"] - len(seen["columns"])) > 0:
+        lead += f" Not shuffled: {plural(left, 'column')} that tell least about the predictions."
+    shown = [(one["column"], one["loss"], one["deviation"]) for one in seen["columns"][:N_COLUMNS]]
+    figure = report_figures.bars(shown, f"{label(metric)} lost when shuffled")
+    caption = "" if len(seen["columns"]) <= N_COLUMNS else f"The first {N_COLUMNS} of {len(seen['columns'])} columns."
+    return Section("columns", "Feature importance", lead, [Figure("columns", [figure], caption)])
+
+
+def _mistakes(found: Findings) -> Section:
+    """Return the sealed rows that the delivered model got most wrong."""
+    seen = found.diagnostics["mistakes"]
+    title = "The worst mistakes"
+    if not seen["rows"]:
+        return Section("mistakes", title, "Every sealed row was predicted right.", [])
+    values = [[DASH if value is None else _shortened(value) for value in one["values"]] for one in seen["rows"]]
+    if found.problem.classes is None:
+        columns = ["row", "actual", "predicted", "error"]
+        places = decimals(0.0, min(abs(one["error"]) for one in seen["rows"]))
+        keys = [
+            [number(one["actual"], places), number(one["predicted"], places), signed(one["error"], places)]
+            for one in seen["rows"]
+        ]
+        lead = "The sealed rows with the largest errors. Look for wrong values, and for what these rows share."
+    else:
+        columns = ["row", "actual", "predicted"]
+        keys = [
+            [
+                f"{_shortened(one['actual'])} ({number(one['of_actual'], 3)})",
+                f"{_shortened(one['predicted'])} ({number(one['probability'], 3)})",
+            ]
+            for one in seen["rows"]
+        ]
+        lead = (
+            "The sealed rows whose class was predicted wrongly, first those whose actual class was given the least "
+            "probability, which stands in brackets. Look for wrong labels, and for what these rows share."
+        )
+    rows = [[f"{one['row']:,}", *key, *value] for one, key, value in zip(seen["rows"], keys, values, strict=True)]
+    caption = "Rows are counted from 1 in the raw table, without its header; beside them the columns that matter most."
+    if not found.diagnostics["importance"]["of"]:
+        caption = "Pictures are counted from 1 in the order of their paths, without those that cannot be read."
+    return Section("mistakes", title, lead, [Table([*columns, *seen["columns"]], rows, caption, prose=True)])
+
+
+def _drift(found: Findings) -> Section:
+    """Return how different the parts of the table are, column by column."""
+    seen = found.diagnostics["drift"]
+    beyond = {part: [one["column"] for one in seen if one[part] > one[f"{part}_chance"]] for part in SHIFTED}
+    worst = sorted(seen, key=lambda one: -max(one[part] - one[f"{part}_chance"] for part in SHIFTED))[:MOST_SHIFTS]
+    rows = [
+        [
+            one["column"],
+            *(
+                f"{number(one[part], 3)} (chance {number(one[f'{part}_chance'], 3)})"
+                + (" beyond chance" if one[part] > one[f"{part}_chance"] else "")
+                for part in SHIFTED
+            ),
+        ]
+        for one in worst
+    ]
+    lead = (
+        "How far each column of the validation and the test rows is from the training rows, from 0 (alike) to 1 "
+        "(nothing in common): Kolmogorov–Smirnov for numbers, total variation for levels. Chance stays below its "
+        "limits in 95 of 100 tables, all columns together. The test rows were compared after every decision."
+    )
+    if found.audit["method"].startswith(("time", "grouped")):
+        lead += " The limits hold for rows dealt at random; parts that are split by time or groups differ more."
+    texts = [
+        Text(f"The {part} rows differ from the training rows by more than chance in {_some(names)}.", warning=True)
+        for part, names in beyond.items()
+        if names
+    ]
+    text = "" if texts else " Found: no column beyond what chance explains."
+    caption = "" if len(worst) == len(seen) else f"The {len(worst)} of {plural(len(seen), 'column')} that differ most"
+    table = Table(["column", *SHIFTED], rows, caption=caption)
+    return Section("drift", "Drift between the parts", lead + text, [*texts, table])
+
+
+def _trials(found: Findings) -> Section:
+    """Return every trial as a row that can be sorted."""
+    metric = found.metric
+    names = [name for name in found.space.names if any(name in r.trial.config for r in found.results)]
+    shown = found.results
+    note = f"{plural(len(shown), 'trial')}; click a column to sort by it."
+    if len(shown) > MOST_TRIALS:
+        shown = [*ranked(shown), *(r for r in shown if r.state is not State.COMPLETE)][:MOST_TRIALS]
+        note = f"The best {MOST_TRIALS:,} of {plural(len(found.results), 'trial')}; click a column to sort by it."
+    rows = [_trial(result, names, metric) for result in shown]
+    columns = ["phase", "trial", label(metric), "epochs", "rows, %", "state", "origin", *names]
+    lead = (
+        f"All that was tried. {_better(metric).capitalize()} {label(metric)} is better; compare trials of equal epochs "
+        "and rows. The whole of each, with its learning curve, is in artifacts/search_*/trials.parquet."
+    )
+    return Section("trials", "Trials", lead, [Sortable("trials-table", columns, rows, note)])
+
+
+def _trial(result: Result, names: Sequence[str], metric: str) -> list[Scalar]:
+    trial = result.trial
+    complete = result.state is State.COMPLETE and math.isfinite(result.objective)
+    score = _rounded(metrics.value(metric, result.objective)) if complete else None
+    config = [_rounded(trial.config.get(name)) for name in names]
+    phase = PHASES.get(trial.study, trial.study)
+    share = _rounded(100 * trial.rows)
+    return [phase, trial.number, score, trial.resource, share, str(result.state), trial.origin, *config]
+
+
+def _rounded(value: Scalar | bool) -> Scalar:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _run(found: Findings) -> Section:
+    """Return what is no function of data and params: it lies beside the page."""
+    lead = (
+        "The time and the commit of each stage, when it ran on these inputs in this project. They differ from run to "
+        "run, so this page does not hold them: they lie beside it."
+    )
+    return Section("run", "The run", lead, [Recorded(made_of(found.hashes))])
 
 
 def _audit(found: Findings) -> Section:
@@ -504,3 +696,14 @@ def _sentence(text: str) -> str:
     word = text.split(" ", 1)[0].rstrip(",:;")
     start = text[:1].upper() if word.isalpha() else text[:1]
     return f"{start}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """Return some of the names, and how many more there are."""
+    if len(names) <= most:
+        return _listed(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def _shortened(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError, of_the_machine
-from tasks import executors, pipeline, project, provenance, record, sync, terminal, versioning
+from tasks import executors, pipeline, project, provenance, record, run_notes, sync, terminal, versioning
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
@@ -85,6 +85,10 @@ def run_stage(
         # A reproduction must not measure a time limit anew.
         kept = [record.BUDGET_LOCK] if params.budget.time_limit and (root / record.BUDGET_LOCK).is_file() else []
         stage.track_end("finished", taken, outs=spec.outs, record=record.outs(root, name), kept=kept)
+        with contextlib.suppress(OSError):  # words for people, and no reason to lose a stage
+            run_notes.note(root, name, stage.fingerprint, taken, tags)
+            if name == "report":
+                run_notes.write(root, content)
         shutil.rmtree(stage.rows, ignore_errors=True)
         if stage.workdir.is_dir():
             (stage.workdir / ENDED).touch()

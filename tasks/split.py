@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from hone.data import cells, images, schema, splitting
 from hone.data import problem as problems
@@ -55,6 +56,7 @@ def run(stage: Stage) -> None:
     files.write_parquet(stage.path(*FOLDER, "train.parquet"), table.take(split.train))
     files.write_parquet(stage.path(*FOLDER, "validation.parquet"), table.take(split.validation))
     files.write_parquet(stage.path(*FOLDER, "sealed", "test.parquet"), table.take(split.test))
+    files.write_parquet(stage.path(*FOLDER, "sealed", "rows.parquet"), _row_numbers(checked.frame, split.test))
     files.write_parquet(stage.path(*FOLDER, "folds.parquet"), checked.folds)
     # Apart from the finalists' folds, so that a change of those does not undo a search that has none.
     files.write_parquet(stage.path(*FOLDER, "trial_folds.parquet"), trial_folds(checked, stage.params))
@@ -230,6 +232,12 @@ def _kept(checked: Checked) -> pd.DataFrame:
     if column is None or column.shape is None:
         return checked.frame
     return checked.frame.assign(**{column.name: images.kept(checked.frame[column.name], column.shape)})
+
+
+def _row_numbers(frame: pd.DataFrame, positions: NDArray[np.int64]) -> pd.DataFrame:
+    """Return the numbers, from 1, of rows in the raw table, as far as the frame's index still tells them."""
+    index = frame.index if frame.index.dtype.kind in "iu" else pd.RangeIndex(len(frame))
+    return pd.DataFrame({"row": index[positions] + 1})
 
 
 def _storable(frame: pd.DataFrame) -> pa.Table:

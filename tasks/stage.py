@@ -20,7 +20,7 @@ T = TypeVar("T")
 Status = Literal["finished", "failed", "killed"]
 
 LOGGED = {".json", ".html", ".csv"}
-"""Endings of the outs that trackers are given; rows of data are not among them."""
+"""Endings of the outs that trackers are given: no tables of rows, but up to 20 sealed rows, the worst predicted."""
 
 
 NUMBERS = ("metrics.json", "evaluation.json")

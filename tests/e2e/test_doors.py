@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from tasks import pipeline, run
+from tasks import pipeline, report_page, run, run_notes
 from tasks.reporting import NullReporter
 
 pytestmark = pytest.mark.e2e
@@ -31,6 +31,16 @@ def test_after_dvc_a_flow_finds_nothing_to_do(by_dvc):
     assert "nothing to do" in output
     assert (by_dvc.root / "dvc.lock").read_bytes() == lock
     assert "up to date" in by_dvc.dvc("status")
+
+
+def test_both_doors_leave_the_time_of_every_stage_beside_the_report(by_flow, by_dvc):
+    for project in (by_flow, by_dvc):
+        script = (project.root / run_notes.SCRIPT).read_text()
+        found = json.loads(script.partition("= ")[2].rstrip(";\n"))
+        assert found["made_of"] == report_page.read_mark((project.root / run_notes.PAGE).read_text())
+        assert [stage for stage, *_ in found["stages"]] == list(pipeline.specs(project.root))
+        commit = project.git("rev-parse", "HEAD").strip()
+        assert all(seconds > 0 and at == commit[:10] for _, seconds, _, at in found["stages"])
 
 
 def test_git_sees_only_what_belongs_into_it(by_flow, by_dvc):

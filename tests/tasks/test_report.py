@@ -1,0 +1,336 @@
+"""The report's page: what it shows, how large it is, and how a browser, a phone and a printer show it."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hone import models
+from hone.space import SearchSpace
+from hone.trial import Result, State, Trial
+from tasks import files, phase, pipeline, report, report_figures, report_page, run_notes
+from tasks.allowance import within
+from tasks.params import search_space
+from tasks.stage import Stage
+from tests.tasks.test_final_stages import make, run, search, table
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PHONE, PAPER = 390, 688
+"""Widths in pixels: of a phone, and of what A4 has between its margins, at 96 to the inch."""
+LARGEST = 2_000_000
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A project of two classes in which all stages but the searches have run."""
+    with ThreadPoolExecutor(1) as executor:
+        made = make(tmp_path_factory.mktemp("report"), executor, "binary", report={"title": "Ours"})
+        search(made)
+        for name in ("baseline", "retrain", "evaluate", "report"):
+            run(made, name)
+        yield made
+
+
+def page_of(stage: Stage) -> Path:
+    return stage.path("artifacts", "report", "report.html")
+
+
+def changed(stage: Stage, name: str, **content: Any) -> str:
+    """Return the page where one of the files that it is made of says something else."""
+    path = stage.path("artifacts", *name.split("/"))
+    before = path.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "importances", lambda *_: None)  # forests take seconds
+        try:
+            files.write_json(path, {**json.loads(before), **content})
+            return report.page(report.read(replace(stage, name="report")))
+        finally:
+            path.write_bytes(before)
+
+
+def many(stage: Stage, n: int) -> list[Result]:
+    """Return trials from the whole space, some of which failed."""
+    space, generator = search_space(stage.params), np.random.default_rng(0)
+    found = []
+    for number in range(n):
+        config = space.decode(generator.random(space.dimension))
+        study = f"search_{('random', 'bayes', 'hyperband')[3 * number // n]}"
+        trial = Trial(study=study, number=number, generation=0, config=config, resource=9, origin="surrogate")
+        if number % 50 == 7:
+            found.append(Result(trial=trial, state=State.FAILED, cost=1.0, error="killed"))
+            continue
+        curve = tuple((-generator.random(9)).tolist())
+        found.append(Result(trial=trial, state=State.COMPLETE, objective=min(curve), curve=curve, cost=9.0))
+    return found
+
+
+def test_every_axis_spans_the_space_that_was_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.tasks.test_final_stages.table", lambda task: table(task, 4 * models.FEW_ROWS))
+    with ThreadPoolExecutor(1) as executor:
+        stage = make(tmp_path, executor, "regression")
+    searching = within(replace(stage, name="search_random"))
+    found = phase.findings(searching, [1.0])
+    stated = search_space(stage.params).domains["batch_size"]
+    searched = found.full.domains["batch_size"]
+    assert searched.high > stated.high  # or this table would prove nothing
+    results = [
+        Result(
+            trial=Trial(
+                study="search_random",
+                number=number,
+                generation=0,
+                config={**found.full.default, "batch_size": size},
+                resource=4,
+            ),
+            state=State.COMPLETE,
+            objective=1.0 + number,
+            curve=(1.0 + number,) * 4,
+            cost=4.0,
+        )
+        for number, size in enumerate((stated.high, searched.high))
+    ]
+    phase.hand_on(searching, found, results, 0.25)
+    space = SearchSpace.from_json(files.read_json(stage.path("artifacts/search_random/space.json"))["searched"])
+    (plot,) = report_figures.slices(results, ["batch_size"], space, "rmse")
+    assert str(searched.high) in [text for _, text in plot.x.ticks]
+    places = report_figures.parallel(results, ["batch_size"], space, "rmse").lines
+    assert len({line[0][0] for line in places}) == 2  # they do not collapse on the edge
+
+
+def test_the_report_reads_the_space_that_was_searched_and_not_the_one_in_params(stage: Stage) -> None:
+    path = stage.path("artifacts/search_random/space.json")
+    searched = files.read_json(path)["searched"]
+    for domain in searched["domains"]:
+        if domain["name"] == "batch_size":
+            domain["high"] = 4096
+    content = changed(stage, "search_random/space.json", searched=searched)
+    assert ">4096</span>" in content
+    assert ">4096</span>" not in page_of(stage).read_text(encoding="utf-8")
+
+
+def test_a_warning_at_the_head_is_marked_as_one(stage: Stage) -> None:
+    findings = [{"severity": "warning", "message": "No better than a constant: so it is."}]
+    content = changed(stage, "evaluate/evaluation.json", findings=findings)
+    head = content[content.index('<p class="headline') : content.index('id="result"')]
+    assert '<p class="headline bad"><strong class="mark">Warning</strong> No better than a constant' in head
+    calm = changed(stage, "evaluate/evaluation.json", findings=[{"severity": "info", "message": "Fine."}])
+    assert '<strong class="mark">Warning</strong> Fine.' not in calm
+
+
+def test_warnings_below_the_head_are_marked_and_notes_are_not(stage: Stage) -> None:
+    said = [("info", "First."), ("warning", "Look out."), ("info", "By the way.")]
+    findings = [{"severity": severity, "message": message} for severity, message in said]
+    content = changed(stage, "evaluate/evaluation.json", findings=findings)
+    assert '<p class="warning"><strong class="mark">Warning</strong> Look out.</p>' in content
+    assert '<p class="text">By the way.</p>' in content
+
+
+@pytest.mark.parametrize("n", [1000, 9000])
+def test_a_page_of_many_trials_stays_within_two_megabytes(
+    stage: Stage, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if n > report.MOST_TRIALS:
+        monkeypatch.setattr(report, "importances", lambda *_: None)  # forests of so many trials take a minute
+    found = report.read(replace(stage, name="report"))
+    content = report.page(replace(found, results=many(stage, n)))
+    assert len(content.encode()) <= LARGEST
+    rows = json.loads(content.split('<script type="application/json">')[1].split("</script>")[0])["rows"]
+    assert len(rows) == min(n, report.MOST_TRIALS)
+    if n > report.MOST_TRIALS:
+        assert f"The best {report.MOST_TRIALS:,} of {n:,} trials" in content
+
+
+def test_the_table_of_trials_has_every_trial_and_the_metric_in_its_own_sign(stage: Stage) -> None:
+    content = page_of(stage).read_text(encoding="utf-8")
+    data = json.loads(content.split('<script type="application/json">')[1].split("</script>")[0])
+    assert data["columns"][:7] == ["phase", "trial", "ROC AUC", "epochs", "rows, %", "state", "origin"]
+    assert "learning_rate" in data["columns"]
+    assert len(data["rows"]) == 36
+    scores = [row[2] for row in data["rows"] if row[5] == "complete"]
+    assert len(scores) == 33
+    assert all(0 < score < 1 for score in scores)
+    assert [row[2] for row in data["rows"] if row[5] == "diverged"] == [None] * 3
+
+
+def test_mistakes_name_the_rows_of_the_raw_table(stage: Stage) -> None:
+    raw = table("binary")
+    seen = files.read_json(stage.path("artifacts/evaluate/diagnostics.json"))["mistakes"]
+    assert 0 < len(seen["rows"]) <= 20
+    for one in seen["rows"]:
+        assert raw["target"].iloc[one["row"] - 1] == one["actual"] != one["predicted"]
+        place = seen["columns"].index("size")
+        assert float(one["values"][place]) == pytest.approx(raw["size"].iloc[one["row"] - 1], rel=1e-4)
+    given = [one["of_actual"] for one in seen["rows"]]
+    assert given == sorted(given)
+    assert f"<tr><td>{seen['rows'][0]['row']}</td>" in page_of(stage).read_text(encoding="utf-8")
+
+
+def test_importance_finds_what_the_target_is_made_of(stage: Stage) -> None:
+    seen = files.read_json(stage.path("artifacts/evaluate/diagnostics.json"))["importance"]
+    assert seen["columns"][0]["column"] == "size"
+    assert seen["columns"][0]["loss"] > 0.1
+    assert 'id="figure-columns"' in page_of(stage).read_text(encoding="utf-8")
+
+
+def test_drift_is_measured_for_every_column_and_told_of_where_it_is_beyond_chance(stage: Stage) -> None:
+    seen = files.read_json(stage.path("artifacts/evaluate/diagnostics.json"))["drift"]
+    assert {"size", "kind", "target"} <= {one["column"] for one in seen}
+    quiet = [{**one, "test": 0.0, "validation": 0.0} for one in seen]
+    assert "no column beyond what chance explains" in changed(stage, "evaluate/diagnostics.json", drift=quiet)
+    loud = [{**one, "test": 0.9} if one["column"] == "size" else one for one in quiet]
+    content = changed(stage, "evaluate/diagnostics.json", drift=loud)
+    assert "The test rows differ from the training rows by more than chance in size." in content
+    assert "no column beyond" not in content
+
+
+def test_what_differs_from_run_to_run_is_beside_the_page_and_not_in_an_out(stage: Stage) -> None:
+    root = stage.root
+    (root / "dvc.yaml").write_text(
+        "stages: {report: {cmd: x, deps: [params.txt], outs: [artifacts/report/report.html]}}"
+    )
+    (root / "params.txt").write_text("as it was")
+    before = page_of(stage).read_bytes()
+    fingerprint = pipeline.fingerprint(root, pipeline.specs(root)["report"], {})
+    tags = {"hone.git_commit": "0123456789abcdef", "hone.git_dirty": "true"}
+    run_notes.note(root, "report", fingerprint, 1.25, tags)
+    run_notes.write(root, {})
+    script = (root / run_notes.SCRIPT).read_text()
+    assert report_page.read_mark(before.decode()) in script
+    assert '"0123456789 with changes"' in script
+    assert page_of(stage).read_bytes() == before
+    (root / "params.txt").write_text("as it is now")  # its seconds are of other inputs
+    run_notes.write(root, {})
+    assert '"stages": []' in (root / run_notes.SCRIPT).read_text()
+    (root / run_notes.NOTES).write_text('{"report": {"seconds": "many"}, "x": 3}')  # damaged
+    run_notes.write(root, {})
+    outs = [out for spec in pipeline.specs(Path(__file__).parents[2]).values() for out in spec.outs]
+    assert not [out for out in outs if str(run_notes.SCRIPT).startswith(out) or str(run_notes.NOTES).startswith(out)]
+
+
+def opened(open_page: Open, stage: Stage, **options: Any) -> "Page":
+    """Open the report, and fail if its script raises."""
+    page = open_page(page_of(stage).as_uri(), **options)
+    assert page.locator("table.data tbody tr").count() > 0  # the script has come to its end
+    return page
+
+
+def beyond(page: "Page", selector: str) -> list[str]:
+    """Return what of a kind sticks out of the window sideways, unless it lies in a box that scrolls."""
+    return page.evaluate(
+        """(selector) => [...document.querySelectorAll(selector)]
+          .filter((one) => one.getClientRects().length && (one.getBoundingClientRect().right > innerWidth + 1
+                  || one.getBoundingClientRect().left < -1)
+                  && !(getComputedStyle(one.closest('.scroll, pre') ?? one).overflowX === 'auto'))
+          .map((one) => `${one.tagName} ${one.className} ${one.textContent.slice(0, 40)}`)""",
+        selector,
+    )
+
+
+def test_a_desktop_shows_verdict_figures_and_a_table_that_sorts(stage: Stage, open_page: Open) -> None:
+    page = opened(open_page, stage)
+    first = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))["findings"][0]["message"]
+    assert first in page.locator(".headline").inner_text()
+    assert page.locator("nav a").first.is_visible()
+    assert beyond(page, "*") == []
+    scores = page.locator("table.data tbody tr td:nth-child(3)")
+    for way in (1, -1):
+        page.get_by_role("button", name="ROC AUC").click()
+        shown = [float(text) for text in scores.all_inner_texts() if text]
+        assert shown == sorted(shown)[::way]
+        assert scores.all_inner_texts()[-1] == ""  # a trial without a score is last, whichever way
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as CSV").click()
+    saved = pd.read_csv(download.value.path())
+    assert len(saved) == 36
+    assert list(saved.columns[:3]) == ["phase", "trial", "ROC AUC"]
+
+
+def test_a_long_table_is_shown_by_pages(stage: Stage, open_page: Open, tmp_path: Path) -> None:
+    found = report.read(replace(stage, name="report"))
+    (tmp_path / "report.html").write_text(report.page(replace(found, results=many(stage, 120))), encoding="utf-8")
+    page = open_page((tmp_path / "report.html").as_uri())
+    rows = page.locator("table.data tbody tr")
+    assert rows.count() == 50
+    for _ in range(2):
+        page.get_by_role("button", name="Next").click()
+    assert rows.count() == 20
+    assert page.get_by_role("button", name="Next").is_disabled()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_of_it_within_its_width(stage: Stage, open_page: Open, scheme: str) -> None:
+    page = opened(open_page, stage, width=PHONE, height=844, color_scheme=scheme, is_mobile=True, has_touch=True)
+    assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [PHONE, PHONE]
+    assert beyond(page, "*") == []
+    sizes = page.evaluate(
+        """[...document.querySelectorAll('p, td, th, span, li, b, small, figcaption, a, h1, h2')]
+          .filter((one) => one.getClientRects().length && one.textContent.trim())
+          .map((one) => parseFloat(getComputedStyle(one).fontSize))"""
+    )
+    assert min(sizes) >= 11
+    areas = page.evaluate("[...document.querySelectorAll('.plot .area')].map((one) => one.clientWidth)")
+    assert min(areas) > PHONE / 3
+
+
+def test_dark_mode_turns_page_and_figures(stage: Stage, open_page: Open) -> None:
+    def colours(scheme: str) -> dict[str, float]:
+        page = opened(open_page, stage, color_scheme=scheme)
+        found = page.evaluate(
+            """() => Object.fromEntries(Object.entries({ground: ['section', 'backgroundColor'],
+              text: ['.lead', 'color'], line: ['path.best', 'stroke'], grid: ['path.grid', 'stroke'],
+              label: ['.y span', 'color']}).map(
+              ([name, [selector, key]]) => [name, getComputedStyle(document.querySelector(selector))[key]]))"""
+        )
+        return {name: sum(map(int, text[4:-1].split(","))) / 765 for name, text in found.items()}
+
+    light, dark = colours("light"), colours("dark")
+    assert light["ground"] > 0.9 > 0.5 > light["text"]
+    assert dark["ground"] < 0.2 < 0.5 < dark["text"]
+    for name in ("line", "label"):  # readable on either ground
+        assert abs(light[name] - light["ground"]) > 0.4 < abs(dark[name] - dark["ground"])
+    assert dark["grid"] < 0.4
+
+
+def test_paper_shows_every_column_and_no_buttons(stage: Stage, open_page: Open) -> None:
+    page = opened(open_page, stage, width=PAPER, height=1000, color_scheme="dark")
+    page.emulate_media(media="print")
+    assert beyond(page, "*") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
+    gain = page.locator("#result th", has_text="gain").bounding_box()
+    assert gain is not None
+    assert gain["x"] + gain["width"] <= PAPER
+    assert page.locator("#trials").is_hidden()
+    assert not [one for one in page.get_by_role("button").all() if one.is_visible()]
+    kept = page.evaluate("[...document.querySelectorAll('figure')].map((one) => getComputedStyle(one).breakInside)")
+    assert set(kept) == {"avoid"}
+    tall = page.evaluate("[...document.querySelectorAll('figure')].map((one) => one.clientHeight)")
+    assert max(tall) < 900  # or a page could not hold it as a whole
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(30, 41, 59)"  # ink, whatever the screen
+
+
+def test_the_page_shows_the_run_that_lies_beside_it_and_no_other(stage: Stage, open_page: Open, tmp_path: Path) -> None:
+    copy = tmp_path / "report.html"
+    content = page_of(stage).read_text(encoding="utf-8")
+    copy.write_text(content, encoding="utf-8")
+    stages = [["search_random", 61.25, "2026-12-01 12:00", "0123456789"], ["report", 1.5, "2026-12-01 12:02", "none"]]
+    said = {}
+    for name, mark in (("own", report_page.read_mark(content)), ("other", "0" * 64), ("none", None)):
+        beside = tmp_path / report_page.RUN
+        beside.unlink(missing_ok=True)
+        if mark is not None:
+            beside.write_text(report_page.run_script({"made_of": mark, "stages": stages}))
+        said[name] = open_page(copy.as_uri()).locator("#run").inner_text()
+    assert "search_random" in said["own"]
+    assert "62.8" in said["own"]  # together
+    assert "0123456789" in said["own"]
+    assert "Not recorded here" not in said["own"]
+    assert all("Not recorded here" in said[name] and "0123456789" not in said[name] for name in ("other", "none"))
