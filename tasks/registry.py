@@ -359,7 +359,8 @@ class _Registry:
             drawn[CHAMPION][problem.metric],
             evaluate.confidence,
         )
-        said = _compared(problem.metric, gain, (ours, theirs), str(champion.version), evaluate.confidence)
+        scores, confidence = (ours, theirs), evaluate.confidence
+        said = _compared(problem.metric, gain, scores, str(champion.version), len(unseen), confidence)
         return _Verdict(gain.low > 0, f"{said} on {which}")
 
     def _adopted(self, champion: "ModelVersion | None", registered: Registered) -> dict[str, str]:
@@ -476,18 +477,14 @@ def _prediction(predictor: Predictor, metric: str, rows: pd.DataFrame) -> NDArra
     return calibration.for_metric(metric, predictor.problem, predictor.proba(rows), predictor.threshold)
 
 
-def _compared(metric: str, gain: Interval, scores: tuple[float, float], version: str, confidence: float) -> str:
+def _compared(
+    metric: str, gain: Interval, scores: tuple[float, float], version: str, n_rows: int, confidence: float
+) -> str:
     """Return what the challenger's gain over the champion comes to. scores: the challenger's and the champion's."""
-    places = wording.decimals(gain.low, gain.high)
+    found = wording.compare(metric, "this version", f"version {version}", gain, n_rows, confidence)
+    begins = NEW if gain.low > 0 else "worse" if wording.is_worse(gain) else "not better beyond chance"
     ours, theirs = (wording.number(one) for one in scores)
-    against = f"{wording.label(metric)} {ours} against {theirs} of version {version}"
-    if math.isnan(gain.low):
-        return f"not better beyond chance: {against}; these rows give the difference no interval,"
-    better = "better" if gain.value >= 0 else "worse"
-    span = f"{wording.signed(gain.low, places)} to {wording.signed(gain.high, places)}"
-    size = f"{better} by {wording.number(abs(gain.value), places)} ({100 * confidence:g} % interval {span})"
-    begins = NEW if gain.low > 0 else "worse" if gain.high < 0 else "not better beyond chance"
-    return f"{begins}: {against}, {size}"
+    return f"{begins}: {found.text}; {wording.label(metric)} {ours} against {theirs}"
 
 
 def describe(version: "ModelVersion", schema: Schema, problem: Problem, candidate: Candidate, settings: Params) -> str:

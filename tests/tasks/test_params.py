@@ -229,4 +229,4 @@ def test_params_yaml_keeps_every_other_line_when_dvc_sets_one(tmp_path: Path) ->
     path.write_text(before)
     with modify_yaml(str(path)) as content:
         content["train"]["epochs"] = 9
-    assert path.read_text() == before.replace("epochs: 54 ", "epochs: 9 ", 1)
+    assert path.read_text() == before.replace("epochs: 54 ", "epochs: 9  ", 1)
