@@ -20,9 +20,10 @@ def add(root: Path, table: Path | str, target: str | None, look: Callable[[], ob
     """Return the table's place in the project, after copying it there, tracking it, and naming it in params.yaml.
 
     table: a file anywhere, a folder of parts of a table, pictures, or an address of them (https, s3); what is in
-    data/raw/ stays where it is. target: the column to predict; None keeps the one in params.yaml; pictures have none. A model.family that is not for such rows becomes the first that
-    is. look: called when all is in place; what it raises is raised, and nothing is done. Raises UserError, leaving
-    everything as it was, if the table cannot be read, has no such column, or would take the place of another file.
+    data/raw/ stays where it is. target: the column to predict; None keeps the one in params.yaml; pictures have none.
+    A model.family that is not for such rows becomes the first that is. look: called when all is in place; what it
+    raises is raised, and nothing is done. Raises UserError, leaving everything as it was, if the table cannot be read,
+    has no such column, or would take the place of another file.
     """
     if isinstance(table, str) and sources.is_address(table):
         with download.fetched(root, table) as file:

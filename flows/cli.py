@@ -142,8 +142,8 @@ def add(
     """Make a table, or pictures, this project's data.
 
     It is downloaded or copied into data/raw/, put under DVC, and named in params.yaml. To follow a table that grows,
-    copy the newer version over the old one: the next run notices. Pictures lie in a folder for each class, or stand in an .npz as
-    `x` and their classes as `y`.
+    copy the newer version over the old one: the next run notices. Pictures lie in a folder for each class, or stand in
+    an .npz as `x` and their classes as `y`.
     """
     table = _from_here(table)
 

@@ -57,7 +57,10 @@ def _from_web(address: str, folder: Path) -> Path:
             with place.open("wb") as file:
                 shutil.copyfileobj(answer, file)
             length = answer.headers.get("Content-Length")
+    except UserError:
+        raise
     except urllib.error.HTTPError as error:
+        error.close()
         raise UserError(
             f"{shown}: the server answers {error.code} {error.reason}; check the address"
             f"{' and what it takes to log in' if error.code in (401, 403) else ''}"

@@ -50,11 +50,9 @@ def of_target(target: "pd.Series[Any]", problem: Problem) -> list[Remark]:
 def _of_missing(name: str, count: int, n_rows: int) -> list[Remark]:
     if not count:
         return []
-    rows = "row has" if count == 1 else "rows have"
-    message = (
-        f"{count:,} of {n_rows:,} {rows} no value in {name!r} ({_percent(count, n_rows)}), and "
-        f"{'is' if count == 1 else 'are'} left out"
-    )
+    has, is_ = ("has", "is") if count == 1 else ("have", "are")
+    share = _percent(count, n_rows)
+    message = f"{count:,} of {n_rows:,} rows {has} no value in {name!r} ({share}), and {is_} left out"
     severity: Literal["info", "warning"] = "warning" if count >= MANY_MISSING * n_rows else "info"
     if severity == "warning":
         message += "; if an empty cell means something, such as 0 or none, write that into it"
