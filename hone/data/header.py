@@ -13,7 +13,7 @@ def is_row(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
     rows: the first rows behind it. In a row of data, numbers stand where numbers do below, and words where words do.
     As a header may have numbers, too (0, 1, 2, or years), it takes numbers that neither rise from left to right nor
-    fall in equal steps, or words that are values of their columns as well.
+    are whole numbers in equal steps, or words that are values of their columns as well.
     """
     numbers: list[float] = []
     recurring: list[bool] = []
@@ -31,7 +31,8 @@ def is_row(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         else:
             numbers.append(number)
     steps = {right - left for left, right in pairwise(numbers)}
-    if len(numbers) > 1 and min(steps) <= 0 and len(steps | {0.0}) > 2:  # nor years that fall one by one
+    years = len(steps) == 1 and 0 not in steps and all(number.is_integer() for number in numbers)
+    if steps and min(steps) <= 0 and not years:
         return True
     if len(numbers) + len(recurring) < 2 or not recurring:
         return False

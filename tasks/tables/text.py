@@ -66,9 +66,9 @@ def _encoding(head: bytes) -> str | None:
 
 
 def _decoded(part: Part, encoding: str) -> Iterator[str]:
-    with part.unpacked() as file:
+    with part.unpacked() as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
         try:
-            yield from io.TextIOWrapper(file, encoding, newline="\n")
+            yield from text
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{part.shown} starts as {encoding.upper()[:6]}, and is broken later ({error.reason}); save it as UTF-8"
