@@ -136,10 +136,11 @@ def _csv(draw: st.DrawFn) -> Case:
     columns = [draw(_column(n_rows)) for _ in names]
     if random.random() < 0.8:  # something that can be predicted
         columns[-1] = draw(_target(n_rows))
+    name = random.choice([*["table.csv"] * 5, "TABLE.CSV", "table.tsv", *PACKED])
     text = io.StringIO()
     writer = csv.writer(
         text,
-        delimiter=random.choice(",,,,,;\t|"),
+        delimiter="\t" if name.endswith(".tsv") else random.choice(",,,,,;\t|"),
         lineterminator=random.choice([*["\n"] * 8, "\r\n", "\r"]),
         quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
         doublequote=random.random() < 0.95,
@@ -147,10 +148,9 @@ def _csv(draw: st.DrawFn) -> Case:
     )
     writer.writerow(names)
     writer.writerows(zip(*columns, strict=True))
-    content = text.getvalue().encode(random.choice([*["utf-8"] * 9, "utf-16"]), "surrogatepass")
+    content = text.getvalue().encode(random.choice([*["utf-8"] * 19, "utf-16"]), "surrogatepass")
     if random.random() < 0.1:
         content = draw(_damaged(content))
-    name = random.choice([*["table.csv"] * 5, "TABLE.CSV", "table.tsv", *PACKED])
     if pack := PACKED.get(name):
         content = pack(content)
         if random.random() < 0.2:
