@@ -148,7 +148,7 @@ def check_file(path: Path, name: str) -> None:
         hint = f"did you mean {beside(name, near[0])}?" if near else "add it with `hone add FILE`, or mend the path"
         raise UserError(f"{name}: there is no such file; {hint}")
     if not ending(path.name):
-        raise UserError(f"{name} is of a kind that is not read; {conversion(path.name)}")
+        raise UserError(f"{name} is of a kind that is not read; {conversion(name.removeprefix('data.source: '))}")
     if path.stat().st_size == 0:
         raise UserError(f"{name} is empty; it needs a header and rows")
 
@@ -173,7 +173,7 @@ def conversion(name: str) -> str:
     known = next((each for each in sorted(_COMMANDS, key=len, reverse=True) if lower.endswith(each)), None)
     if known is None:
         return f"use {READ}"
-    if not re.fullmatch(r"[\w. -]+", name):  # quotes in it would break the command
+    if not re.fullmatch(r"[\w./ -]+", name):  # quotes in it would break the command
         name = f"FILE{known}"
     stem = name[: len(name) - len(known)]
     command = _COMMANDS[known].format(

@@ -19,7 +19,7 @@ from hone.data.schema import describe
 from hone.errors import UserError
 from tasks.tables import text as texts
 from tasks.tables.parts import Part
-from tasks.tables.words import MISSING, spelled, with_words
+from tasks.tables.words import MISSING, may_hold, spelled, with_words
 
 DELIMITERS = ",;\t|"
 SAMPLE = 100
@@ -124,7 +124,8 @@ def read(parts: Sequence[Part], missing: Collection[str], tell: Callable[[Remark
     for found in layout.remarks():
         tell(found)
     table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    places = sorted(layout.text - set(layout.readings))
+    columns = dict(enumerate(table.items()))
+    places = [place for place in sorted(layout.text - set(layout.readings)) if may_hold(columns[place][1])]
     if not places or not any(spelled(piece.text, piece.delimiter) for piece in pieces):
         return table
     raw = [_read_csv(piece, dtype=str, usecols=places, na_values=[""]) for piece in pieces]
@@ -182,6 +183,8 @@ def _read_csv(piece: Piece, na_values: Any = MISSING, **options: Any) -> pd.Data
 
 def is_text(column: "pd.Series[Any]") -> bool:
     """Return whether a column has a cell of text; one of truth values and blanks is of objects as well."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.notna().any())
     return bool(column.map(lambda cell: isinstance(cell, str)).any()) if column.dtype.kind == "O" else False
 
 

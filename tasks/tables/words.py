@@ -16,6 +16,11 @@ WORDS = frozenset(MISSING) - {""}
 NOTED = WORDS | {"None", "none"}
 
 
+def may_hold(column: "pd.Series[Any]") -> bool:
+    """Return whether a column of text, in which the words are missing, may have had any of them."""
+    return bool(column.isna().any() or column.isin(NOTED).any())
+
+
 def spelled(text: str, delimiter: str) -> bool:
     """Return whether a field of a CSV seems to be one of the words."""
     words = "|".join(map(re.escape, sorted(NOTED)))
