@@ -122,11 +122,11 @@ def locate(root: Path, source: str) -> Path:
 def check_address(address: str, name: str) -> None:
     """Raise UserError, with the command that exports a table, for an address that is not fetched."""
     match = _ADDRESS.match(address)
-    scheme = match.group(1).lower().split("+")[0] if match else ""
+    scheme = match.group(1).lower() if match else ""
     if scheme in FETCHED:
         return
     shown = re.sub(r"^(\w+)\+\w+://", r"\1://", without_secrets(address))
-    command = _EXPORTS.get(scheme)
+    command = _EXPORTS.get(scheme.split("+")[0])
     fill_in = " (with your password for ***)" if command and "{address}" in command and "***" in shown else ""
     remedy = (
         f"export the table first: `{command.format(address=shown)}`{fill_in}"
