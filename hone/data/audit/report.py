@@ -31,7 +31,8 @@ def audit(
 
     frame: the raw rows that have a target. findings: a list of {kind, severity: "warning" | "info", columns, message,
     count}, warnings first, and those first that matter most. tested: what was looked for, as phrases. group, time: the
-    columns that rows are split by, if they are. corrupt: (path, reason) of pictures that could not be read; passed_over: paths of files that were not taken for pictures.
+    columns that rows are split by, if they are. corrupt: (path, reason) of pictures that could not be read;
+    passed_over: paths of files that were not taken for pictures.
     """
     train = frame.iloc[split.train]
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
