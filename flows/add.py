@@ -9,21 +9,27 @@ from pathlib import Path
 from hone import models
 from hone.data import schema
 from hone.errors import UserError
-from tasks import files, pictures, pipeline, project, tables, versioning
+from tasks import download, files, pictures, pipeline, project, sources, tables, versioning
 from tasks.params import Params, read_params
 from tasks.params_file import set_params
 
 RAW = Path("data") / "raw"
 
 
-def add(root: Path, table: Path, target: str | None, look: Callable[[], object] = lambda: None) -> Path:
+def add(root: Path, table: Path | str, target: str | None, look: Callable[[], object] = lambda: None) -> Path:
     """Return the table's place in the project, after copying it there, tracking it, and naming it in params.yaml.
 
-    table: a file anywhere, or pictures; what is in data/raw/ stays where it is. target: the column to predict; None
-    keeps the one in params.yaml; pictures have none. A model.family that is not for such rows becomes the first that
-    is. look: called when all is in place; what it raises is raised, and nothing is done. Raises UserError, leaving
-    everything as it was, if the table cannot be read, has no such column, or would take the place of another file.
+    table: a file anywhere, a folder of parts of a table, pictures, or an address of them (https, s3); what is in
+    data/raw/ stays where it is. target: the column to predict; None keeps the one in params.yaml; pictures have none.
+    A model.family that is not for such rows becomes the first that is. look: called when all is in place; what it
+    raises is raised, and nothing is done. Raises UserError, leaving everything as it was, if the table cannot be read,
+    has no such column, or would take the place of another file.
     """
+    if isinstance(table, str) and sources.is_address(table):
+        with download.fetched(root, table) as file:
+            return add(root, file, target, look)
+    table = Path(table)
+    sources.check_kind(table)
     params = read_params(root)
     of_pictures = pictures.are_at(table)
     if of_pictures:

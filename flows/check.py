@@ -34,6 +34,7 @@ def check(root: Path, reporter: Reporter) -> None:
     kinds: dict[str, list[str]] = {}
     for column in checked.schema.columns:
         kinds.setdefault(column.kind, []).append(column.reason if column.kind == "image" else column.name)
+    split.tell_remarks(checked, reporter)
     for kind, names in kinds.items():
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         reporter.message(f"{kind}: {shown}")

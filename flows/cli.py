@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hone.errors import UserError, of_the_machine
-from tasks import project
+from tasks import project, sources
 from tasks.reporting import Reporter
 from tasks.terminal import guarded, leave, open_reporter, report_unexpected
 
@@ -41,6 +41,16 @@ Work = Callable[[Path], int | None]
 """What a command does in the project at a path; what it returns is the exit code. Typer only reads the command line: it
 would swallow Ctrl-C."""
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. Left out: a free one.")]
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help=f"A table: {sources.READ}; a folder of parts of one; an https:// or s3:// address of it; or pictures: a "
+        "folder, .zip or .npz.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -126,25 +136,19 @@ def plan() -> Work:
 
 @app.command()
 def add(
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A table: .csv, .csv.gz or .parquet; or pictures: a folder, .zip or .npz.",
-            show_default=False,
-        ),
-    ],
+    table: Source,
     target: Annotated[str | None, typer.Option(help="The column to predict. Left out: the one in params.yaml.")] = None,
 ) -> Work:
     """Make a table, or pictures, this project's data.
 
-    It is copied into data/raw/, put under DVC, and named in params.yaml. To follow a table that grows, copy the newer
-    version over the old one: the next run notices. Pictures lie in a folder for each class, or stand in an .npz as
-    `x` and their classes as `y`.
+    It is downloaded or copied into data/raw/, put under DVC, and named in params.yaml. To follow a table that grows,
+    copy the newer version over the old one: the next run notices. Pictures lie in a folder for each class, or stand in
+    an .npz as `x` and their classes as `y`.
     """
-    table = table.absolute()
+    table = _from_here(table)
 
     def work(root: Path) -> None:
+        sources.check(table)
         from flows.add import add as run
         from flows.check import check as look
 
@@ -157,17 +161,10 @@ def add(
 
 @app.command()
 def predict(
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A table: .csv, .csv.gz or .parquet; or pictures: a folder, .zip or .npz.",
-            show_default=False,
-        ),
-    ],
+    table: Source,
     out: Annotated[
         Path | None,
-        typer.Option(help="A .csv or .parquet. Left out: NAME.predictions.csv beside the table (not in data/raw)."),
+        typer.Option(help="A .csv or .parquet. Left out: NAME.predictions.csv in the current folder."),
     ] = None,
     model: Annotated[
         str | None,
@@ -188,15 +185,17 @@ def predict(
     For each row, in order: the prediction, and for classes the probability of each. Rows need no target. The table is
     read piece by piece: it may be larger than the memory. Of pictures, the path stands beside each prediction.
     """
-    table, out = table.absolute(), out.absolute() if out is not None else None
+    here = Path.cwd()
+    table, out = _from_here(table), out.absolute() if out is not None else None
     if model is not None and not model.startswith("models:/"):
         model = str(Path(model).absolute())
 
     def work(root: Path) -> None:
+        sources.check(table)
         from flows.predict import predict as run
 
         with open_reporter() as reporter:
-            run(root, table, out, model, keep or (), reporter, overwrite=overwrite, trusted=trust or ())
+            run(root, table, out, model, keep or (), reporter, overwrite=overwrite, trusted=trust or (), folder=here)
 
     return work
 
@@ -391,6 +390,11 @@ def _invoke(arguments: list[str]) -> int | None:
         code: int | None = chosen(_enter())
         return code
     return None
+
+
+def _from_here(source: str) -> str:
+    """Return a source that stays the same in the project's root: an address, or an absolute path."""
+    return source if sources.is_address(source) else str(Path(source).absolute())
 
 
 def _answered(answer: Callable[[Reporter], int]) -> int:

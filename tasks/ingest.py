@@ -1,7 +1,7 @@
 """Writes one of scikit-learn's sets as a table; a person's own file, or pictures, pass through as they are."""
 
 from hone.data.images import LABEL
-from tasks import files, pictures, tables
+from tasks import files, pictures, sources, tables
 from tasks.stage import Stage
 
 FOLDER = ("data", "raw", "ingested")
@@ -14,7 +14,7 @@ def run(stage: Stage) -> None:
     """
     source = stage.params.data.source
     table = stage.path(*FOLDER, "table.csv")
-    if tables.is_sklearn(source):
+    if sources.is_sklearn(source):
         frame, target = tables.load_sklearn(source)
         files.write_csv(table, frame)
         stage.reporter.message(f"{source}: {len(frame)} rows, {frame.shape[1] - 1} columns and the target {target!r}")
@@ -23,14 +23,14 @@ def run(stage: Stage) -> None:
             "table": table.relative_to(stage.root).as_posix(),
             "target": target,
         }
-    elif pictures.are_at(place := tables.locate(stage.root, source)):
+    elif pictures.are_at(place := sources.locate(stage.root, source)):
         with pictures.listing(place, f"data.source: {source}") as found:
             n_classes = pictures.check_classes([entry.label for entry in found.entries], f"data.source: {source}")
             stage.reporter.message(f"{source}: {len(found.entries)} pictures of {n_classes} classes")
         table.unlink(missing_ok=True)
         content = {"source": source, "table": source, "target": LABEL}
     else:
-        frame = tables.read_table(tables.locate(stage.root, source), source)
+        frame = tables.read_table(sources.locate(stage.root, source), source)
         table.unlink(missing_ok=True)  # left over from a former source
         stage.reporter.message(f"{source}: {len(frame)} rows, {frame.shape[1]} columns")
         content = {"source": source, "table": source, "target": None}

@@ -82,6 +82,7 @@ class Data(Section):
     positive: str | int | float | bool | None = None
     drop: list[str] = []
     kinds: dict[str, Literal["numeric", "categorical", "boolean", "date"]] = {}
+    missing: list[Literal["NA", "N/A", "<NA>", "#N/A", "NaN", "nan", "null", "NULL"]] | None = None
     scaling: Literal["standard", "quantile", "robust"] = "standard"
     images: Images = Images()
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hone.data import images
 from hone.data.images import IMAGE, LABEL, UnreadableError
 from hone.errors import UserError
-from tasks import files, pipeline
+from tasks import files, pipeline, sources
 
 ARCHIVES = (".zip", ".npz")
 PATH, REASON = "path", "reason"
@@ -66,8 +66,9 @@ class Pictures:
 
 
 def are_at(path: Path) -> bool:
-    """Return whether a source is one of pictures: a folder, or a file whose name ends like an archive's."""
-    return path.is_dir() or path.name.lower().endswith(ARCHIVES)
+    """Return whether a source is one of pictures: a folder or an archive, unless it holds tables and no pictures."""
+    archive = path.name.lower().endswith(ARCHIVES)
+    return (path.is_dir() or archive) and not sources.holds_tables(path)
 
 
 def read(root: Path, source: str, path: Path, size: int, corrupt: float) -> Pictures:

@@ -16,15 +16,18 @@ from hone.data.audit.report import audit
 from hone.data.checks import FEWEST_ROWS, check_table
 from hone.data.images import IMAGE, LABEL
 from hone.data.problem import Problem
+from hone.data.remarks import Remark
 from hone.data.schema import Schema
 from hone.data.splitting import SplitIndices
+from hone.data.target_remarks import of_target
 from hone.errors import UserError
 from hone.seeds import derive
-from tasks import files, ingest, pictures, tables
+from tasks import files, ingest, pictures, sources, tables
 from tasks.params import Params
 from tasks.pictures import Pictures
 from tasks.reporting import Reporter
 from tasks.stage import Stage
+from tasks.tables import words
 
 FOLDER = ("data", "split")
 SHOWN = 12
@@ -35,7 +38,8 @@ MOST_TOLD = 8
 class Checked:
     """A table that fits the params. frame: raw rows that have a target. folds: of train, then validation rows.
 
-    left_out: of pictures, what cannot be learnt from.
+    left_out: of pictures, what cannot be learnt from. remarks: what a person should know of how the table was read,
+    and of its target.
     """
 
     frame: pd.DataFrame
@@ -43,8 +47,8 @@ class Checked:
     split: SplitIndices
     schema: Schema
     folds: pd.DataFrame
-    n_missing_target: int
     left_out: Pictures | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def run(stage: Stage) -> None:
@@ -63,10 +67,18 @@ def run(stage: Stage) -> None:
     files.write_json(stage.path(*FOLDER, "schema.json"), checked.schema.to_json())
     files.write_json(stage.path(*FOLDER, "problem.json"), problem.to_json())
     report = audited(checked, stage.params)
-    files.write_json(stage.path(*FOLDER, "audit.json"), report)
+    noted = sorted([*checked.remarks, *report["findings"]], key=lambda one: one["severity"] != "warning")
+    files.write_json(stage.path(*FOLDER, "audit.json"), report | {"findings": noted})
     title = f"{problem.task} of {problem.target!r} by {problem.metric}, split {split.method}"
     stage.reporter.table(title, *summary(checked))
+    tell_remarks(checked, stage.reporter)
     tell(report, stage.reporter)
+
+
+def tell_remarks(checked: Checked, reporter: Reporter) -> None:
+    """Report how the table was read where that is not plain, and what is odd about its target, a line each."""
+    for remark in checked.remarks:
+        (reporter.warning if remark["severity"] == "warning" else reporter.message)(remark["message"])
 
 
 def audited(checked: Checked, params: Params) -> dict[str, Any]:
@@ -79,7 +91,6 @@ def audited(checked: Checked, params: Params) -> dict[str, Any]:
         checked.schema,
         group=params.split.group,
         time=params.split.time,
-        n_missing_target=checked.n_missing_target,
         corrupt=left_out.corrupt if left_out is not None else (),
         passed_over=left_out.passed_over if left_out is not None else (),
         seed=params.seed,
@@ -102,12 +113,21 @@ def check(root: Path, params: Params) -> Checked:
     Raises UserError for every table and target that does not fit the params.
     """
     source = params.data.source
-    if tables.is_sklearn(source):
+    if sources.is_sklearn(source):
         return check_frame(*tables.load_sklearn(source), params)
-    place = tables.locate(root, source)
+    place = sources.locate(root, source)
     if pictures.are_at(place):
         return check_pictures(root, source, place, params)
-    return check_frame(tables.read_table(place, source), None, params)
+    return _check_table(place, source, None, params)
+
+
+def _check_table(place: Path, shown: str, default_target: str | None, params: Params) -> Checked:
+    """Return what `check_frame` does, of a file, with what there is to say of how it was read."""
+    remarks: list[Remark] = []
+    missing = words.WORDS if params.data.missing is None else params.data.missing
+    frame = tables.read_table(place, shown, missing, remarks.append)
+    checked = check_frame(frame, default_target, params)
+    return replace(checked, remarks=(*remarks, *checked.remarks))
 
 
 def check_pictures(root: Path, source: str, place: Path, params: Params) -> Checked:
@@ -178,7 +198,8 @@ def check_frame(
         seed=params.seed,
     )
     _check_draws(known, split, folds, problem, params)
-    return Checked(known, problem, split, columns, folds, int((~has_target).sum()))
+    remarks = tuple(of_target(frame[target], problem))
+    return Checked(known, problem, split, columns, folds, remarks=remarks)
 
 
 def trial_folds(checked: Checked, params: Params) -> pd.DataFrame:
@@ -255,4 +276,4 @@ def _ingested(stage: Stage) -> Checked:
     place = stage.path(source["table"])
     if pictures.are_at(place):
         return check_pictures(stage.root, source["table"], place, stage.params)
-    return check_frame(tables.read_table(place, source["table"]), source["target"], stage.params)
+    return _check_table(place, source["table"], source["target"], stage.params)

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from hone.data import endings
 from hone.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -22,7 +23,7 @@ Shape = tuple[int, int, int]
 
 IMAGE, LABEL = "image", "class"
 """Names of the columns that pictures make a table of."""
-ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+ENDINGS = endings.PICTURES
 # Only these decoders see a stranger's file: others would start programs (EPS) or have been less looked at.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 CHANNELS = {"grey": 1, "colour": 3}

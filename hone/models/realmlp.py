@@ -62,7 +62,8 @@ class RealMLP(nn.Module):
     def __init__(self, inputs: InputSpec, config: Config) -> None:
         super().__init__()
         self.clipped = _Clipped(inputs)
-        self.periodic = _Periodic(inputs.n_num, float(config["pbld_scale"]))
+        # a table without numbers is searched without the scale: there is nothing for it to change
+        self.periodic = _Periodic(inputs.n_num, float(config["pbld_scale"]) if inputs.n_num else 1.0)
         self.categories = Categories(inputs)
         width = inputs.n_num * EMBEDDING_SIZE + self.categories.width
         self.scale = rated(nn.Parameter(torch.ones(width)), BASE * SCALE)

@@ -48,7 +48,7 @@ class TabM(nn.Module):
         k, units = int(config["n_members"]), int(config["units"])
         self.features = Features(inputs, config)
         self.view = EnsembleView(k=k)
-        embedded = str(config["embedding"]) != "none" and inputs.n_num > 0
+        embedded = inputs.n_num > 0 and str(config["embedding"]) != "none"
         self.backbone = MLPBackboneBatchEnsemble(
             d_in=self.features.width,
             n_blocks=int(config["n_layers"]),

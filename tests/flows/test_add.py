@@ -1,7 +1,10 @@
 """`hone add`: a table becomes the project's data, and nothing else changes."""
 
 import errno
+import lzma
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from tasks.params import load_params
 from tasks.params_file import set_params
 from tasks.reporting import PlainReporter
 from tests.flows.editing import HERE
+from tests.tasks.stores import serving
 
 
 @pytest.fixture
@@ -214,3 +218,78 @@ def test_a_copy_that_breaks_off_leaves_nothing(project: Path, tmp_path: Path, mo
         add(project, table, "y")
     assert not (project / "data" / "raw" / "new.csv").exists()
     assert not (project / ".work" / "added").exists()
+
+
+def test_a_table_of_another_kind_and_a_folder_of_parts_become_the_data_as_they_are(
+    project: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = tmp_path / "houses.csv.xz"
+    packed.write_bytes(lzma.compress(table.read_bytes()))
+    assert cli.main(["add", str(packed), "--target", "price"]) == 0
+    assert (project / "data" / "raw" / "houses.csv.xz").read_bytes() == packed.read_bytes()
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for number in (1, 2):
+        (parts / f"{number}.csv").write_text(table.read_text())
+    assert cli.main(["add", str(parts), "--target", "price"]) == 0
+    params = load_params(project)
+    assert (params.data.source, params.model.family) == ("data/raw/parts", "mlp")
+    assert len(split.check(project, params).frame) == 120
+    assert "2 files are read as one table" in capsys.readouterr().out
+
+
+def test_a_table_is_added_from_an_address_and_no_password_stays_anywhere(
+    project: Path, table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving({"/data/houses.csv": (table.read_bytes(), {})}) as (host, _):
+        address = f"http://me:secret@{host}/data/houses.csv?token=secret"
+        assert cli.main(["add", address, "--target", "price"]) == 0
+    assert (project / "data" / "raw" / "houses.csv").read_bytes() == table.read_bytes()
+    assert load_params(project).data.source == "data/raw/houses.csv"
+    assert not any((project / ".work").rglob("downloads"))
+    shown = capsys.readouterr()
+    assert "secret" not in shown.out + shown.err
+    assert not any(b"secret@" in content for content in everything(project).values())
+
+
+@pytest.mark.parametrize("command", ["add", "predict"])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("postgresql://user:secret@host/db", "psql 'postgresql://***@host/db'"),
+        ("s3+x://user:secret@host/db", "only"),
+        ("table.sav", "read_spss"),
+    ],
+)
+def test_what_is_not_read_is_refused_in_one_line_at_once_without_its_password(
+    project: Path, command: str, source: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "table.sav").write_bytes(b"$FL2")
+    before = everything(project)
+    assert cli.main([command, source]) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert said in shown
+    assert "secret" not in shown
+    assert everything(project) == before
+    script = f"import sys; from flows import cli; cli.main([{command!r}, {source!r}]); print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=project)
+    assert done.stdout.strip() == "False"  # nothing slow is imported
+
+
+def test_check_says_how_columns_were_read_and_what_is_odd_about_the_target(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "odd.csv"
+    targets = ["" if i < 12 else "no" if i % 20 else "yes" for i in range(200)]
+    rows = (f"{i};{i % 9},5;{'NA' if i % 4 else 'Grvl'};{target}\n" for i, target in enumerate(targets))
+    table.write_text("n;price;alley;y\n" + "".join(rows))
+    assert cli.main(["add", str(table), "--target", "y"]) == 0
+    shown = " ".join("".join(capsys.readouterr()).split())
+    for words in (
+        "column 'price': read with decimal commas, e.g. '0,5' as 0.5",
+        "column 'alley': 'NA' (150 cells) is read as missing; data.missing: [] keeps such words as values",
+        "12 of 200 rows have no value in 'y' (6 %), and are left out",
+        "95.2 % of rows have 'no' in 'y'",
+    ):
+        assert words in shown

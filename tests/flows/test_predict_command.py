@@ -22,12 +22,16 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_tuned_model_predicts_beside_the_table(
-    project: Path, table: Path, capsys: pytest.CaptureFixture[str]
+def test_the_tuned_model_predicts_into_the_current_folder(
+    project: Path, table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_model.write(project / MODEL, "binary")
+    here = project / "tables"
+    here.mkdir()
+    monkeypatch.chdir(here)
     assert cli.main(["predict", str(table), "--keep", "zip"]) == 0
-    found = pd.read_csv(table.with_name("rows.predictions.csv"), dtype={"zip": str})
+    assert [path.name for path in table.parent.iterdir()] == ["rows.csv"]
+    found = pd.read_csv(here / "rows.predictions.csv", dtype={"zip": str})
     expected = model_store.load(project / MODEL).predict(pd.read_csv(table, dtype={"zip": str}))
     assert list(found) == ["zip", *expected]
     pd.testing.assert_frame_equal(found[[*expected]], expected, check_exact=True, check_dtype=False)
@@ -42,14 +46,14 @@ def test_a_model_may_be_a_folder_anywhere(project: Path, table: Path, tmp_path: 
 
 def test_nothing_is_lost_by_asking_twice(project: Path, table: Path, tmp_path: Path) -> None:
     small_model.write(project / MODEL, "binary")
-    for out in (table.with_name("rows.predictions.csv"), table):
+    for out in (project / "rows.predictions.csv", table):
         out.touch()
         before = out.read_bytes()
         with pytest.raises(UserError, match="--out"):
             predict(project, table, out, None, (), NullReporter())
         assert out.read_bytes() == before
     predict(project, table, None, None, (), NullReporter(), overwrite=True)
-    assert len(pd.read_csv(table.with_name("rows.predictions.csv"))) == 80
+    assert len(pd.read_csv(project / "rows.predictions.csv")) == 80
 
 
 @pytest.mark.parametrize(
@@ -69,12 +73,15 @@ def test_a_model_that_is_not_there_is_one_line(
     assert [path.name for path in table.parent.iterdir()] == ["rows.csv"]
 
 
-def test_predictions_of_a_table_among_the_data_go_elsewhere(project: Path, table: Path) -> None:
+def test_predictions_made_among_the_data_go_elsewhere(
+    project: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small_model.write(project / MODEL, "binary")
     place = project / "data" / "raw" / "rows.csv"
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(table.read_bytes())
     before = sorted(place.parent.iterdir())
+    monkeypatch.chdir(place.parent)
     found = predict(project, place, None, None, (), NullReporter())
     assert found == project / "rows.predictions.csv"
     assert sorted(place.parent.iterdir()) == before  # or the split would be stale

@@ -1,13 +1,17 @@
 """Tables as no one should export them, through ingest, split, one short training, and back through `hone predict`."""
 
+import bz2
 import csv
 import datetime as dt
 import decimal
 import gzip
 import io
 import json
+import lzma
+import math
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +26,7 @@ from hypothesis import strategies as st
 from hone import models
 from hone.data import preprocessing
 from hone.trial import State, Trial
-from tasks import checkpoints, model_store, pipeline, predict, run, trainables
+from tasks import checkpoints, model_store, pipeline, predict, run, sources, trainables
 from tasks.params import load_params
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
@@ -132,10 +136,11 @@ def _csv(draw: st.DrawFn) -> Case:
     columns = [draw(_column(n_rows)) for _ in names]
     if random.random() < 0.8:  # something that can be predicted
         columns[-1] = draw(_target(n_rows))
+    name = random.choice([*["table.csv"] * 5, "TABLE.CSV", "table.tsv", *PACKED])
     text = io.StringIO()
     writer = csv.writer(
         text,
-        delimiter=random.choice(",,,,,;\t|"),
+        delimiter="\t" if name.endswith(".tsv") else random.choice(",,,,,;\t|"),
         lineterminator=random.choice([*["\n"] * 8, "\r\n", "\r"]),
         quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
         doublequote=random.random() < 0.95,
@@ -143,15 +148,78 @@ def _csv(draw: st.DrawFn) -> Case:
     )
     writer.writerow(names)
     writer.writerows(zip(*columns, strict=True))
-    content = text.getvalue().encode("utf-8", "surrogatepass")
+    content = text.getvalue().encode(random.choice([*["utf-8"] * 19, "utf-16"]), "surrogatepass")
     if random.random() < 0.1:
         content = draw(_damaged(content))
-    name = draw(st.sampled_from(["table.csv", "table.csv", "table.csv.gz", "TABLE.CSV"]))
-    if name.endswith(".gz"):
-        content = gzip.compress(content, mtime=0)
+    if pack := PACKED.get(name):
+        content = pack(content)
         if random.random() < 0.2:
             content = draw(_damaged(content))
     return Case(name, content, draw(_params(names)))
+
+
+def _zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("table.csv", content)
+    return file.getvalue()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "table.csv.gz": lambda content: gzip.compress(content, mtime=0),
+    "table.csv.bz2": bz2.compress,
+    "table.csv.xz": lzma.compress,
+    "table.csv.zst": lambda content: pa.compress(content, "zstd", asbytes=True),
+    "table.zip": _zipped,
+}
+
+
+@st.composite
+def _json_lines(draw: st.DrawFn) -> Case:
+    """Return JSON Lines, of which some rows lack a key; surrogates are there as a program writes them."""
+    random, names, n_rows = draw(dice), draw(SOME_NAMES), draw(N_ROWS)
+    columns = [draw(_column(n_rows)) for _ in names]
+    if random.random() < 0.8:
+        columns[-1] = draw(_target(n_rows))
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    for row in rows:
+        if random.random() < 0.05:
+            row.pop(random.choice(names), None)
+    content = "\n".join(map(json.dumps, rows)).encode()
+    if random.random() < 0.1:
+        content = draw(_damaged(content))
+    return Case(random.choice(["table.jsonl", "table.ndjson"]), content, draw(_params(names)))
+
+
+@st.composite
+def _workbook(draw: st.DrawFn) -> Case:
+    """Return a workbook with cells of all types that a sheet can hold."""
+    import openpyxl
+
+    random, names, n_rows = draw(dice), draw(SOME_NAMES), draw(st.sampled_from([0, 1, 12, 40, 40, 40]))
+    kinds = [draw(_column(n_rows)) for _ in names]
+    kinds[0] = _drawn(draw, st.one_of(DATES, st.times(), st.booleans(), st.none(), st.integers(-9, 9)), n_rows, 0)
+    if random.random() < 0.8:
+        kinds[-1] = draw(_target(n_rows))
+    sheet = (book := openpyxl.Workbook()).active
+    assert sheet is not None
+    for row in [names, *zip(*kinds, strict=True)]:
+        sheet.append([_of_a_sheet(cell) for cell in row])
+    file = io.BytesIO()
+    book.save(file)
+    content = file.getvalue()
+    if random.random() < 0.1:
+        content = draw(_damaged(content))
+    return Case("table.xlsx", content, draw(_params(names)))
+
+
+def _of_a_sheet(cell: Any) -> Any:
+    """Return a cell that openpyxl writes: no control characters, no infinities, no dates before its calendar."""
+    if isinstance(cell, str):
+        return "".join(one for one in cell if one.isprintable() and not "\ud800" <= one <= "\udfff")[:300]
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return str(cell)
+    return cell if not isinstance(cell, dt.datetime) or cell.year > 1900 else None
 
 
 @st.composite
@@ -308,11 +376,14 @@ def _damaged(draw: st.DrawFn, content: bytes) -> bytes:
 
 RUBBISH = st.builds(
     Case,
-    st.sampled_from(["table.csv", "table.csv.gz", "table.parquet", "table.txt"]),
+    st.sampled_from([*(f"table{ending}" for ending in sources.ENDINGS), "table.txt"]),
     st.binary(max_size=99),
     st.just({}),
 )
-KINDS = [_csv(), _csv(), _csv(), _parquet(), _parquet(), _parquet(), _from_pandas(), _from_pandas(), RUBBISH]
+KINDS = [
+    *(_csv(), _csv(), _csv(), _csv(), _parquet(), _parquet(), _parquet(), _from_pandas(), _from_pandas()),
+    *(_json_lines(), _workbook(), RUBBISH),
+]
 CASES: st.SearchStrategy[Case] = dice.flatmap(lambda random: random.choice(KINDS))
 
 

@@ -58,6 +58,13 @@ def test_outputs_are_finite_for_every_kind_of_table(family: str, embedding: str,
     assert outputs.isfinite().all()
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_default_of_a_space_fitted_to_categories_alone_makes_a_network(family: str) -> None:
+    inputs = InputSpec(0, (3, 40), 2, ())
+    config = models.fitted(models.default_space(family), inputs, 100).default
+    assert models.build(family, config, inputs, seed=0).eval()(*rows(inputs)).isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("family", "embedding"),
     [("mlp", "none"), ("mlp", "periodic"), ("mlp", "piecewise_linear"), *((family, "none") for family in FAMILIES[1:])],

@@ -247,12 +247,18 @@ BAD_FILES = [
     ("t.csv", b"a,b\n1,2\n3\n", r"data/raw/t\.csv, line 3 has 1 fields, but the header has 2"),
     ("t.csv", b'a,b\n1,"x\ny"\n\n3\n', r"data/raw/t\.csv, line 5 has 1 fields"),
     ("t.csv", b'a,b\n1,2\n3,"open\n5,6\n', r"data/raw/t\.csv, line 3 is broken .*quotes"),
-    ("t.csv", "a,b\n1,2\nCafé,4\n".encode("latin1"), r"data/raw/t\.csv is not UTF-8: byte 0xe9 in line 3; save it"),
+    (
+        "t.csv",
+        "a,b\n1,2\nCafé,4\n".encode("latin1"),
+        r"data/raw/t\.csv is not UTF-8: byte 0xe9 in line 3; .*`iconv -f WINDOWS-1252 -t UTF-8 data/raw/t\.csv > ",
+    ),
     ("t.csv", b"a,b,a\n1,2,3\n", r"column 'a' stands there more than once in the header; rename all but one"),
     ("t.csv.gz", b"a,b\n1,2\n", r"data/raw/t\.csv\.gz does not unpack"),
     ("t.csv.gz", gzip.compress(CSV.encode() * 99, mtime=0)[:-20], r"data/raw/t\.csv\.gz does not unpack"),
     ("t.parquet", b"a,b\n1,2\n", r"data/raw/t\.parquet is no readable parquet file"),
-    ("t.xlsx", b"PK", r"data/raw/t\.xlsx is of a kind that is not read; use \.csv, \.csv\.gz, \.parquet"),
+    ("t.xlsx", b"PK", r"data/raw/t\.xlsx is no readable workbook"),
+    ("t.zip", b"PK", r"data/raw/t\.zip is no zip that can be read"),
+    ("t.foo", b"PK", r"data/raw/t\.foo is of a kind that is not read; use \.csv, \.tsv"),
 ]
 
 
@@ -290,8 +296,11 @@ def test_a_link_to_a_file_elsewhere_is_followed(root, tmp_path_factory):
 
 
 def test_a_folder_is_refused(root):
-    with pytest.raises(UserError, match="data/raw holds no pictures"):
+    with pytest.raises(UserError, match="data/raw is the folder of all data; name a file or a folder in it"):
         split.check(root, params_for("data/raw"))
+    (root / "data" / "raw" / "empty").mkdir()
+    with pytest.raises(UserError, match="data/raw/empty holds no pictures"):
+        split.check(root, params_for("data/raw/empty"))
 
 
 BAD_PARAMS = [
@@ -449,7 +458,7 @@ def test_rows_without_a_target_are_left_out_and_told(root):
     assert {"kind": "missing_target", "severity": "info", "columns": ["churn"], "count": 2}.items() <= next(
         finding.items() for finding in audit["findings"] if finding["kind"] == "missing_target"
     )
-    assert "2 rows without a value in 'churn' were left out" in lines
+    assert "2 of 120 rows have no value in 'churn' (1.6 %), and are left out" in lines
     assert any("same" in line for line in lines)
 
 

@@ -18,14 +18,6 @@ MOST_NAMED = 8
 MOST_COLUMNS = 4
 
 
-def missing_targets(problem: Problem, count: int) -> list[Finding]:
-    """Return how many rows were left out because they have no target."""
-    if not count:
-        return []
-    message = f"{count} rows without a value in {problem.target!r} were left out"
-    return [finding("missing_target", "info", [problem.target], message, count)]
-
-
 def files(corrupt: Sequence[tuple[str, str]], passed_over: Sequence[str]) -> list[Finding]:
     """Return what is said of files that pictures were expected in; all that cannot be read are named."""
     found = []

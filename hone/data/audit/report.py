@@ -23,7 +23,6 @@ def audit(
     *,
     group: str | None = None,
     time: str | None = None,
-    n_missing_target: int = 0,
     corrupt: Sequence[tuple[str, str]] = (),
     passed_over: Sequence[str] = (),
     seed: int = 0,
@@ -32,8 +31,8 @@ def audit(
 
     frame: the raw rows that have a target. findings: a list of {kind, severity: "warning" | "info", columns, message,
     count}, warnings first, and those first that matter most. tested: what was looked for, as phrases. group, time: the
-    columns that rows are split by, if they are. n_missing_target: rows that were left out before. corrupt: (path,
-    reason) of pictures that could not be read; passed_over: paths of files that were not taken for pictures.
+    columns that rows are split by, if they are. corrupt: (path, reason) of pictures that could not be read;
+    passed_over: paths of files that were not taken for pictures.
     """
     train = frame.iloc[split.train]
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
@@ -51,7 +50,6 @@ def audit(
         tests.add("files that are no readable pictures", facts.files(corrupt, passed_over))
     if problem.classes is not None:
         tests.add("rare and absent classes", facts.classes(target, parts, problem))
-    tests.findings += facts.missing_targets(problem, n_missing_target)
     tests.add(
         "constant and empty columns", [*facts.mostly_missing(train, schema, named), *facts.columns(train, schema)]
     )

@@ -1,0 +1,102 @@
+"""Lines of a text file: its encoding is recognised, and what is no text is named with its line."""
+
+import codecs
+import io
+import shlex
+from collections.abc import Iterator
+from itertools import chain
+from typing import IO
+
+from hone.errors import UserError
+from tasks.tables.parts import Part
+
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks; the first that fits, as UTF-32's starts like UTF-16's."""
+LOOKED_AT = 4096
+MOSTLY = 0.7
+"""Share of every other byte that is zero in UTF-16 of Western languages."""
+NOT_IN_1252 = b"\x81\x8d\x8f\x90\x9d"
+
+
+def lines(part: Part) -> Iterator[str]:
+    """Yield a file's lines with their ends; UserError if it does not unpack, or is no text of a known encoding.
+
+    UTF-8 with or without a mark is read, and UTF-16 and UTF-32 with a mark; UTF-16 also where its zeros tell.
+    """
+    with part.unpacked() as file:
+        head = file.read(LOOKED_AT)
+        other = _encoding(head)
+        if other is None:
+            yield from _of_utf8(part, head, file)
+    if other is not None:
+        yield from _decoded(part, other)
+
+
+def _of_utf8(part: Part, head: bytes, file: IO[bytes]) -> Iterator[str]:
+    for number, line in enumerate(_lines(head, file), 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(_not_utf8(part, error.object[error.start], number)) from error
+
+
+def encoding(part: Part) -> str | None:
+    """Return the encoding of a file that is text, but not UTF-8; None for UTF-8 and what is unknown."""
+    with part.unpacked() as file:
+        return _encoding(file.read(LOOKED_AT))
+
+
+def _encoding(head: bytes) -> str | None:
+    """Return the encoding of a text that is not UTF-8, by its first bytes; None for UTF-8 and what is unknown."""
+    marked = next((encoding for mark, encoding in MARKS if head.startswith(mark)), None)
+    if marked is not None:
+        return None if marked == "utf-8-sig" else marked
+    even, odd = head[::2], head[1::2]
+    if len(head) >= 8 and odd.count(0) >= MOSTLY * len(odd) and even.count(0) == 0:
+        return "utf-16-le"
+    if len(head) >= 8 and even.count(0) >= MOSTLY * len(even) and odd.count(0) == 0:
+        return "utf-16-be"
+    return None
+
+
+def _decoded(part: Part, encoding: str) -> Iterator[str]:
+    with part.unpacked() as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
+        try:
+            yield from text
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{part.shown} starts as {encoding.upper()[:6]}, and is broken later ({error.reason}); save it as UTF-8"
+            ) from error
+
+
+def _lines(head: bytes, file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file of which the head has been read."""
+    first = io.BytesIO(head + file.readline()) if head and not head.endswith(b"\n") else io.BytesIO(head)
+    return chain(first, file)
+
+
+def quoted(path: str) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(path)
+
+
+def _not_utf8(part: Part, byte: int, number: int) -> str:
+    encoding = "LATIN1" if byte in NOT_IN_1252 else "WINDOWS-1252"
+    path = part.path
+    stem = path[: len(path) - len(part.ending)] if path.lower().endswith(part.ending) else path
+    place, source = quoted(f"{stem}.utf8{part.kind}"), quoted(path)
+    command = (
+        f"iconv -f {encoding} -t UTF-8 {source} > {place}"
+        if part.shell == f"cat {source}"
+        else f"{part.shell} | iconv -f {encoding} -t UTF-8 > {place}"
+    )
+    return (
+        f"{part.shown} is not UTF-8: byte 0x{byte:02x} in line {number}; if it was written in Western Europe or "
+        f"America: `{command}`"
+    )
