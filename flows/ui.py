@@ -2,15 +2,33 @@
 
 import os
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 from flows.server import checked
-from hone.errors import UserError
+from hone.errors import UserError, without_secrets
 from tasks.params import load_params
-from tasks.tracking import OFF
+from tasks.tracking import OFF, views
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import SERVERS, one_line, resolve, shown, sqlite_path
+
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+"""Variables of which one is set where there are windows."""
+OPEN = """
+import os, sys, time, urllib.request, webbrowser
+page, health = sys.argv[1:]
+server = os.getppid()
+while os.getppid() == server:
+    try:
+        urllib.request.urlopen(health, timeout=1).close()
+    except OSError:
+        time.sleep(0.3)
+    else:
+        webbrowser.open(page)
+        break
+"""
+"""Opens a page in the person's browser once the server answers, unless it has ended."""
 
 
 def ui(root: Path, port: int) -> None:
@@ -19,12 +37,14 @@ def ui(root: Path, port: int) -> None:
     If that is a server already, its address is printed instead. Raises UserError if there is no store, it is a
     database that SQLite cannot open or write, or the port is taken.
     """
-    named = load_params(root).tracking.uri
+    tracking = load_params(root).tracking
+    named = tracking.uri
     if named == OFF:
         raise UserError("tracking.uri: none, so there are no runs to show; null is mlflow.db in the project")
     uri = resolve(root, named)
     if uri.startswith(SERVERS):
         print(f"this project tracks to a server: {shown(uri)}")
+        print(*views.lines(root, without_secrets(uri), tracking.model), sep="\n")
         return
     checked(port)
     if sqlite_path(uri) is not None:
@@ -43,7 +63,14 @@ def ui(root: Path, port: int) -> None:
     # One process is enough for one person, and starts sooner than four.
     options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options]
-    print(f"MLflow: http://127.0.0.1:{port} in some seconds (Ctrl-C ends it)", flush=True)
+    print(f"MLflow: http://127.0.0.1:{port} in some seconds (Ctrl-C ends it)")
+    print(*views.lines(root, uri, tracking.model, port), sep="\n", flush=True)
+    if sys.stdout.isatty() and (sys.platform == "darwin" or any(os.environ.get(name) for name in DISPLAYS)):
+        first = views.links(root, uri, tracking.model, port)[0][1]
+        # A process of its own: this one becomes the server, which a browser has to wait for.
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, first, f"http://127.0.0.1:{port}/health"], stdin=subprocess.DEVNULL
+        )
     os.execv(sys.executable, [sys.executable, *command])
 
 

@@ -68,7 +68,8 @@ class Result:
 
     objective: the best value on the curve, minimised (a metric that is better when larger is negated), or that of the
     epoch which rows apart chose; ``inf`` unless complete. curve: the objective after each epoch, from epoch 1, a
-    parent's epochs included.
+    parent's epochs included. losses: the mean training loss of each, as optimised; empty where training does not say.
+    A table of trials does not keep it.
     best_epoch: 1-based epoch of `objective`; 0 if none. metrics: what else was measured at that epoch.
     cost: new epochs trained, in epochs over all training rows (half the rows cost half; over folds, of all of them).
     folds: of a trial over folds, the curve of each fold that it was trained on; `curve` is then their mean, and
@@ -80,6 +81,7 @@ class Result:
     state: State
     objective: float = math.inf
     curve: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
     best_epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     cost: float = 0.0

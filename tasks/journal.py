@@ -68,6 +68,7 @@ def from_json(record: dict[str, Any]) -> Result:
     trial = record.pop("trial")
     trial = Trial(**{**trial, "bar": tuple(trial["bar"])})
     record["curve"] = tuple(record["curve"])
+    record["losses"] = tuple(record["losses"])
     record["folds"] = tuple(map(tuple, record["folds"]))
     return Result(trial=trial, state=State(record.pop("state")), **record)
 

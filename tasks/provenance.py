@@ -19,6 +19,8 @@ WRITTEN = ("dvc.lock", "budget.lock")
 # These sections of params.yaml cannot change a result.
 SILENT = ("execution", "tracking", "schedule")
 SHOWN = 20  # changed files that a tag names
+FACTS = ("hone.data_hash", "hone.params_hash", "hone.lock_hash", "hone.python")
+"""Those tags that nobody reads on a page; a run keeps them in a file of facts."""
 
 
 def tags(root: Path, params: Mapping[str, Any], data_hash: str, refreshed: Collection[str] = ()) -> dict[str, str]:
@@ -29,7 +31,7 @@ def tags(root: Path, params: Mapping[str, Any], data_hash: str, refreshed: Colle
     repository, or before its first commit, the commit is "none". A tree is dirty if tracked files are changed, or
     files are neither tracked nor ignored; which, the tag `hone.git_changes` says.
     """
-    commit = _git(root, "rev-parse", "--verify", "HEAD") or "none"
+    commit = git(root, "rev-parse", "--verify", "HEAD") or "none"
     changes = _changes(root, refreshed)
     return {
         "hone.data_hash": data_hash,
@@ -45,7 +47,7 @@ def tags(root: Path, params: Mapping[str, Any], data_hash: str, refreshed: Colle
 
 def revision(root: Path) -> str:
     """Return the commit in short, with a + behind it if the tree differs from it; "uncommitted" if there is none."""
-    commit = _git(root, "rev-parse", "--short", "--verify", "HEAD")
+    commit = git(root, "rev-parse", "--short", "--verify", "HEAD")
     if commit is None:
         return "uncommitted"
     return f"{commit}+" if _changes(root, ()) else commit
@@ -69,10 +71,10 @@ def main() -> int:
 def _changes(root: Path, refreshed: Collection[str]) -> list[str] | None:
     """Return the files that git finds changed or new, relative to the project; None if it cannot say."""
     excluded = (f":(exclude){name}" for name in WRITTEN)
-    status = _git(root, "status", "--porcelain", "-z", "--no-renames", "--", ".", *excluded)
+    status = git(root, "status", "--porcelain", "-z", "--no-renames", "--", ".", *excluded)
     if status is None:
         return None
-    prefix = _git(root, "rev-parse", "--show-prefix") or ""
+    prefix = git(root, "rev-parse", "--show-prefix") or ""
     entries = [(entry[:2], entry[3:].removeprefix(prefix) or ".") for entry in status.split("\0") if entry]
     return [path for kind, path in entries if not (path in refreshed and set(kind) <= {" ", "M"})]
 
@@ -82,7 +84,7 @@ def _listed(paths: list[str]) -> str:
     return ", ".join(shown) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git(root: Path, *arguments: str) -> str | None:
     """Return what git prints, or None if it fails or is not there."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=30, check=False)

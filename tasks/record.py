@@ -1,5 +1,5 @@
 """What a run leaves behind so that anybody can do it again and compare: hashes of its outs, its data's version, the
-machine and the packages. A pipeline's run in MLflow carries it as tags."""
+machine and the packages. A pipeline's run in MLflow carries it as facts, one of an earlier version as tags."""
 
 import hashlib
 import importlib.metadata
@@ -65,12 +65,12 @@ class Record:
     edited: tuple[str, ...] = ()
 
 
-def surroundings(root: Path, params: "Params") -> dict[str, str]:
-    """Return tags for a pipeline's run: the data's version in DVC, the packages, the machine, threads and the seed."""
+def surroundings(root: Path, params: "Params") -> dict[str, Any]:
+    """Return facts of a pipeline's run: the data's version in DVC, the packages, the machine, threads and the seed."""
     machine = this_machine(params.train.device)
     return {
-        DATA: json.dumps(tracked(root, params)),
-        PACKAGES: json.dumps(installed()),
+        DATA: tracked(root, params),
+        PACKAGES: installed(),
         PROCESSOR: machine.processor,
         VECTOR: machine.vector,
         DEVICE: machine.device,
@@ -80,21 +80,21 @@ def surroundings(root: Path, params: "Params") -> dict[str, str]:
     }
 
 
-def outs(root: Path, name: str) -> dict[str, str]:
-    """Return tags for a pipeline's run when a stage has ended: hashes of its outs, and of all stages above it.
+def outs(root: Path, name: str) -> dict[str, dict[str, str]]:
+    """Return facts of a pipeline's run when a stage has ended: hashes of its outs, and of all stages above it.
 
     A stage that was restored from a cache logs nothing: one below it speaks for it.
     """
-    tags = {}
+    facts = {}
     for spec in _down_to(pipeline.specs(root), name):
         hashes = {out: hashed for out in spec.outs if (hashed := md5(root / out)) is not None}
         if len(hashes) == len(spec.outs):
-            tags[OUTS + spec.name] = json.dumps(hashes)
-    return tags
+            facts[OUTS + spec.name] = hashes
+    return facts
 
 
 def parse(name: str, tags: Mapping[str, str]) -> Record:
-    """Return what the tags of a pipeline's run record.
+    """Return what the tags of a pipeline's run record, its facts among them.
 
     Raises UserError if they hold no hashes, or what no record of Hone's holds: anybody may set a tag, and the paths in
     these are written to.
@@ -106,7 +106,7 @@ def parse(name: str, tags: Mapping[str, str]) -> Record:
         raise UserError(f"{name}: its record is cut off; `hone reproduce` of the git revision compares too") from None
     if not found:
         raise UserError(
-            f"{name}: recorded no hashes: an earlier version of Hone made it, or no stage has ended; "
+            f"{name}: recorded no hashes: no stage has ended, or the folder of its files is gone; "
             "`hone reproduce` of a git revision compares with its dvc.lock"
         )
     _check(name, found, data, packages)

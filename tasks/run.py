@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError, of_the_machine
-from tasks import executors, pipeline, project, provenance, record, run_notes, sync, terminal, versioning
+from tasks import executors, pipeline, project, provenance, record, run_notes, run_page, sync, terminal, versioning
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
@@ -64,10 +64,12 @@ def run_stage(
     _prune(stage)
     try:
         tags = provenance.tags(root, content, data_hash, record.tracked(root, params))
+        facts = {name: tags[name] for name in provenance.FACTS}
         stage.track_start(
-            tags,
+            {name: value for name, value in tags.items() if name not in facts},
             _flat({name: section for name, section in content.items() if name not in provenance.SILENT}),
-            record.surroundings(root, params),
+            run_page.who(root),
+            {**facts, **record.surroundings(root, params)},
         )
         importlib.import_module(f"tasks.{name}").run(stage)
         if publishes:
@@ -82,9 +84,7 @@ def run_stage(
             else:
                 sync.publish(root, reporter, params, stage.pipeline, tags)
         taken = time.perf_counter() - started
-        # A reproduction must not measure a time limit anew.
-        kept = [record.BUDGET_LOCK] if params.budget.time_limit and (root / record.BUDGET_LOCK).is_file() else []
-        stage.track_end("finished", taken, outs=spec.outs, record=record.outs(root, name), kept=kept)
+        stage.track_end("finished", taken, outs=spec.outs, page=run_page.after(root, name, params, data_hash))
         with contextlib.suppress(OSError):  # words for people, and no reason to lose a stage
             run_notes.note(root, name, stage.fingerprint, taken, tags)
             if name == "report":

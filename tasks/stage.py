@@ -1,20 +1,20 @@
 """What a stage's function is given: where it is, what it is to do, and who wants to know about it."""
 
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from hone import metrics
-from hone.trial import Generation, Result, State
-from tasks import pipeline
+from hone.trial import Generation, Result, State, Trial
+from tasks import files, pipeline
 from tasks.allowance import Allowance
 from tasks.params import Params
 from tasks.reporting import Reporter
-from tasks.tracking import Entry, Tracker
+from tasks.run_page import Page, numbers
+from tasks.tracking import Entry, Tracker, views
 
 T = TypeVar("T")
 Status = Literal["finished", "failed", "killed"]
@@ -82,11 +82,15 @@ class Stage:
         return self.workdir / "rows"
 
     def track_start(
-        self, tags: Mapping[str, str], params: Mapping[str, str], surroundings: Mapping[str, str] | None = None
+        self,
+        tags: Mapping[str, str],
+        params: Mapping[str, str],
+        who: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Tell the tracker that this stage of its pipeline begins.
 
-        params: of the whole pipeline. surroundings: further tags, for the pipeline alone.
+        params: of the whole pipeline. who: further tags, for the pipeline alone. facts: what the pipeline is made from.
         """
         name = f"{self.params.data.source} {self.pipeline[:8]}"
         self.tracker.log(
@@ -95,7 +99,8 @@ class Stage:
                 kind="pipeline",
                 name=name,
                 params=dict(params),
-                tags={**tags, **(surroundings or {})},
+                tags={**tags, **(who or {})},
+                facts=dict(facts or {}),
                 status="running",
             )
         )
@@ -116,42 +121,45 @@ class Stage:
         so_far: all results of the pipeline up to and with this generation; trials are counted as they stand there.
         """
         for result in generation.results:
-            self.tracker.log(self._trial(result, metric))
+            self.tracker.log(self._trial(result, metric, so_far))
         before = len(so_far) - len(generation.results)
         best = min((result.objective for result in so_far[:before]), default=math.inf)
         points = []
         for step, result in enumerate(generation.results, start=before):
             best = min(best, result.objective)
             if math.isfinite(best):
-                points.append((f"best_{metric}", metrics.value(metric, best), step))
-        self.tracker.log(Entry(key=self.pipeline, kind="pipeline", name="", metrics=tuple(points), status="running"))
+                points.append((views.best(metric), metrics.value(metric, best), step))
+        lower = not metrics.METRICS[metric].larger_is_better
+        configs = [result.trial.config for result in so_far]
+        view = views.trials_view(self.pipeline, metric, configs, lower_is_better=lower)
+        self.tracker.log(
+            Entry(
+                key=self.pipeline,
+                kind="pipeline",
+                name="",
+                metrics=tuple(points),
+                views={views.trials_key(self.pipeline): view},
+                status="running",
+            )
+        )
 
-    def track_end(
-        self,
-        status: Status,
-        seconds: float,
-        *,
-        outs: Sequence[str] = (),
-        record: Mapping[str, str] | None = None,
-        kept: Sequence[str] = (),
-    ) -> None:
+    def track_end(self, status: Status, seconds: float, *, outs: Sequence[str] = (), page: Page | None = None) -> None:
         """Tell the tracker how the stage ended, and the pipeline with it until its next stage starts.
 
         Nobody knows which stage is the last: under `dvc repro` those below may be unchanged, or not asked for.
-        Numbers in the outs that `NUMBERS` names become metrics, small outs artifacts. record and kept: tags and files,
-        no outs, for the pipeline.
+        Numbers in the outs that `NUMBERS` names become metrics, small outs artifacts. page: what the pipeline's run
+        is to show from now on.
         """
         written = [path for out in outs for path in _files(self.root / out) if path.suffix in LOGGED]
-        numbers = [path for path in written if path.name in NUMBERS]
+        read = [path for path in written if path.name in NUMBERS]
+        page = Page() if page is None else page
         self.tracker.log(
             Entry(
                 key=self._key,
                 kind="stage",
                 name=self.name,
                 parent=self.pipeline,
-                metrics=tuple(
-                    (name, value, 0) for path in numbers for name, value in _numbers(json.loads(path.read_text()))
-                ),
+                metrics=tuple((name, value, 0) for path in read for name, value in numbers(files.read_json(path))),
                 files=tuple(path.relative_to(self.root).as_posix() for path in written),
                 digests={path.relative_to(self.root).as_posix(): pipeline.hash_path(path) for path in written},
                 status=status,
@@ -160,7 +168,16 @@ class Stage:
         )
         self.tracker.log(
             Entry(
-                key=self.pipeline, kind="pipeline", name="", tags=dict(record or {}), files=tuple(kept), status=status
+                key=self.pipeline,
+                kind="pipeline",
+                name="",
+                metrics=page.scores,
+                tags=page.tags,
+                files=page.files,
+                digests={name: pipeline.hash_path(self.root / name) for name in page.files},
+                facts=page.facts,
+                datasets=page.datasets,
+                status=status,
             )
         )
 
@@ -168,19 +185,24 @@ class Stage:
     def _key(self) -> str:
         return f"{self.pipeline}/{self.name}"
 
-    def _trial(self, result: Result, metric: str) -> Entry:
+    def _trial(self, result: Result, metric: str, so_far: Sequence[Result]) -> Entry:
         trial = result.trial
-        curve = tuple(
-            (metric, metrics.value(metric, y), epoch) for epoch, y in enumerate(result.curve, 1) if math.isfinite(y)
-        )
-        best = (("objective", result.objective, 0),) if math.isfinite(result.objective) else ()
+        curves = {metric: [metrics.value(metric, y) for y in result.curve], views.LOSS: result.losses}
+        points = [
+            (name, value, epoch)
+            for name, curve in curves.items()
+            for epoch, value in enumerate(curve, 1)
+            if math.isfinite(value)
+        ]
+        if math.isfinite(result.objective):
+            points.append((views.best(metric), metrics.value(metric, result.objective), 0))
         return Entry(
             key=f"{self._key}/{trial.key}",
             kind="trial",
-            name=trial.key,
+            name=shown(trial, so_far),
             parent=self._key,
             params={name: str(value) for name, value in trial.config.items()},
-            metrics=(*curve, *best, *((f"best_epoch.{name}", value, 0) for name, value in result.metrics.items())),
+            metrics=(*points, *((f"best_epoch.{name}", value, 0) for name, value in result.metrics.items())),
             tags={
                 "hone.state": str(result.state),
                 "hone.origin": trial.origin,
@@ -196,13 +218,20 @@ class Stage:
         )
 
 
+def shown(trial: Trial, so_far: Sequence[Result]) -> str:
+    """Return a trial's name as people read it, e.g. "bayes 12" or "replay: defaults, seed 2".
+
+    so_far: results of the pipeline up to this trial; a replay is named after the first that had its config.
+    """
+    if trial.origin != "replay":
+        return f"{trial.study.removeprefix('search_')} {trial.number}"
+    former = (each.trial for each in so_far if each.trial.identity == trial.identity and each.trial.origin != "replay")
+    first = next(former, None)
+    # The defaults are always among the finalists, also if no phase has tried them.
+    name = "defaults" if first is None or first.origin == "default" else shown(first, ())
+    fold = "" if trial.fold is None else f", fold {trial.fold}"
+    return f"replay: {name}, seed {trial.replicate}{fold}"
+
+
 def _files(path: Path) -> list[Path]:
     return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-
-
-def _numbers(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float) and math.isfinite(value):
-            yield prefix + key, float(value)

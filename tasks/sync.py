@@ -10,7 +10,7 @@ from tasks import champions, files, pipeline, provenance, record, registry
 from tasks.params import Params, load_params
 from tasks.registry import Candidate, Published
 from tasks.reporting import Reporter
-from tasks.tracking import MLFLOW, OFF, names, open_tracker, waiting
+from tasks.tracking import MLFLOW, OFF, names, open_tracker, uri, views, waiting
 
 PENDING = ".work/unregistered.json"
 """Names the pipeline whose model the registry is still to get, and the hashes of model and scores."""
@@ -99,6 +99,9 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
             reporter.message(champions.seen_by(published.looks))
         if published.run is not None:
             reporter.message(_how_to_do_again(root, published.run, tags))
+            store = uri.resolve(root, params.tracking.uri)
+            served = "" if store.startswith(uri.SERVERS) else ", once `hone ui` runs"
+            reporter.message("\n".join([f"MLflow{served}:", *views.lines(root, store, params.tracking.model)]))
     return published
 
 

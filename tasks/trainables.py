@@ -115,6 +115,7 @@ class TrainTrial:
             state=outcome.state,
             objective=outcome.objective,
             curve=outcome.curve,
+            losses=outcome.losses,
             best_epoch=outcome.best_epoch,
             metrics=outcome.metrics,
             cost=outcome.epochs_run * trial.rows * price_of(self.prices, trial.config),

@@ -58,7 +58,7 @@ def table(results: Sequence[Result], metric: str) -> pa.Table:
 
 
 def read(path: Path) -> list[Result]:
-    """Return the results that `write` was given; their `seconds` are 0."""
+    """Return the results that `write` was given; their `seconds` are 0, and `losses` empty."""
     return [_result(row) for row in pq.read_table(path).to_pylist()]
 
 

@@ -12,7 +12,7 @@ import pytest
 import flows  # noqa: F401 (sets what Prefect reads when it is imported)
 
 pytest_plugins = ("tests.browser",)
-BOTH_DOORS = ("test_doors.py", "test_dvc.py", "test_mlflow.py", "test_reproduce.py")
+BOTH_DOORS = ("test_doors.py", "test_dvc.py", "test_mlflow.py", "test_mlflow_pages.py", "test_reproduce.py")
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true", DVC_NO_ANALYTICS="true")

@@ -18,8 +18,9 @@ class Checkpoint:
     tensors: on the CPU, sharing no memory; ``model.*`` is the network now, ``best.*`` as it was after its best
     epoch, ``optimizer.<parameter>.<name>`` the optimizer's state.
     info: family, config, seed (random numbers are drawn from it and the epoch, so there is no generator's state
-    to carry), epoch, curve, best_epoch, metrics (at the best epoch), chosen_by (score and loss that made it the best),
-    stopped (early). Over folds: `folds` alone, which has these of each (hone/training/cross_validation.py).
+    to carry), epoch, curve, losses (of each epoch, on the training rows), best_epoch, metrics (at the best epoch),
+    chosen_by (score and loss that made it the best), stopped (early). Over folds: `folds` alone, which has these of
+    each (hone/training/cross_validation.py).
     """
 
     tensors: Mapping[str, Tensor]

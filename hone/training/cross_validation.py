@@ -73,6 +73,7 @@ def train_folds(
         state=State.COMPLETE,
         objective=curve[chosen - 1],
         curve=curve,
+        losses=mean_curve([outcome.losses for outcome in outcomes]) if all(each.losses for each in outcomes) else (),
         best_epoch=chosen,
         metrics={
             name: fmean(outcome.metrics[name] for outcome in outcomes)

@@ -86,6 +86,7 @@ class Outcome:
     state: State
     objective: float = math.inf
     curve: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
     best_epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     epochs_run: int = 0
@@ -143,9 +144,11 @@ def train(
                 float(config[RATE]) if loaded.backbone else 1.0,
             )
         start, curve, best_epoch, measured, best = 0, list[float](), 0, dict[str, float](), dict[str, Tensor]()
+        losses = list[float]()
         if checkpoint is not None:
             restore(checkpoint.tensors, model, optimizer)
             start, curve = int(checkpoint.info["epoch"]), list(checkpoint.info["curve"])
+            losses = list(checkpoint.info["losses"])
             best_epoch, measured = int(checkpoint.info["best_epoch"]), dict(checkpoint.info["metrics"])
             best = checkpoint.weights()
         transform = data.transform(config)
@@ -191,6 +194,8 @@ def train(
                 what = "a prediction" if trained.finite else "the training loss or a weight"
                 error = f"diverged: {what} was not finite after epoch {epoch}"
                 return Outcome(state=State.DIVERGED, curve=tuple(curve), epochs_run=epoch - start, error=error), None
+            if trained.loss is not None:
+                losses.append(trained.loss)
             if validation is None or prediction is None:
                 best_epoch, measured = epoch, _loss_of(trained)
                 continue
@@ -215,6 +220,7 @@ def train(
         "rows": rows,
         "epoch": epoch,
         "curve": curve,
+        "losses": losses,
         "best_epoch": best_epoch,
         "metrics": measured,
         "stopped": stopped,
@@ -332,6 +338,7 @@ def _complete(info: Mapping[str, Any], epochs_run: int) -> Outcome:
         state=State.COMPLETE,
         objective=curve[best_epoch - 1] if curve else math.inf,
         curve=curve,
+        losses=tuple(info["losses"]),
         best_epoch=best_epoch,
         metrics=dict(info["metrics"]),
         epochs_run=epochs_run,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.tracking.entry import Entry, Fanout, NullTracker, RefusedError, Tracker, WithoutTrials
+from tasks.tracking.entry import Dataset, Entry, Fanout, NullTracker, RefusedError, Tracker, WithoutTrials
 from tasks.tracking.mlflow import MlflowTracker
 from tasks.tracking.spool import SpoolingTracker, ignore, read
 from tasks.tracking.tensorboard import TensorBoardTracker
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MLFLOW",
     "OFF",
+    "Dataset",
     "Entry",
     "Fanout",
     "MlflowTracker",

@@ -10,10 +10,26 @@ from typing import Any, Literal, Self, final, get_args
 Kind = Literal["pipeline", "stage", "trial"]
 Status = Literal["running", "finished", "failed", "killed"]
 Point = tuple[str, float, int]
+Context = Literal["training", "validation", "test"]
 
 
 class RefusedError(Exception):
     """An entry that its tracker will never take, however often it is sent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Rows that a run used. digest: a hash of their file. source: where they come from, as values that JSON can hold.
+
+    context: what the run used them for. n_rows, n_columns: their size.
+    """
+
+    name: str
+    digest: str
+    context: Context
+    source: Mapping[str, str] = field(default_factory=dict)
+    n_rows: int = 0
+    n_columns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +39,9 @@ class Entry:
     key: names the run, uniquely and for good: "<pipeline>", "<pipeline>/<stage>" or "<pipeline>/<stage>/<number>".
     parent: the key of the run above it. metrics: (name, value, step); a point (name, step) is recorded once.
     files: paths relative to the project, kept as artifacts. digests: SHA-256 of some of these, when this was logged:
-    one that has changed since belongs to a later run, and is left out. seconds: how long the work took.
+    one that has changed since belongs to a later run, and is left out. facts: values that JSON can hold, by name; all
+    of a run's are kept in one file. datasets: the rows that the run used. views: by key, how a tracker's page is to
+    show runs (see tasks/tracking/views.py). seconds: how long the work took.
     at: when it was logged, in seconds since 1970; filled in by the tracker if None.
     A running entry may be followed by more with its key, which add to it; a finished or failed trial is complete,
     a pipeline or stage runs again if its next entry says so.
@@ -38,6 +56,9 @@ class Entry:
     tags: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    datasets: tuple[Dataset, ...] = ()
+    views: Mapping[str, str] = field(default_factory=dict)
     status: Status = "running"
     seconds: float | None = None
     at: float | None = None
@@ -51,10 +72,13 @@ class Entry:
         """Return the entry that `to_json` was called on. Raises KeyError, TypeError or ValueError if it is none."""
         known = {name: content[name] for name in (item.name for item in fields(cls)) if name in content}
         points = tuple((name, float(value), step) for name, value, step in content["metrics"])
-        found = cls(**{**known, "metrics": points, "files": tuple(content["files"])})
+        datasets = tuple(Dataset(**each) for each in content.get("datasets", ()))  # an earlier version's has none
+        found = cls(**{**known, "metrics": points, "files": tuple(content["files"]), "datasets": datasets})
         texts = [found.key, found.name, *found.files, *(name for name, _, _ in points)]
-        for mapping in (found.params, found.tags):
+        for mapping in (found.params, found.tags, found.views, *(each.source for each in datasets)):
             texts += [*mapping, *mapping.values()] if isinstance(mapping, dict) else [mapping]
+        for each in datasets:
+            texts += [each.name, each.digest]
         texts += [] if found.parent is None else [found.parent]
         numbers = [found.seconds, found.at]
         # What no tracker could take would be sent again and again, and all that waits behind it never.
@@ -62,6 +86,9 @@ class Entry:
             found.kind not in get_args(Kind)
             or found.status not in get_args(Status)
             or not all(isinstance(text, str) for text in texts)
+            or not isinstance(found.facts, dict)
+            or not all(each.context in get_args(Context) for each in datasets)
+            or not all(type(size) is int for each in datasets for size in (each.n_rows, each.n_columns))
             or not all(type(step) is int and abs(step) < 2**63 for _, _, step in points)
             or not all(
                 number is None or (type(number) in (int, float) and abs(number) < math.inf) for number in numbers

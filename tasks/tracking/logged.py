@@ -13,8 +13,9 @@ from hone.errors import UserError
 from hone.trial import Result, State, Trial, Value
 from tasks.tracking import OFF
 from tasks.tracking import uri as uris
-from tasks.tracking.mlflow import KEY, KIND, NAME, PIPELINE, connect, find_runs
+from tasks.tracking.mlflow import FACTS, KEY, KIND, NAME, PIPELINE, as_tags, connect, find_runs, read_facts
 from tasks.tracking.uri import one_line
+from tasks.tracking.views import best
 from tasks.warm_start import STAGES
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Logged(NamedTuple):
 @dataclass(frozen=True)
 class LoggedRun:
     """A run of Hone's in MLflow. asked: its kind and name. pipeline: the id of the pipeline's run, its own or the one
-    above it. key and tags: the pipeline's. stages: the ids of the stages' runs by name. stage: the one that was asked
-    for, or whose trial was; None for a pipeline."""
+    above it. key and tags: the pipeline's; facts are among the tags, as an earlier version logged them. stages: the ids
+    of the stages' runs by name. stage: the one that was asked for, or whose trial was; None for a pipeline."""
 
     store: str
     asked: str
@@ -79,12 +80,19 @@ def read_run(root: Path, uri: str | None, run: str) -> LoggedRun:
     if not key or pipeline not in by_key:
         raise UserError(f"{shown}: is no run of Hone's; give the run of a pipeline, of a stage or of a trial")
     stages = {str(run.info.run_name): str(run.info.run_id) for run in each if run.data.tags.get(KIND) == "stage"}
+    whole = by_key[pipeline]
+    try:
+        facts = as_tags(read_facts(client, whole.info.run_id))
+    except ValueError:
+        raise UserError(f"{shown}: its {FACTS} is not as Hone writes it; name its git revision instead") from None
+    except Exception as error:  # whatever the store of files raises
+        raise UserError(f"{shown}: its {FACTS} cannot be read ({one_line(error)}); is its folder there?") from None
     return LoggedRun(
         store=store,
         asked=f"{found.data.tags.get(KIND)} {found.info.run_name}",
-        pipeline=str(by_key[pipeline].info.run_id),
+        pipeline=str(whole.info.run_id),
         key=pipeline,
-        tags=dict(by_key[pipeline].data.tags),
+        tags={**whole.data.tags, **facts},
         stages=stages,
         stage=below.partition("/")[0] or None,
     )
@@ -150,7 +158,11 @@ def _result(client: "MlflowClient", run: Any, metric: str) -> Result:
         metrics.objective(metric, steps[epoch]) if epoch in steps else math.nan
         for epoch in range(1, max(steps, default=0) + 1)
     )
-    objective, rows = run.data.metrics.get("objective", math.inf), float(tags["hone.rows"])
+    rows, logged = float(tags["hone.rows"]), run.data.metrics
+    # A former version logged the objective, in the sign that is minimised.
+    objective = logged.get("objective", math.inf)
+    if (value := logged.get(best(metric))) is not None:
+        objective = metrics.objective(metric, value)
     trial = Trial(
         study=study,
         number=int(number),

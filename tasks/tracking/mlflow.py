@@ -1,15 +1,18 @@
 """Runs in MLflow, all of them found again by their keys: one transaction for each trial, or three calls to a server."""
 
+import contextlib
 import errno
+import json
 import logging
 import math
 import os
 import posixpath
 import re
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
@@ -18,7 +21,8 @@ from urllib.parse import unquote, urlsplit
 
 from tasks.pipeline import hash_json, hash_path
 from tasks.tracking import uri as uris
-from tasks.tracking.entry import Entry, Point, RefusedError, Tracker
+from tasks.tracking import views
+from tasks.tracking.entry import Dataset, Entry, Point, RefusedError, Tracker
 from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
 from tasks.tracking.uri import one_line
 
@@ -32,10 +36,12 @@ ENTRY = "hone.entry"
 """The tag of a trial that says what it was told: one that failed is tried again, and may come out otherwise."""
 NAME = "hone.name."
 """How the tags of a trial begin that say what names of params are in full, where MLflow takes others."""
+FACTS = "provenance.json"
+"""The artifact of a pipeline's run that holds the facts of all its entries, by name."""
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 COMPLETE = ("FINISHED", "FAILED")
 METRICS_A_BATCH, OTHERS_A_BATCH = 800, 100  # MLflow takes 1000 values a batch, of which 100 params and 100 tags
-LONGEST_PARAM, LONGEST_TAG, LONGEST_NAME = 6000, 5000, 250
+LONGEST_PARAM, LONGEST_TAG, LONGEST_NAME, LONGEST_DIGEST = 6000, 5000, 250, 16
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -82,13 +88,39 @@ def connect(uri: str) -> "MlflowClient":
 
 
 def find_experiment(client: "MlflowClient", root: Path, uri: str, name: str) -> str:
-    """Return the id of an experiment, created if need be. Its files lie beside the project's own database."""
+    """Return the id of an experiment, created if need be. Its files lie beside the project's own database.
+
+    A tag of it says how MLflow's page is to show its pipelines.
+    """
+    key, view = views.SHARED + views.PIPELINES, views.pipelines_view()
     if (experiment := client.get_experiment_by_name(name)) is None:
         local = uri.partition("://")[0].partition("+")[0] in uris.DATABASES
-        return str(client.create_experiment(name, (root.resolve() / "mlartifacts").as_uri() if local else None))
+        place = (root.resolve() / "mlartifacts").as_uri() if local else None
+        return str(client.create_experiment(name, place, {key: view}))
     if experiment.lifecycle_stage != "active":
         raise RuntimeError(f"experiment {name!r} is deleted; restore it in MLflow or set another tracking.experiment")
+    if experiment.tags.get(key) != view:
+        client.set_experiment_tag(experiment.experiment_id, key, view)
     return str(experiment.experiment_id)
+
+
+def read_facts(client: "MlflowClient", run: str) -> dict[str, Any]:
+    """Return the facts of a run by name; none if it has none. Raises whatever the store raises.
+
+    Raises ValueError if its file is none that this module writes.
+    """
+    if not any(each.path == FACTS for each in client.list_artifacts(run)):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        content = json.loads(Path(client.download_artifacts(run, FACTS, folder)).read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{FACTS} holds no names")
+    return content
+
+
+def as_tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return facts as tags hold them: texts as they are, all else as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 
 
 def find_runs(client: "MlflowClient", experiment: str, pipeline: str) -> Iterator[Any]:
@@ -111,7 +143,7 @@ def find_runs(client: "MlflowClient", experiment: str, pipeline: str) -> Iterato
 class _Run:
     """What is known of a run in MLflow. points: by metric, the steps that it has; looked up when first asked for.
 
-    entry: of a complete trial, a hash of what it was told.
+    entry: of a complete trial, a hash of what it was told. facts: those that its file has; None: not looked up.
     """
 
     id: str
@@ -121,6 +153,7 @@ class _Run:
     points: dict[str, set[int]] = field(default_factory=dict)
     is_new: bool = False
     entry: str = ""
+    facts: dict[str, Any] | None = None
 
 
 @final
@@ -140,6 +173,8 @@ class MlflowTracker(Tracker):
         self._tables: Tables | None = None
         self._tables_work = True
         self._runs: dict[str, dict[str, _Run]] = {}  # by pipeline, then by key
+        self._views: dict[str, str] = {}
+        self._noted = ""
 
     def log(self, entry: Entry) -> None:
         """Record an entry.
@@ -176,6 +211,7 @@ class MlflowTracker(Tracker):
         if run is None:
             run = self._create(client, entry, at)
         self._log_values(client, run, entry, at)
+        self._log_views(client, run, entry)
         refused = self._log_files(client, run, entry)
         status = STATUS.get(entry.status)
         if status is not None and status != run.status:
@@ -290,6 +326,20 @@ class MlflowTracker(Tracker):
         run.params |= set(params)
         run.tags |= tags
 
+        if entry.datasets:
+            client.log_inputs(run.id, [_input(dataset) for dataset in entry.datasets])
+
+    def _log_views(self, client: "MlflowClient", run: _Run, entry: Entry) -> None:
+        """Save the entry's views with the experiment, and note where a pipeline's run is."""
+        for key, view in entry.views.items():
+            if self._views.get(key) != view and len(view) <= views.LONGEST:
+                client.set_experiment_tag(self._experiment, views.SHARED + key, view)
+                self._views[key] = view
+        if entry.kind == "pipeline" and self._noted != run.id:
+            with contextlib.suppress(OSError):  # the project's disk may be full; links are then to the last pipeline
+                views.note(self._root, self._experiment, run.id, entry.key)
+            self._noted = run.id
+
     def _steps(self, client: "MlflowClient", run: _Run, point: Point) -> set[int]:
         name = point[0]
         if name not in run.points:
@@ -298,17 +348,22 @@ class MlflowTracker(Tracker):
         return run.points[name]
 
     def _log_files(self, client: "MlflowClient", run: _Run, entry: Entry) -> str:
-        """Copy files and folders into the run, each under its path in the project.
+        """Copy files and folders into the run, each under its path in the project, and add facts to its file of them.
 
-        Return why some are left out, if so: they are gone, or no longer what they were when they were logged, or the
-        folder is another project's or machine's with the same database, and would take none ever.
+        Return why some files are left out, if so: they are gone, or no longer what they were when they were logged, or
+        the folder is another project's or machine's with the same database, and would take none ever. Facts are tags
+        then.
         """
-        if not entry.files:
+        if not entry.files and not entry.facts:
             return ""
         place = _local(client.get_run(run.id).info.artifact_uri)
         if place is not None and not _takes_files(place):
+            self._log_values(client, run, replace(entry, tags=as_tags(entry.facts), datasets=()), 0)
             above = place.parent.parent  # all runs'
-            return f"no files: {above} cannot be written; another tracking.experiment, or an MLflow server, can"
+            why = f"no files: {above} cannot be written; another tracking.experiment, or an MLflow server, can"
+            return why if entry.files else ""
+        if entry.facts:
+            self._log_facts(client, run, entry.facts)
         missing = []
         for name in entry.files:
             path = self._root / name
@@ -325,6 +380,16 @@ class MlflowTracker(Tracker):
         for left in place.rglob(f"{UPLOADING}*") if place is not None else ():
             left.unlink(missing_ok=True)
         return f"gone, or changed since: {', '.join(missing)}" if missing else ""
+
+    def _log_facts(self, client: "MlflowClient", run: _Run, facts: Mapping[str, Any]) -> None:
+        if run.facts is None:
+            try:
+                run.facts = {} if run.is_new else read_facts(client, run.id)
+            except ValueError:  # not written by this module: it is replaced
+                run.facts = {}
+        if (merged := {**run.facts, **facts}) != run.facts:
+            client.log_dict(run.id, merged, FACTS)
+            run.facts = merged
 
 
 def _local(artifacts: str) -> Path | None:
@@ -392,6 +457,22 @@ def _taken(name: str) -> str:
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: str(value)[:LONGEST_TAG] for name, value in tags.items()}
+
+
+def _input(dataset: Dataset) -> Any:
+    """Return a dataset as MLflow's client takes it."""
+    from mlflow.entities import Dataset as Logged
+    from mlflow.entities import DatasetInput, InputTag
+
+    size = {"num_rows": dataset.n_rows, "num_elements": dataset.n_rows * dataset.n_columns}
+    logged = Logged(
+        name=dataset.name,
+        digest=dataset.digest[:LONGEST_DIGEST],
+        source_type="local",
+        source=json.dumps(dict(dataset.source)),
+        profile=json.dumps(size),
+    )
+    return DatasetInput(logged, [InputTag("mlflow.data.context", dataset.context)])
 
 
 def _chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:

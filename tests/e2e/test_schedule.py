@@ -17,6 +17,7 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
+from tasks.tracking.logged import read_run
 from tests.e2e.conftest import Project
 
 pytestmark = pytest.mark.e2e
@@ -95,7 +96,11 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(served):
     wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
     assert project.hashes()["data/split/train.parquet"] != served.before["data/split/train.parquet"]
     # That night's run says which version of the table it had, and counts as committed.
-    (tonight,) = (run for run in pipelines(project) if run.data.tags["hone.data"] == tracked_by(project))
+    (tonight,) = (
+        run
+        for run in pipelines(project)
+        if read_run(project.root, None, run.info.run_id).tags["hone.data"] == tracked_by(project)
+    )
     assert {run.data.tags["hone.git_dirty"] for run in pipelines(project)} == {"false"}
     assert "equal to the bit" in project.run("python", "-m", "flows.reproduce", tonight.info.run_id).stdout
 

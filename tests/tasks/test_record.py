@@ -8,6 +8,7 @@ import pytest
 from hone.errors import UserError
 from tasks import record
 from tasks.params import Params
+from tasks.tracking.mlflow import as_tags
 
 MD5 = "0123456789abcdef0123456789abcdef"
 OUTS = {"hone.outs.split": json.dumps({"data/split/train.parquet": MD5, "data/rows": f"{MD5}.dir"})}
@@ -55,7 +56,7 @@ def test_of_a_dvc_file_only_what_brings_the_version_back_is_recorded(tmp_path: P
     (tmp_path / "data/raw/t.csv.dvc").write_text(outs)
     params = Params().model_copy(update={"data": Params().data.model_copy(update={"source": "data/raw/t.csv"})})
     assert record.tracked(tmp_path, params) == DATA
-    assert record.parse("it", {**OUTS, **record.surroundings(tmp_path, params)}).data == DATA
+    assert record.parse("it", {**OUTS, **as_tags(record.surroundings(tmp_path, params))}).data == DATA
 
 
 def test_of_a_dvc_file_that_tracks_what_does_not_lie_beside_it_nothing_is_recorded(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tracking against real stores: MLflow on SQLite, TensorBoard's event files, and a spool on disk."""
 
+import base64
 import contextlib
 import json
 import os
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from hone.errors import UserError
 from tasks.files import sha256
 from tasks.params import Tracking
 from tasks.tracking import (
+    Dataset,
     Entry,
     Fanout,
     MlflowTracker,
@@ -31,8 +34,10 @@ from tasks.tracking import (
     Tracker,
     WandbTracker,
     open_tracker,
+    views,
 )
-from tasks.tracking.mlflow import connect
+from tasks.tracking.logged import read_run, read_trials
+from tasks.tracking.mlflow import FACTS, connect
 from tasks.tracking.mlflow_tables import Tables, make_tables
 from tasks.tracking.uri import resolve
 
@@ -140,6 +145,111 @@ def test_files_are_artifacts_beside_the_database(root: Path) -> None:
     log_all(MlflowTracker(root, None, "hone"))
     run_id = runs_of(root)["abc"].info.run_id
     assert (root / "mlartifacts" / run_id / "artifacts" / "a" / "r.txt").read_text() == "report"
+
+
+ABOUT = replace(
+    PIPELINE,
+    facts={"hone.data_hash": "d", "hone.outs.split": {"rows": "1"}},
+    datasets=(Dataset(name="rows", digest="ab" * 32, context="test", source={"uri": "t.csv"}, n_rows=3, n_columns=2),),
+    views={"abc": "a view"},
+)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_facts_of_all_entries_are_one_file_and_no_tags(root: Path, again: bool) -> None:
+    tracker = MlflowTracker(root, None, "hone")
+    tracker.log(ABOUT)
+    if again:
+        log_all(tracker, (ABOUT,))
+        tracker = MlflowTracker(root, None, "hone")
+    log_all(tracker, (replace(PIPELINE, facts={"hone.outs.split": {"rows": "2"}, "hone.outs.budget": {"b": "3"}}),))
+    run = runs_of(root)["abc"]
+    (file,) = (root / "mlartifacts").rglob("*.json")
+    assert file.name == FACTS
+    assert json.loads(file.read_text()) == {
+        "hone.data_hash": "d",
+        "hone.outs.split": {"rows": "2"},
+        "hone.outs.budget": {"b": "3"},
+    }
+    assert not [tag for tag in run.data.tags if tag.startswith(("hone.outs", "hone.data_hash"))]
+    tags = read_run(root, None, run.info.run_id).tags
+    assert (tags["hone.data_hash"], tags["hone.outs.split"]) == ("d", '{"rows": "2"}')
+
+
+def test_facts_that_hone_did_not_write_are_refused_in_a_line(root: Path) -> None:
+    log_all(MlflowTracker(root, None, "hone"), (ABOUT,))
+    (file,) = (root / "mlartifacts").rglob("*.json")
+    for content in ("[1]", "{", "\x00"):
+        file.write_text(content)
+        with pytest.raises(UserError, match=f"its {FACTS} is not as Hone writes it"):
+            read_run(root, None, runs_of(root)["abc"].info.run_id)
+    log_all(MlflowTracker(root, None, "hone"), (ABOUT,))
+    assert json.loads(file.read_text()) == dict(ABOUT.facts)
+
+
+def test_facts_are_tags_where_the_folder_of_files_is_anothers_and_where_a_former_version_logged_them(
+    root: Path,
+) -> None:
+    (root / "file").touch()
+    connect(resolve(root, None)).create_experiment("hone", (root / "file" / "mlartifacts").as_uri())
+    log_all(MlflowTracker(root, None, "hone"), (ABOUT,))
+    run = runs_of(root)["abc"]
+    assert run.data.tags["hone.outs.split"] == '{"rows": "1"}'
+    assert read_run(root, None, run.info.run_id).tags["hone.outs.split"] == '{"rows": "1"}'
+
+
+def test_datasets_are_inputs_of_the_run_once(root: Path) -> None:
+    for _ in range(2):
+        log_all(MlflowTracker(root, None, "hone"), (ABOUT, ABOUT))
+    (used,) = runs_of(root)["abc"].inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("rows", "ab" * 8)
+    assert json.loads(used.dataset.source) == {"uri": "t.csv"}
+    assert json.loads(used.dataset.profile) == {"num_rows": 3, "num_elements": 6}
+    assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "test")]
+
+
+def test_views_are_saved_with_the_experiment_and_a_note_says_where_the_pipeline_is(root: Path) -> None:
+    assert views.links(root, "sqlite:///m.db", "mine", 7) == [
+        ("experiments", "http://127.0.0.1:7/#/experiments?workflowType=machine_learning")
+    ]
+    log_all(MlflowTracker(root, None, "hone"), (ABOUT,))
+    experiment = connect(resolve(root, None)).get_experiment_by_name("hone")
+    assert experiment.tags["mlflow.sharedViewState.abc"] == "a view"
+    assert experiment.tags["mlflow.sharedViewState.pipelines"] == views.pipelines_view()
+    run = runs_of(root)["abc"].info.run_id
+    found = dict(views.links(root, "https://host", "mine"))
+    start, end = f"https://host/#/experiments/{experiment.experiment_id}/runs", "workflowType=machine_learning"
+    assert found == {
+        "pipelines": f"{start}?viewStateShareKey=pipelines&{end}",
+        "this pipeline": f"{start}/{run}?{end}",
+        "its trials": f"{start}?viewStateShareKey=abc&{end}",
+        "as charts": f"{start}?viewStateShareKey=abc&{end}&compareRunsMode=CHART",
+        "models": f"https://host/#/models/mine?{end}",
+    }
+
+
+def test_a_view_of_many_hyperparameters_fits_into_a_tag_and_names_those_that_all_trials_have() -> None:
+    configs = [{f"hyperparameter_number_{i}": 1 for i in range(60)}, {f"hyperparameter_number_{i}": 1 for i in (3, 5)}]
+    text = views.trials_view("f" * 64, "rmse", configs, lower_is_better=True)
+    assert len(text) < views.LONGEST
+    view = json.loads(zlib.decompress(base64.b64decode(text.removeprefix("deflate;"))))
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`best_rmse`", True)
+    assert "params.`hyperparameter_number_39`" in view["selectedColumns"]
+    assert view["compareRunCharts"][0]["selectedParams"] == ["hyperparameter_number_3", "hyperparameter_number_5"]
+
+
+@pytest.mark.parametrize("logged", [("objective", -0.6), ("best_accuracy", 0.6)])
+def test_trials_of_this_and_of_a_former_version_are_read_alike(root: Path, logged: tuple[str, float]) -> None:
+    tags = {"hone.state": "complete", "hone.origin": "sobol", "hone.generation": "0", "hone.resource": "2"}
+    trial = replace(
+        TRIALS[0],
+        key="abc/search_random/search_random-0000",
+        metrics=(("accuracy", 0.5, 1), ("accuracy", 0.6, 2), (*logged, 0)),
+        tags={**tags, "hone.rows": "1.0"},
+    )
+    log_all(MlflowTracker(root, None, "hone"), (PIPELINE, STAGE, trial))
+    (result,) = read_trials(root, None, runs_of(root)["abc"].info.run_id).results
+    assert (result.objective, result.best_epoch, result.curve) == (-0.6, 2, (-0.5, -0.6))
 
 
 def test_what_a_kill_left_of_a_copy_is_gone_once_the_files_are_logged_again(root: Path) -> None:
@@ -653,8 +763,14 @@ def test_a_spool_that_cannot_be_written_costs_no_entry(tmp_path: Path) -> None:
 
 
 def test_an_entry_comes_back_from_json_as_it_was() -> None:
-    for entry in ENTRIES:
+    for entry in (*ENTRIES, ABOUT):
         assert Entry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+
+
+def test_an_entry_that_a_former_version_left_in_the_spool_is_sent() -> None:
+    new = ("facts", "datasets", "views")
+    content = {name: value for name, value in PIPELINE.to_json().items() if name not in new}
+    assert Entry.from_json(json.loads(json.dumps(content))) == PIPELINE
 
 
 def points_in(folder: Path) -> list[tuple[str, int, float]]:
@@ -768,6 +884,8 @@ def test_a_uri_that_cannot_work_is_named_with_a_remedy(tmp_path: Path, uri: str,
     "changed",
     [
         *({"kind": "odd"}, {"key": 3}, {"status": None}, {"seconds": "x"}, {"metrics": [["m", 1.0, 2**70]]}),
+        *({"facts": []}, {"views": {"a": 1}}, {"datasets": [{"name": "a", "digest": "b", "context": "odd"}]}),
+        *({"datasets": [{"name": 1, "digest": "b", "context": "test"}]}, {"datasets": [{"no": 1}]}, {"datasets": 3}),
         *({"tags": {"a": 1}}, {"params": []}, {"at": float("inf")}, {"files": [None]}, {"metrics": [[1, 1.0, 0]]}),
     ],
 )  # fmt: skip

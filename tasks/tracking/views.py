@@ -1,0 +1,150 @@
+"""How MLflow's pages show runs: saved views, and the addresses that open them.
+
+A saved view is what MLflow's own "Share view" makes: a tag of the experiment that names filter, order, columns and
+charts. A page that is given its key shows them.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.trial import Config
+from tasks.tracking.uri import SERVERS
+
+PLACE = ".work/mlflow.json"
+"""Says where the project's last pipeline is in MLflow; see `note`."""
+SHARED = "mlflow.sharedViewState."
+PIPELINES = "pipelines"
+WORKFLOW = "workflowType=machine_learning"
+"""Without it MLflow's pages are those for language models, until a person has switched."""
+LOSS = "train_loss"
+"""The curve of a trial's training loss."""
+NAME = ("tags.`mlflow.runName`", 250)
+"""The column of runs' names, and its width in pixels: a replay's name is long."""
+COMPRESSED = "deflate;"
+LONGEST = 5000
+"""Characters that MLflow takes as a tag of an experiment."""
+SHOWN = 40
+"""Hyperparameters that a view shows; a network has fewer, and more would not fit into a tag."""
+
+
+def trials_key(pipeline: str) -> str:
+    """Return the key of the view that shows a pipeline's trials."""
+    return pipeline[:8]
+
+
+def best(metric: str) -> str:
+    """Return the name of a trial's best value of the metric, and of a pipeline's best so far."""
+    return f"best_{metric}"
+
+
+def trials_view(pipeline: str, metric: str, configs: Sequence[Config], *, lower_is_better: bool) -> str:
+    """Return a view of a pipeline's trials: a leaderboard, and as charts parallel coordinates and curves.
+
+    configs: of the trials. All their hyperparameters are columns of the leaderboard. Parallel coordinates have those
+    that every config has: MLflow leaves out lines that lack one.
+    """
+    names = [*dict.fromkeys(name for config in configs for name in config)][:SHOWN]
+    common = [name for name in names if all(name in config for config in configs)]
+    value = best(metric)
+    return _packed(
+        filter=f"tags.`hone.pipeline` = '{pipeline}' AND tags.`hone.kind` = 'trial'",
+        order=_column("metrics", value),
+        ascending=lower_is_better,
+        columns=[
+            _column("metrics", value),
+            *(_column("params", name) for name in names),
+            _column("tags", "hone.origin"),
+            _column("tags", "hone.resource"),
+        ],
+        charts=[
+            {"type": "PARALLEL", "selectedParams": common, "selectedMetrics": [value], "showAllRuns": True},
+            {"type": "LINE", "metricKey": metric, "selectedMetricKeys": [metric]},
+            {"type": "LINE", "metricKey": LOSS, "selectedMetricKeys": [LOSS]},
+        ],
+    )
+
+
+def pipelines_view() -> str:
+    """Return a view of all pipelines, the newest first, with what the sealed rows say of each."""
+    scores = ("test", "test_low", "test_high", "gain", "gain_low", "gain_high", "validation")
+    return _packed(
+        filter="tags.`hone.kind` = 'pipeline'",
+        order="attributes.start_time",
+        ascending=False,
+        columns=[
+            *(_column("metrics", name) for name in scores),
+            _column("tags", "hone.metric"),
+        ],
+        charts=[{"type": "BAR", "metricKey": name} for name in ("test", "gain")],
+    )
+
+
+def note(root: Path, experiment: str, run: str, pipeline: str) -> None:
+    """Write where the project's last pipeline is in MLflow: `links` reads it, without a word to a store."""
+    from tasks import files
+
+    files.write_json(root / PLACE, {"experiment": experiment, "run": run, "pipeline": pipeline})
+
+
+def lines(root: Path, store: str, model: str, port: int = 5000) -> list[str]:
+    """Return the links as lines of text, with their addresses below each other."""
+    found = links(root, store, model, port)
+    width = max(len(name) for name, _ in found)
+    return [f"  {name:{width}}  {address}" for name, address in found]
+
+
+def links(root: Path, store: str, model: str, port: int = 5000) -> list[tuple[str, str]]:
+    """Return what MLflow's pages show of the project, and their addresses.
+
+    store: the URI that `uri.resolve` returned; pages of one that is no server are those of `hone ui` at `port`.
+    model: the registered one's name. Without a pipeline in MLflow there is the list of experiments alone.
+    """
+    base = f"{store if store.startswith(SERVERS) else f'http://127.0.0.1:{port}'}/#"
+    try:
+        place = json.loads((root / PLACE).read_text(encoding="utf-8"))
+        experiment, run, pipeline = (str(place[name]) for name in ("experiment", "run", "pipeline"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return [("experiments", f"{base}/experiments?{WORKFLOW}")]
+    runs = f"{base}/experiments/{experiment}/runs"
+    trials = f"{runs}?viewStateShareKey={trials_key(pipeline)}&{WORKFLOW}"
+    return [
+        ("pipelines", f"{runs}?viewStateShareKey={PIPELINES}&{WORKFLOW}"),
+        ("this pipeline", f"{runs}/{run}?{WORKFLOW}"),
+        ("its trials", trials),
+        ("as charts", f"{trials}&compareRunsMode=CHART"),
+        ("models", f"{base}/models/{model}?{WORKFLOW}"),
+    ]
+
+
+def _column(kind: str, name: str) -> str:
+    return f"{kind}.`{name}`"
+
+
+def _packed(*, filter: str, order: str, ascending: bool, columns: Sequence[str], charts: Sequence[Any]) -> str:
+    """Return a view as MLflow's pages read it: JSON, compressed."""
+    section = "charts"
+    view = {
+        "searchFilter": filter,
+        "orderByKey": order,
+        "orderByAsc": ascending,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(columns),
+        "columnWidths": dict([NAME]),
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": [
+            {"uuid": f"chart-{i}", "metricSectionId": section, "deleted": False, "isGenerated": False, **chart}
+            for i, chart in enumerate(charts)
+        ],
+        "compareRunSections": [
+            {"uuid": section, "name": "Hone", "display": True, "isReordered": False, "columns": 1, "cardHeight": 400}
+        ],
+    }
+    content = zlib.compress(json.dumps(view).encode(), 9)
+    return COMPRESSED + base64.b64encode(content).decode()
