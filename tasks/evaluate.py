@@ -146,11 +146,11 @@ def run(stage: Stage) -> None:
     whole = {
         **summary(scores, found, winner, findings, tables, len(rows)),
         "per_class": _per_class(problem, truth, networks["tuned"]),
+        "confidence": params.confidence,
         "delivered": winner.get("delivered", "tuned"),
     }
     files.write_json(stage.artifact("evaluation.json"), whole)
     files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
-    _report(stage, problem.metric, scores, findings, winner, len(rows))
 
 
 def compare(
@@ -388,48 +388,3 @@ def _findings(
     if groups is not None and (n_groups := len(np.unique(groups))) > 1:
         say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
     return said
-
-
-def _report(
-    stage: Stage, metric: str, scores: Scores, findings: Sequence[Finding], winner: Mapping[str, Any], n_rows: int
-) -> None:
-    reporter = stage.reporter
-    confidence = f"{100 * stage.params.evaluate.confidence:g} %"
-    rows = []
-    for name in metrics.in_order(metric, scores.tuned)[: wording.SHOWN]:
-        defaults, tuned, won = (
-            part.get(name) for part in (scores.models.get("defaults", {}), scores.tuned, scores.gain)
-        )
-        rows.append([wording.label(name), _cell(defaults), _cell(tuned), _cell(won, sign=True)])
-    reporter.table(
-        f"Sealed test rows ({n_rows:,}), with {confidence} intervals", ["metric", "defaults", "tuned", "gain"], rows
-    )
-    sealed = f"The same rows, {wording.label(metric)}, against models fitted to training and validation rows"
-    rivals = [
-        [wording.model(name), _cell(scores.models[name][metric]), _cell(scores.gains[name][metric], sign=True)]
-        for name in RIVALS
-        if name in scores.models
-    ]
-    if rivals:
-        reporter.table(sealed, ["model", "score", "network's gain"], rivals)
-    reporter.table(f"Validation rows, {wording.label(metric)}", ["model", "score"], comparison(stage, winner, metric))
-    for one in findings:
-        (reporter.warning if one["severity"] == "warning" else reporter.message)(one["message"])
-    for edge in winner["edges"]:
-        reporter.message(edge["message"])
-    reporter.message(wording.NEXT)
-
-
-def comparison(stage: Stage, winner: Mapping[str, Any], metric: str) -> list[list[str]]:
-    """Return rows for a table of models on the validation rows: name and score, the tuned config last."""
-    baseline = files.read_json(stage.path("artifacts", "baseline", "metrics.json"))
-    names = (*baselines.NAMES, baselines.TUNED)
-    rows = [[wording.model(name), wording.number(baseline[name].get(metric))] for name in names if name in baseline]
-    # Both from the replays: the same seeds, each config at its one epoch.
-    for name, score in (("network, defaults", winner["default"]), ("network, tuned", winner)):
-        rows.append([name, wording.with_std(score["value"], score["std"])])
-    return rows
-
-
-def _cell(one: Interval | None, sign: bool = False) -> str:
-    return wording.DASH if one is None else wording.with_interval(one.value, (one.low, one.high), sign)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError, of_the_machine
-from tasks import executors, pipeline, project, provenance, record, sync, terminal, versioning
+from tasks import executors, pipeline, project, provenance, record, summary, sync, terminal, versioning
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
@@ -112,6 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
             surroundings(root, reporter) as (tracker, executor),
         ):
             run_stage(root, name, reporter=reporter, tracker=tracker, executor=executor)
+            if name == "evaluate":  # a flow shows it as its last lines
+                summary.show(root, reporter)
 
     return terminal.guarded(work)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import summary
+from tasks import summary
 from tasks.reporting import PlainReporter
 
 
@@ -23,15 +23,28 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
         "tuned": {"accuracy": 0.91, "roc_auc": 0.95},
         "intervals": {"tuned": {"accuracy": [0.88, 0.94], "roc_auc": [0.93, 0.97]}, "defaults": {}, "gain": {}},
         "n_rows": 1200,
-        "findings": [{"severity": "info", "message": "Tuning helped."}],
+        "confidence": 0.9,
+        "findings": [
+            {"severity": "info", "message": "Tuning helped."},
+            {"severity": "warning", "message": "Few rows."},
+        ],
+        "per_class": [
+            {"class": f"class {i}", "precision": 0.5, "recall": 0.25, "f1": i / 12, "support": 1000 + i}
+            for i in range(12)
+        ],
     }
     (tmp_path / summary.EVALUATION).write_text(json.dumps(found))
     table = summary.read(tmp_path)
     assert table is not None
-    assert table.title == "Sealed test rows (1,200)"
+    assert table.title == "Sealed test rows (1,200), with 90 % intervals"
     assert [(row[0], row[1], row[3]) for row in table.rows] == [("ROC AUC", "–", "–"), ("accuracy", "–", "–")]
     assert [row[2].split(" ")[0] for row in table.rows] == ["0.950", "0.910"]
-    summary.show(table, PlainReporter())
+    summary.show(tmp_path, PlainReporter())
     shown = capsys.readouterr().out
-    assert "\nTuning helped.\n" in shown
-    assert "`hone ui`" in shown
+    warning, verdict, last, where = (
+        shown.index(text)
+        for text in ("\nwarning: Few rows.\n", "\nTuning helped.\n", "\nSealed test rows (1,200)", "`hone ui`")
+    )
+    assert shown.index("class 9") < warning < verdict < last < where
+    assert "The 10 classes of 12 with the lowest F1" in shown
+    assert "class 10" not in shown
