@@ -3,14 +3,18 @@
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hone import models
-from hone.training import own
-from hone.training.train import TrainingData
-from tasks import pictures, pipeline, split, start_from, trainables, versioning
+from tasks import pictures, pipeline, split, versioning
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
+
+if TYPE_CHECKING:
+    from hone.training.train import TrainingData
+
+# What needs torch is imported where it is used: most tables and params are looked at without it.
 
 
 def check(root: Path, reporter: Reporter) -> None:
@@ -46,6 +50,8 @@ def _try_out(params: Params, checked: Checked) -> None:
     """Raise UserError if the family brings its own training, and that does not work on a few rows of the table."""
     family = params.model.family
     if models.is_trainable(family):
+        from hone.training import own
+
         data = encoded(checked, params)
         config = models.fitted(search_space(params), data.inputs, len(data.train), stated=params.search.space).default
         own.try_out(family, config, data.inputs, data.train, params.train.epochs)
@@ -53,6 +59,10 @@ def _try_out(params: Params, checked: Checked) -> None:
 
 def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter) -> None:
     """Report what networks take over of the weights that params name, if any; UserError if nothing fits."""
+    if params.model.start_from is None:
+        return
+    from tasks import start_from
+
     if (former := start_from.former(root, params.model.start_from)) is None:
         return
     data = encoded(checked, params)
@@ -72,8 +82,10 @@ def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter)
         (reporter.warning if found[0] else reporter.message)(found[1])
 
 
-def encoded(checked: Checked, params: Params) -> TrainingData:
+def encoded(checked: Checked, params: Params) -> "TrainingData":
     """Return the training and validation rows of a checked table, as a stage would read them."""
+    from tasks import trainables
+
     parts = (checked.frame.iloc[rows] for rows in (checked.split.train, checked.split.validation))
     return trainables.encoded(*parts, checked.schema, checked.problem, params.data.scaling)
 

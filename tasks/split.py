@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from hone.data import audit as audits
 from hone.data import cells, images, schema, splitting
 from hone.data import problem as problems
 from hone.data.checks import FEWEST_ROWS, check_table
@@ -58,6 +57,8 @@ def run(stage: Stage) -> None:
     files.write_parquet(stage.path(*FOLDER, "trial_folds.parquet"), trial_folds(checked, stage.params))
     files.write_json(stage.path(*FOLDER, "schema.json"), checked.schema.to_json())
     files.write_json(stage.path(*FOLDER, "problem.json"), problem.to_json())
+    from hone.data import audit as audits  # scikit-learn's trees take a second, which a refusal need not
+
     report = audits.audit(
         checked.frame,
         split,

@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn import datasets
 
 from hone.data import cells
 from hone.data.checks import check_names
@@ -98,25 +97,31 @@ def load_sklearn(source: str) -> tuple[pd.DataFrame, str]:
 
 
 def _digits() -> pd.DataFrame:
+    from sklearn import datasets  # in functions: it takes a second, and most tables are files
+
     frame: pd.DataFrame = datasets.load_digits(as_frame=True).frame
     return frame.astype("int64")
 
 
 def _diabetes() -> pd.DataFrame:
+    from sklearn import datasets
+
     frame: pd.DataFrame = datasets.load_diabetes(as_frame=True, scaled=False).frame
     return frame
 
 
-def _with_class_names(load: Callable[..., Any]) -> pd.DataFrame:
-    bunch = load(as_frame=True)
+def _with_class_names(name: str) -> pd.DataFrame:
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name}")(as_frame=True)
     frame: pd.DataFrame = bunch.frame
     return frame.assign(target=bunch.target.map(dict(enumerate(map(str, bunch.target_names)))))
 
 
 _LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
     "digits": _digits,
-    "breast_cancer": lambda: _with_class_names(datasets.load_breast_cancer),
-    "wine": lambda: _with_class_names(datasets.load_wine),
+    "breast_cancer": lambda: _with_class_names("breast_cancer"),
+    "wine": lambda: _with_class_names("wine"),
     "diabetes": _diabetes,
 }
 
