@@ -90,6 +90,11 @@ def encoded(checked: Checked, params: Params) -> "TrainingData":
     return trainables.encoded(*parts, checked.schema, checked.problem, params.data.scaling)
 
 
+def refuse(root: Path) -> None:
+    """Raise UserError for params and data that a run would refuse."""
+    split.check(root, load_params(root))
+
+
 def refuse_bad_input(root: Path) -> None:
     """Raise UserError for params, or for a table not yet split, that a run cannot work with."""
     params = load_params(root)

@@ -163,4 +163,5 @@ def _prune(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
+    terminal.hush_warnings()
     terminal.leave(main())

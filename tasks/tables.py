@@ -57,7 +57,7 @@ def read_table(path: Path, shown: str | None = None) -> pd.DataFrame:
     broken, with the line where there is one.
     """
     name = f"data.source: {shown or path}"
-    _check_file(path, name)
+    check_file(path, name)
     if path.name.lower().endswith(".parquet"):
         return _read_parquet(path, name)
     ((text, delimiter),) = _texts(path, name, math.inf)
@@ -72,7 +72,7 @@ def read_pieces(path: Path, rows: int, levels: Mapping[str, Set[str]] | None = N
     are those of `read_table`; all of a CSV is checked before its first piece.
     """
     name = str(path)
-    _check_file(path, name)
+    check_file(path, name)
     if path.name.lower().endswith(".parquet"):
         yield from _parquet_pieces(path, name, rows)
         return
@@ -126,7 +126,8 @@ _LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
 }
 
 
-def _check_file(path: Path, name: str) -> None:
+def check_file(path: Path, name: str) -> None:
+    """Raise UserError for a file that is missing, empty or of a kind that is not read. name: what messages call it."""
     if path.is_dir():
         raise UserError(f"{name} is a folder; name a table in it ({', '.join(ENDINGS)})")
     if not path.exists():

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -54,6 +55,24 @@ def open_reporter(*, quiet: bool = False) -> Iterator[Reporter]:
         yield reporter
     finally:
         reporter.close()
+
+
+def doing(reporter: Reporter, what: str) -> None:
+    """Say what a command is about to do: in a terminal on the live line, elsewhere in a line that stays."""
+    if isinstance(reporter, RichReporter):
+        reporter.stage_started(what)
+    else:
+        reporter.message(f"{what} …")
+
+
+def hush_warnings() -> None:
+    """Turn off Python's warnings, which are for whoever writes a library, in this process and those it starts.
+
+    Not so where a person asks for them, with `PYTHONWARNINGS` or `python -W`. Errors are not affected.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
 
 
 class RichReporter:

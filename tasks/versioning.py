@@ -62,6 +62,20 @@ def refresh(root: Path) -> list[str]:
         return changed
 
 
+def fresh(root: Path) -> list[str] | None:
+    """Return the names of all stages, in the order of `order`, if none is stale and no tracked input has changed.
+
+    None otherwise, and where no stage has run yet. It opens the project once, and writes nothing.
+    """
+    if not (root / "dvc.lock").exists():
+        return None
+    with _repo(root) as repo:
+        stages = _plan(repo)
+        if any(stage.status() for stage in stages):
+            return None
+        return [stage.name for stage in stages if not stage.is_data_source]
+
+
 def stale(root: Path, name: str) -> str | None:
     """Return why a stage must run, in a few words, or None if its outs are what its inputs call for."""
     with _repo(root) as repo:
