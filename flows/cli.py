@@ -27,7 +27,7 @@ app = typer.Typer(
     A first session:
 
     \b
-      hone add FILE --target COLUMN   your table; without it, scikit-learn's digits
+      hone add FILE --target COLUMN   your table; else scikit-learn's digits
       hone check                      are params.yaml and the data fine?
       hone plan                       what would a run cost?
       hone tune                       do it; again after an interruption, to go on

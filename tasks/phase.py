@@ -151,7 +151,6 @@ def run(
         strategy = OverFolds(strategy=strategy, n_folds=found.n_folds, prior=found.prior)
     if plateau:
         strategy = StopOnPlateau(strategy, plateau)
-    before = math.fsum(charge(result, found.n_folds, found.full) for result in found.prior)
     history = []
     for generation in generations(
         strategy,
@@ -176,8 +175,7 @@ def run(
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
         shown = results if study == REPLAY else [*found.prior, *results]
         cost = spent(history)
-        done = None if study == REPLAY else min(1.0, (before + cost) / (found.total * found.n_folds))
-        _show(stage, study, results, shown, problem.metric, cost, budget, done)
+        _show(stage, study, results, shown, problem.metric, cost, budget, share_spent(found, cost, study))
     results = [result for past in history for result in past.results]
     if n_pruned := sum(result.pruned for result in results):
         stage.reporter.message(f"{study}: {n_pruned} of {len(results)} trials were clearly beaten before the last fold")
@@ -191,6 +189,17 @@ def run(
     elif not ranked(results):
         stage.reporter.warning(f"{study}: all {len(results)} trials failed; what was found before stands")
     return results
+
+
+def share_spent(found: Findings, cost: float, study: str) -> float | None:
+    """Return which share of the whole search's budget is spent, 0 to 1; None for replays, which spend none of it.
+
+    cost: of the study's trials so far.
+    """
+    if study == REPLAY:
+        return None
+    before = math.fsum(charge(result, found.n_folds, found.full) for result in found.prior)
+    return min(1.0, (before + cost) / (found.total * found.n_folds))
 
 
 def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -> None:

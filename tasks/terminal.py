@@ -136,6 +136,7 @@ class RichReporter:
             text.append(f"{hidden(header)}\n", "bold").append(rule, "dim")
             text.append("".join(f"\n{hidden(line)}" for line in lines))
             self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
+        self._spaced = False
         self._space()
 
     def close(self) -> None:

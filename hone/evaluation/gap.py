@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-
 from hone import metrics
 from hone.evaluation.bootstrap import Interval
 

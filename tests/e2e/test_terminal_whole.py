@@ -2,12 +2,12 @@
 
 import itertools
 import re
-from pathlib import Path
 
 import pytest
 
 from benchmarks.screens import Watched, watched
 from tasks.wording import NEXT
+from tests.e2e.conftest import Project
 
 pytestmark = pytest.mark.e2e
 
@@ -54,8 +54,12 @@ def check_table_last(seen: Watched) -> None:
     assert whole.count("Sealed test rows (36)") == whole.count("Validation rows, accuracy") == 1
 
 
-def test_a_run_leaves_a_few_lines_a_stage_and_the_final_table_last(make_project) -> None:
-    project = make_project(name="terminal")
+@pytest.fixture(scope="module")
+def project(make_project) -> Project:
+    return make_project(name="terminal")
+
+
+def test_a_run_leaves_a_few_lines_a_stage_and_the_final_table_last(project: Project) -> None:
     seen = watched(["python", "-m", "flows.tune"], project.root, project.environment, 80)
     check_tidy(seen)
     check_table_last(seen)
@@ -63,7 +67,7 @@ def test_a_run_leaves_a_few_lines_a_stage_and_the_final_table_last(make_project)
     ends = [next(i for i, line in enumerate(left) if line.startswith(f"✓ {stage} ")) for stage in STAGES]
     assert ends == sorted(ends)
     assert len(left) < 110
-    assert b" used" in seen.written  # there was a live line
+    assert re.search(rb"search_bayes  \d+ trials  accuracy \d\.\d{4}  \d+:\d\d used", seen.written)  # the live line
 
     again = watched(["python", "-m", "flows.tune"], project.root, project.environment, 80)
     check_tidy(again)
@@ -77,6 +81,5 @@ def test_a_run_leaves_a_few_lines_a_stage_and_the_final_table_last(make_project)
 
 
 @pytest.mark.parametrize("command", [["--help"], ["tune", "--help"], ["check"], ["plan"]])
-def test_other_commands_fit_into_80_columns(by_flow, command: list[str], tmp_path: Path) -> None:
-    project = by_flow.copy(tmp_path / "project")
+def test_other_commands_fit_into_80_columns(project: Project, command: list[str]) -> None:
     check_tidy(watched(["python", "-m", "flows.cli", *command], project.root, project.environment, 80))
