@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from hone.errors import UserError
-from tasks import summary, sync, versioning
+from tasks import params_file, summary, sync, versioning
 from tasks.params import load_params
 from tasks.reporting import Reporter
 
@@ -18,6 +18,7 @@ def up_to_date(root: Path, reporter: Reporter) -> bool:
 
     Raises UserError for params that a run would refuse.
     """
+    params_file.restore(root, reporter.warning)  # a killed run with overrides may have left them in params.yaml
     load_params(root)
     stages = versioning.fresh(root)
     if stages is None:
