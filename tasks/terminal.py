@@ -202,7 +202,8 @@ class TimeLeft:
         """Return the time left as a clock shows it, with a ~ if it is an estimate of the search's; None if unknown."""
         if self._until is not None:
             return clock(max(0.0, self._until - now))
-        return None if self._search_ends is None else f"~{clock(max(0.0, self._search_ends - now))}"
+        # An estimate that has run out says nothing.
+        return None if self._search_ends is None or self._search_ends <= now else f"~{clock(self._search_ends - now)}"
 
 
 def clock(seconds: float) -> str:
