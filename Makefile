@@ -23,7 +23,7 @@ setup: .venv/done
 	touch .venv/done
 
 tune: setup
-	python -m flows.tune
+	python -m flows.cli tune
 
 test: setup
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -27,9 +27,9 @@ from sklearn.datasets import load_digits
 from hone import metrics, models
 from hone.data.preprocessing import Arrays
 from hone.data.problem import Problem
+from hone.models.former import PRETRAINED, SCRATCH, Former, with_start
 from hone.seeds import derive, numpy_generator
 from hone.training import Settings, TrainingData, load_network, predict, train
-from hone.training.start import PRETRAINED, SCRATCH, Former, with_start
 from hone.trial import Config
 
 EPOCHS = 54

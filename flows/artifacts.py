@@ -13,8 +13,8 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from flows.summary import REPORT, Summary
 from tasks.reporting import GenerationInfo, Reporter, describe, duration, plain, plain_table
+from tasks.summary import REPORT, Summary
 
 LoggerLike = logging.Logger | logging.LoggerAdapter[logging.Logger]
 

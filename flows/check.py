@@ -4,16 +4,19 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hone import models
 from hone.data.audit.findings import QUESTIONS
-from hone.training import own
-from hone.training.train import TrainingData
-from tasks import pipeline, split, start_from, trainables, versioning
+from tasks import pipeline, split, versioning
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
+
+if TYPE_CHECKING:
+    from hone.training.train import TrainingData
+
+# What needs torch is imported where it is used: most tables and params are looked at without it.
 
 
 def check(root: Path, reporter: Reporter) -> None:
@@ -67,6 +70,8 @@ def _try_out(params: Params, checked: Checked) -> None:
     """Raise UserError if the family brings its own training, and that does not work on a few rows of the table."""
     family = params.model.family
     if models.is_trainable(family):
+        from hone.training import own
+
         data = encoded(checked, params)
         config = models.fitted(search_space(params), data.inputs, len(data.train), stated=params.search.space).default
         own.try_out(family, config, data.inputs, data.train, params.train.epochs)
@@ -74,6 +79,10 @@ def _try_out(params: Params, checked: Checked) -> None:
 
 def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter) -> None:
     """Report what networks take over of the weights that params name, if any; UserError if nothing fits."""
+    if params.model.start_from is None:
+        return
+    from tasks import start_from
+
     if (former := start_from.former(root, params.model.start_from)) is None:
         return
     data = encoded(checked, params)
@@ -93,10 +102,17 @@ def _say_start(root: Path, params: Params, checked: Checked, reporter: Reporter)
         (reporter.warning if found[0] else reporter.message)(found[1])
 
 
-def encoded(checked: Checked, params: Params) -> TrainingData:
+def encoded(checked: Checked, params: Params) -> "TrainingData":
     """Return the training and validation rows of a checked table, as a stage would read them."""
+    from tasks import trainables
+
     parts = (checked.frame.iloc[rows] for rows in (checked.split.train, checked.split.validation))
     return trainables.encoded(*parts, checked.schema, checked.problem, params.data.scaling)
+
+
+def refuse(root: Path) -> None:
+    """Raise UserError for params and data that a run would refuse."""
+    split.check(root, load_params(root))
 
 
 def refuse_bad_input(root: Path) -> None:

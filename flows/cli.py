@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -12,7 +13,7 @@ import typer
 from hone.errors import UserError, of_the_machine
 from tasks import project, sources
 from tasks.reporting import Reporter
-from tasks.terminal import guarded, leave, open_reporter, report_unexpected
+from tasks.terminal import doing, guarded, hush_warnings, leave, open_reporter, report_unexpected
 
 # What a command needs is imported inside it: `hone --help` must not wait for torch, DVC and Prefect.
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     A first session:
 
     \b
-      hone add FILE --target COLUMN   your table; without it, scikit-learn's digits
+      hone add FILE --target COLUMN   your table; else scikit-learn's digits
       hone check                      mistakes in params.yaml, leaks in the data
       hone plan                       what would a run cost?
       hone tune                       do it; again after an interruption, to go on
@@ -37,9 +38,39 @@ app = typer.Typer(
     and each finds nothing to do after the other.
     """,
 )
+FIRST = {
+    "tune": "looking for what is stale",
+    "serve": "starting Prefect's server",
+    "plan": "checking params and data",
+    "predict": "loading the model",
+    "warm-start": "reading the earlier study",
+    "start-from": "reading the former weights",
+    "reproduce": "looking up what the run recorded",
+    "verify": "looking for what is stale",
+    "sync": "looking for what waits",
+    "ui": "starting MLflow's pages",
+}
+"""What each command says first that takes seconds to import what it needs, before it does."""
 Work = Callable[[Path], int | None]
 """What a command does in the project at a path; what it returns is the exit code. Typer only reads the command line: it
 would swallow Ctrl-C."""
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"hone {metadata.version('hone-tuning')}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version, and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before the command's name."""
+
+
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1. Left out: a free one.")]
 
 Source = Annotated[
@@ -65,6 +96,16 @@ def tune(
     """
 
     def work(root: Path) -> None:
+        with project.lock(root, "hone tune"):
+            with open_reporter(quiet=quiet) as reporter:
+                doing(reporter, FIRST["tune"])
+                from flows.fresh import up_to_date
+
+                if up_to_date(root, reporter):
+                    return
+            run(root)
+
+    def run(root: Path) -> None:
         from flows.server import api
 
         def meanwhile() -> None:  # a server takes as long to start as all of this
@@ -73,7 +114,7 @@ def tune(
             refuse_bad_input(root)
             importlib.import_module("flows.tune")
 
-        with project.lock(root, "hone tune"), api(root, meanwhile=meanwhile):
+        with api(root, meanwhile=meanwhile):
             from flows.tune import to_the_end
 
             to_the_end(root, quiet=quiet).result()
@@ -91,7 +132,9 @@ def serve(port: Port = None) -> Work:
     """
 
     def work(root: Path) -> None:
-        from flows.serve import serve as run
+        with open_reporter() as reporter:
+            doing(reporter, FIRST["serve"])
+            from flows.serve import serve as run
 
         run(root, port=port)
 
@@ -126,9 +169,13 @@ def plan() -> Work:
     """
 
     def work(root: Path) -> None:
-        from flows.plan import plan as run
-
         with open_reporter() as reporter:
+            doing(reporter, FIRST["plan"])
+            from flows.check import refuse
+
+            refuse(root)
+            from flows.plan import plan as run
+
             run(root, reporter)
 
     return work
@@ -192,9 +239,10 @@ def predict(
 
     def work(root: Path) -> None:
         sources.check(table)
-        from flows.predict import predict as run
-
         with open_reporter() as reporter:
+            doing(reporter, FIRST["predict"])
+            from flows.predict import predict as run
+
             run(root, table, out, model, keep or (), reporter, overwrite=overwrite, trusted=trust or (), folder=here)
 
     return work
@@ -221,9 +269,10 @@ def warm_start(
     source = source if source.startswith("mlflow:") else str(Path(source).absolute())
 
     def work(root: Path) -> None:
-        from flows.warm_start import copy as run
-
         with open_reporter() as reporter:
+            doing(reporter, FIRST["warm-start"])
+            from flows.warm_start import copy as run
+
             place = run(root, source, name, reporter).relative_to(root)
             reporter.message(f"the search learns from {place} now; commit it and params.yaml to git")
 
@@ -251,9 +300,10 @@ def start_from(
     source = source if source.startswith("models:/") else str(Path(source).absolute())
 
     def work(root: Path) -> None:
-        from flows.start_from import copy as run
-
         with open_reporter() as reporter:
+            doing(reporter, FIRST["start-from"])
+            from flows.start_from import copy as run
+
             place = run(root, source, name, reporter).relative_to(root)
             reporter.message(f"networks start from {place} now; commit it and params.yaml to git")
 
@@ -289,9 +339,13 @@ def reproduce(
     """
 
     def work(root: Path) -> int:
-        from flows.reproduce import reproduce as again
+        def again(reporter: Reporter) -> int:
+            doing(reporter, FIRST["reproduce"])
+            from flows.reproduce import reproduce as start
 
-        return _answered(lambda reporter: again(root, run, reporter, until=until, keep=keep))
+            return start(root, run, reporter, until=until, keep=keep)
+
+        return _answered(again)
 
     return work
 
@@ -307,9 +361,13 @@ def verify(until: Until = None, keep: Keep = False) -> Work:
     """
 
     def work(root: Path) -> int:
-        from flows.verify import verify as again
+        def again(reporter: Reporter) -> int:
+            doing(reporter, FIRST["verify"])
+            from flows.verify import verify as start
 
-        return _answered(lambda reporter: again(root, reporter, until=until, keep=keep))
+            return start(root, reporter, until=until, keep=keep)
+
+        return _answered(again)
 
     return work
 
@@ -323,9 +381,10 @@ def sync() -> Work:
     """
 
     def work(root: Path) -> None:
-        from flows.sync import sync as run
-
         with open_reporter() as reporter:
+            doing(reporter, FIRST["sync"])
+            from flows.sync import sync as run
+
             run(root, reporter)
 
     return work
@@ -358,7 +417,9 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0
     """Open MLflow's pages on this project's runs, until Ctrl-C."""
 
     def work(root: Path) -> None:
-        from flows.ui import ui as run
+        with open_reporter() as reporter:
+            doing(reporter, FIRST["ui"])
+            from flows.ui import ui as run
 
         run(root, port)
 
@@ -372,6 +433,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run a command, and end the process with its exit code."""
+    hush_warnings()
     leave(main(arguments))
 
 

@@ -61,11 +61,10 @@ class Cost:
 def plan(root: Path, reporter: Reporter) -> None:
     """Report trials, epochs, rungs and about how long it takes, phase by phase. Leaves nothing behind.
 
-    Raises UserError for params and data that a run would refuse.
+    `flows.check.refuse` has passed the params and data.
     """
     began = processes.began()  # a run takes about as long to where it measures
     params = load_params(root)
-    split.check(root, params)
     with _elsewhere(root, params) as place:
         reporter.message("timing a few epochs …")
         with WorkerPool(count(params.execution.workers)) as pool:

@@ -17,9 +17,9 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
-from flows import artifacts, check, leftovers, processes, server, summary
+from flows import artifacts, check, fresh, leftovers, processes, server
 from hone.errors import UserError
-from tasks import params_file, pipeline, project, provenance, run, run_notes, sync, versioning
+from tasks import params_file, pipeline, project, provenance, run, run_notes, summary, versioning
 from tasks.executors import WorkerPool
 from tasks.params import load_params
 from tasks.reporting import Reporter
@@ -31,8 +31,6 @@ T = TypeVar("T")
 UP_TO_DATE = "UpToDate"
 UNTRAINED = ("ingest", "split")
 """Stages during which the workers start that the next ones need."""
-SOON = 60.0
-"""Seconds for which a run that evaluates nothing sends what trackers have not taken."""
 RETRIES = 1
 """How often what Prefect's API does not answer is asked again, where nothing else is set: each time takes longer, and
 a run's end alone asks it several things."""
@@ -144,14 +142,7 @@ def _walk(root: Path, shown: artifacts.ToPrefect, began: float, code: Mapping[st
     table = summary.read(root)
     if table is not None and not shown.lost:
         artifacts.publish(root, table)
-    if not done:
-        shown.message("nothing to do: data, code and params are as they were")
-    if table is not None and "evaluate run" not in done:  # which shows it itself
-        summary.show(table, shown)
-    # Where `evaluate` ran, trackers have just been asked.
-    if "evaluate run" not in done and sync.owed(root):
-        with contextlib.suppress(UserError):  # there is time for it in the next run, too
-            sync.send(root, shown, SOON)
+    fresh.conclude(root, shown, evaluated="evaluate run" in done, worked=bool(done))
     if not done:
         return Completed(name=UP_TO_DATE, message="nothing to do")
     return Completed(message=", ".join(done))

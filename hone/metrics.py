@@ -7,6 +7,7 @@ positive class; of more than two, they are means over the classes (macro average
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +15,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from hone.errors import UserError
 
 if TYPE_CHECKING:  # problem.py imports this module
     from hone.data.problem import Problem, Task
 
+
+class _OfSklearn:
+    """scikit-learn's metrics, imported at the first call: it takes a second, which a look at a table must not."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            return getattr(importlib.import_module("sklearn.metrics"), name)(*arguments, **options)
+
+        return call
+
+
+sk = _OfSklearn()
 Array = NDArray[Any]
 CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
 VALUES: frozenset[Task] = frozenset({"regression"})

@@ -1,9 +1,12 @@
 """Seeds derived from one another, so that none is ever global and none depends on timing."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *path: str | int) -> int:
@@ -20,6 +23,8 @@ def numpy_generator(seed: int, *path: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *path))
 
 
-def torch_generator(seed: int, *path: str | int) -> torch.Generator:
+def torch_generator(seed: int, *path: str | int) -> "torch.Generator":
     """Return a CPU torch generator seeded by ``derive(seed, *path)``."""
+    import torch  # not above: looks at params and tables derive seeds, too, and torch takes a second
+
     return torch.Generator().manual_seed(derive(seed, *path))

@@ -20,7 +20,7 @@ from hone.evaluation.gap import Gap, gap
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.trial import Config
-from tasks import composition, diagnostics, files, model_store, scoreboard, start_from, trainables, wording
+from tasks import composition, diagnostics, files, model_store, start_from, trainables, wording
 from tasks.held_out import HeldOut
 from tasks.params import Retrain
 from tasks.stage import Stage
@@ -157,7 +157,6 @@ def run(stage: Stage) -> None:
     }
     files.write_json(stage.artifact("evaluation.json"), whole)
     files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
-    _report(stage, whole, winner)
 
 
 def compare(
@@ -436,30 +435,3 @@ def _findings(
 def delivered(winner: Mapping[str, Any]) -> str:
     """Return whose config is delivered, "tuned" or "defaults". winner: winner.json."""
     return str(winner.get("delivered", "tuned"))
-
-
-def _report(stage: Stage, found: Mapping[str, Any], winner: Mapping[str, Any]) -> None:
-    """Show tables and findings. found: evaluation.json."""
-    reporter, metric = stage.reporter, found["metric"]
-    reporter.table(f"Validation rows, {wording.label(metric)}", ["model", "score"], comparison(stage, winner, metric))
-    for table in (scoreboard.by_class(found), scoreboard.rivals(found), scoreboard.by_metric(found)):
-        if table is not None:
-            reporter.table(table.title, table.columns, table.rows)
-    if found["convention"] is not None:
-        reporter.message(found["convention"])
-    for one in found["findings"]:
-        (reporter.warning if one["severity"] == "warning" else reporter.message)(one["message"])
-    for edge in winner["edges"]:
-        reporter.message(edge["message"])
-    reporter.message(wording.NEXT)
-
-
-def comparison(stage: Stage, winner: Mapping[str, Any], metric: str) -> list[list[str]]:
-    """Return rows for a table of models on the validation rows: name and score, the tuned config last."""
-    baseline = files.read_json(stage.path("artifacts", "baseline", "metrics.json"))
-    names = (*baselines.NAMES, baselines.TUNED)
-    rows = [[wording.model(name), wording.number(baseline[name].get(metric))] for name in names if name in baseline]
-    # Both from the replays: the same seeds, each config at its one epoch.
-    for name, score in (("network, defaults", winner["default"]), ("network, tuned", winner)):
-        rows.append([name, wording.with_std(score["value"], score["std"])])
-    return rows

@@ -29,9 +29,9 @@ from hone.data.targets import YeoJohnson
 from hone.errors import UserError, shortened
 from hone.evaluation import calibration
 from hone.models import FAMILIES, InputSpec
-from hone.models.optimisation import TRAINING
+from hone.models.former import FROZEN, RATE, START
+from hone.models.spaces import TRAINING
 from hone.training.predict import Prediction, load_network, predict
-from hone.training.start import FROZEN, RATE, START
 from hone.trial import Config
 from tasks import files, model_format
 

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hone import metrics, models
 from hone.data.splitting import Gap, Scheme
 from hone.errors import UserError
+from hone.models.former import Former, shaped_as, with_start
 from hone.space import SearchSpace
-from hone.training.start import Former, shaped_as, with_start
-from tasks import pictures, pipeline, plain_yaml, refusals, start_from, warm_start
+from tasks import pictures, pipeline, plain_yaml, refusals, warm_start
 from tasks.limits import Limits
 from tasks.quantities import seconds, size
 
@@ -35,6 +35,13 @@ def _path(text: str) -> str:
     return text
 
 
+def _weights(source: str) -> str:
+    """Return the place of former weights, spelt in one way; ValueError as `start_from.check_place`."""
+    from tasks import start_from  # torch comes with it, which params that name no weights can do without
+
+    return start_from.check_place(source)
+
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
@@ -50,7 +57,7 @@ def _name(text: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 Place = Annotated[str, AfterValidator(_path)]
 Table = Annotated[Place, AfterValidator(warm_start.check_place)]
-Weights = Annotated[Place, AfterValidator(start_from.check_place)]
+Weights = Annotated[Place, AfterValidator(_weights)]
 Tables = Annotated[list[Table], AfterValidator(warm_start.check_different)]
 
 HANDED_ON = 32
@@ -301,9 +308,18 @@ def load_params(root: Path) -> Params:
     """
     params = read_params(root)
     models.check_fits(params.model.family, "pictures" if pictures.are_at(root / params.data.source) else "table")
-    space = search_space(params, start_from.former(root, params.model.start_from))
+    space = search_space(params, _former(root, params.model.start_from))
     warm_start.studies(root, params.search.warm_start, space)
     return params
+
+
+def _former(root: Path, source: str | None) -> Former | None:
+    """Return the weights that params name; None if they name none. UserError as `start_from.former`."""
+    if source is None:
+        return None
+    from tasks import start_from
+
+    return start_from.former(root, source)
 
 
 def read_params(root: Path) -> Params:

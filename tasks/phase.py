@@ -23,7 +23,7 @@ from hone.trial import Config, Result, State, ranked, spent
 from tasks import checkpoints, files, trainables, trials, warm_start
 from tasks.journal import Journal
 from tasks.params import HANDED_ON
-from tasks.quantities import size
+from tasks.quantities import seconds, size
 from tasks.reporting import GenerationInfo
 from tasks.stage import Stage
 from tasks.trainables import read_problem
@@ -174,7 +174,8 @@ def run(
             checkpoints.keep(store, study, wanted, None if disk is None else size(disk))
         stage.track_generation(generation, [*found.prior, *results], problem.metric)
         shown = results if study == REPLAY else [*found.prior, *results]
-        _show(stage, study, results, shown, problem.metric, spent(history), budget)
+        cost = spent(history)
+        _show(stage, study, results, shown, problem.metric, cost, budget, share_spent(found, cost, study))
     results = [result for past in history for result in past.results]
     if n_pruned := sum(result.pruned for result in results):
         stage.reporter.message(f"{study}: {n_pruned} of {len(results)} trials were clearly beaten before the last fold")
@@ -188,6 +189,17 @@ def run(
     elif not ranked(results):
         stage.reporter.warning(f"{study}: all {len(results)} trials failed; what was found before stands")
     return results
+
+
+def share_spent(found: Findings, cost: float, study: str) -> float | None:
+    """Return which share of the whole search's budget is spent, 0 to 1; None for replays, which spend none of it.
+
+    cost: of the study's trials so far.
+    """
+    if study == REPLAY:
+        return None
+    before = math.fsum(charge(result, found.n_folds, found.full) for result in found.prior)
+    return min(1.0, (before + cost) / (found.total * found.n_folds))
 
 
 def hand_on(stage: Stage, found: Findings, results: list[Result], keep: float) -> None:
@@ -268,9 +280,11 @@ def _show(
     metric: str,
     cost: float,
     budget: float | None,
+    done: float | None,
 ) -> None:
     best = ranked(all_results)
     generation = results[-1].trial.generation
+    limit = stage.params.budget.time_limit
     stage.reporter.generation(
         GenerationInfo(
             stage=study,
@@ -281,5 +295,7 @@ def _show(
             spent=cost,
             budget=budget if budget is not None else cost,
             n_failed=sum(result.state is not State.COMPLETE for result in results),
+            done=done,
+            until=None if limit is None or stage.began is None else stage.began + seconds(limit),
         )
     )

@@ -1,8 +1,11 @@
 """What a run tells the person in front of it: the reporter's face, one that is silent, and one of plain lines."""
 
+import re
+import shutil
 import sys
 import threading
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -14,9 +17,11 @@ from tasks.tracking.uri import hidden
 class GenerationInfo:
     """What is known when a generation ends.
 
-    stage: the phase it belongs to. index: 0-based. n_trials: trials in this generation, n_failed of which
+    stage: the phase it belongs to. index: 0-based. n_trials: trials of the phase so far, n_failed of which
     diverged or failed. best: the incumbent's value of `metric` so far, in the metric's own direction; None
     while no trial is complete. spent, budget: of the whole phase, in epochs over all training rows.
+    done: share of the whole search's budget that is spent, 0 to 1; None in phases that spend nothing of it.
+    until: when the run's time limit ends, in seconds of `time.monotonic`; None without a limit.
     """
 
     stage: str
@@ -27,6 +32,8 @@ class GenerationInfo:
     spent: float
     budget: float
     n_failed: int = 0
+    done: float | None = None
+    until: float | None = None
 
 
 class Reporter(Protocol):
@@ -103,7 +110,7 @@ class PlainReporter:
         self._write(f"warning: {text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self._write("\n" + plain_table(title, columns, rows))
+        self._write("\n" + plain_table(title, columns, rows, shutil.get_terminal_size().columns))
 
     def close(self) -> None: ...
 
@@ -136,18 +143,121 @@ def plain(text: str) -> str:
     return printable(hidden(text))
 
 
-def plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as lines of text: the first column to the left, the others to the right."""
-    lines = [tuple(printable(cell.replace("\n", "\\n")) for cell in row) for row in (columns, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    rendered = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join(
-        [*([title] if title else []), rendered[0].rstrip(), rule, *(line.rstrip() for line in rendered[1:])]
+def plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Return a table as lines of text: the first column to the left, the others to the right.
+
+    width: columns of the terminal; None is as many as the table takes. See `table_blocks`.
+    """
+    lines = [] if not title else [title] if width is None else wrapped(title, width)
+    for number, block in enumerate(table_blocks(columns, rows, width)):
+        lines += [*([""] if number else []), *block]
+    return "\n".join(lines)
+
+
+def table_blocks(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
+) -> Iterator[list[str]]:
+    """Yield a table's lines, its header and a rule first, in one block or, where that is too wide, in several.
+
+    Cells are wrapped first between words, then within words, never within a number or an interval. Where that is not
+    enough, each block has the first column and some of the others.
+    """
+    cells = [[_unbroken(printable(cell.replace("\n", "\\n"))) for cell in line] for line in (columns, *rows)]
+    by_column = [list(column) for column in zip(*cells, strict=True)]
+    for chosen in _chunks(by_column, width):
+        widths = _widths(chosen, width)
+        lines: list[str] = []
+        for number, line in enumerate(zip(*chosen, strict=True)):
+            parts = [wrapped(cell, each) for cell, each in zip(line, widths, strict=True)]
+            for i in range(max(map(len, parts))):
+                texts = [part[i] if i < len(part) else "" for part in parts]
+                padded = [
+                    text + " " * (each - n_cells(text)) if place == 0 else " " * (each - n_cells(text)) + text
+                    for place, (text, each) in enumerate(zip(texts, widths, strict=True))
+                ]
+                lines.append(GAP.join(padded).rstrip().replace(NO_BREAK, " "))
+            if number == 0:
+                lines.append(GAP.join("-" * each for each in widths))
+        yield lines
+
+
+GAP = "  "
+NO_BREAK = "\u00a0"
+SHORTEST = 12
+"""Cells of a terminal below which a column of words is not narrowed."""
+_NUMBERS = re.compile(
+    r"\[[−+\-\d., ∞%–]*\]|(?<=\d) (?:±|%|s|min|h)(?!\w)|(?<=±) (?=\d)|(?<=\bmin) (?=\d\d s)|(?<=\bh) (?=\d\d min)"
+)
+
+
+def n_cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
     )
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text in lines of at most so many cells, broken between words, or within one that is longer."""
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if n_cells(joined) <= width:
+            lines[-1] = joined
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if n_cells(lines[-1] + letter) > width and lines[-1]:
+                lines.append("")
+            lines[-1] += letter
+    return lines
+
+
+def _unbroken(text: str) -> str:
+    """Return a text in which an interval, a deviation or a number's unit is one word with its number."""
+    return _NUMBERS.sub(lambda found: found[0].replace(" ", NO_BREAK), text)
+
+
+def _least(column: Sequence[str], folded: bool) -> int:
+    """Return to how many cells a column can be narrowed. folded: whether long words without a digit may be broken."""
+    words = [word for cell in column for word in cell.split(" ")]
+    return max(
+        n_cells(word) if not folded or any(map(str.isdigit, word)) else min(SHORTEST, n_cells(word)) for word in words
+    )
+
+
+def _chunks(columns: Sequence[Sequence[str]], width: int | None) -> Iterator[list[Sequence[str]]]:
+    """Yield groups of columns that can be narrowed to a width, each group with the first column."""
+    first, *others = columns
+    chunk = [first]
+    for column in others:
+        taken = sum(_least(one, True) for one in (*chunk, column)) + len(GAP) * len(chunk)
+        if width is not None and taken > width and len(chunk) > 1:
+            yield chunk
+            chunk = [first]
+        chunk.append(column)
+    yield chunk
+
+
+def _widths(columns: Sequence[Sequence[str]], width: int | None) -> list[int]:
+    """Return the cells of each column such that all fit, with as few lines as a greedy choice gives."""
+    widths = [max(map(n_cells, column)) for column in columns]
+    for folded in (False, True):
+        least = [_least(column, folded) for column in columns]
+        while width is not None and (excess := sum(widths) + len(GAP) * (len(widths) - 1) - width) > 0:
+            choices = [
+                (_height(columns, [*widths[:i], narrow, *widths[i + 1 :]]), narrow - widths[i], i, narrow)
+                for i in range(len(widths))
+                if (narrow := max(least[i], widths[i] - excess)) < widths[i]
+            ]
+            if not choices:
+                break
+            *_, i, narrow = min(choices)
+            widths[i] = max(n_cells(line) for cell in columns[i] for line in wrapped(cell, narrow))
+    return widths
+
+
+def _height(columns: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
+    heights = [[len(wrapped(cell, each)) for cell in column] for column, each in zip(columns, widths, strict=True)]
+    return sum(map(max, zip(*heights, strict=True)))

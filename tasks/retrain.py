@@ -13,10 +13,10 @@ from hone import models
 from hone.data import preprocessing
 from hone.data.preprocessing import Preprocessor, Scaling
 from hone.errors import UserError
+from hone.models.former import PRETRAINED, START
 from hone.parallel import reason, settle
 from hone.seeds import derive
 from hone.space import price_of
-from hone.training.start import PRETRAINED, START
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, identity
 from tasks import composition, encoded, files, held_out, model_store, start_from, trials, wording

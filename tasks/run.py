@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from hone.errors import UserError, of_the_machine
-from tasks import executors, pipeline, project, provenance, record, run_notes, run_page, sync, terminal, versioning
+from tasks import (
+    executors,
+    pipeline,
+    project,
+    provenance,
+    record,
+    run_notes,
+    run_page,
+    summary,
+    sync,
+    terminal,
+    versioning,
+)
 from tasks.params import load_params
 from tasks.reporting import Reporter
 from tasks.stage import Stage, Status, Step, plain_step
@@ -116,6 +128,8 @@ def main(arguments: list[str] | None = None) -> int:
             surroundings(root, reporter) as (tracker, executor),
         ):
             run_stage(root, name, reporter=reporter, tracker=tracker, executor=executor)
+            if name == "evaluate":  # a flow shows it as its last lines
+                summary.show(root, reporter)
 
     return terminal.guarded(work)
 
@@ -165,4 +179,5 @@ def _prune(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
+    terminal.hush_warnings()
     terminal.leave(main())

@@ -162,8 +162,12 @@ def check(source: str) -> None:
 
 
 def check_kind(path: Path) -> None:
-    """Raise UserError at once for a file that is neither a table nor pictures by its name, before slow imports."""
-    if path.is_file() and not path.name.lower().endswith((".zip", ".npz")):
+    """Raise UserError at once for a file that is missing, or neither a table nor pictures by its name.
+
+    It needs none of the slow imports that reading does.
+    """
+    is_of_pictures = path.is_dir() or (path.is_file() and path.name.lower().endswith((".zip", ".npz")))
+    if not is_of_pictures:
         check_file(path, str(path))
 
 

@@ -25,7 +25,8 @@ from hone.data.problem import Problem
 from hone.data.rows import Marks, Seen, merged, packed, unpacked
 from hone.data.schema import Schema
 from hone.errors import UserError
-from hone.training.start import Former, load
+from hone.models.former import Former
+from hone.training.start import load
 from hone.training.train import TrainingData
 from hone.trial import Config
 

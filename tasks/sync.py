@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from hone.errors import UserError
-from tasks import champions, files, pipeline, provenance, record, registry
+from tasks import champions, files, pipeline, provenance, record
 from tasks.params import Params, load_params
-from tasks.registry import Candidate, Published
 from tasks.reporting import Reporter
 from tasks.tracking import MLFLOW, OFF, names, open_tracker, uri, views, waiting
+
+if TYPE_CHECKING:
+    from tasks.registry import Published
 
 PENDING = ".work/unregistered.json"
 """Names the pipeline whose model the registry is still to get, and the hashes of model and scores."""
@@ -68,7 +71,7 @@ def publish_later(root: Path, reporter: Reporter, key: str) -> None:
     )
 
 
-def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapping[str, str]) -> Published | None:
+def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapping[str, str]) -> "Published | None":
     """Register the model that was just evaluated, unless it is registered; return what came of it.
 
     key, tags: the pipeline's. The registry's failures are warnings, and leave a note in .work, so that `send` tries
@@ -76,6 +79,10 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
     """
     if params.tracking.uri == OFF:
         return None
+    # Not above: they need torch, and whether anything waits is asked without.
+    from tasks import registry
+    from tasks.registry import Candidate
+
     files.write_json(root / PENDING, _noted(root, key))
     sealed = root / "data" / "split" / "sealed" / "test.parquet"
     published = registry.publish(

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -17,13 +18,20 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from hone.errors import UserError, of_the_machine, printable
 from tasks import project
-from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain
+from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain, table_blocks
 from tasks.tracking.uri import hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
+    from rich.text import Text
 
+BEGAN = time.monotonic()
+"""When this process came to its work."""
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+AT_ONCE = 0.2
+"""Seconds below which a generation was not trained, but read from a journal."""
+ENOUGH = 0.05
+"""Share of the search's budget from whose time the rest is estimated."""
 SOON = 0.02
 """Seconds after which a SIGTERM is heard that Python dropped."""
 ERROR_LOG = ".work/error.log"
@@ -49,36 +57,48 @@ def open_reporter(*, quiet: bool = False) -> Iterator[Reporter]:
         reporter.close()
 
 
+def doing(reporter: Reporter, what: str) -> None:
+    """Say what a command is about to do: in a terminal on the live line, elsewhere in a line that stays."""
+    if isinstance(reporter, RichReporter):
+        reporter.stage_started(what)
+    else:
+        reporter.message(f"{what} …")
+
+
+def hush_warnings() -> None:
+    """Turn off Python's warnings, which are for whoever writes a library, in this process and those it starts.
+
+    Not so where a person asks for them, with `PYTHONWARNINGS` or `python -W`. Errors are not affected.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
+
+
 class RichReporter:
     """A live line for what runs now, above it a line for each thing that is done."""
 
     def __init__(self, console: "Console | None" = None) -> None:
         # Imported here: rich costs a tenth of a second that `python -m tasks.run` in a pipe need not pay.
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-        from rich.table import Column
+        from rich.live import Live
 
         self._console = console or Console()
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=8),
-            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-            TextColumn("left", style="dim", table_column=Column(no_wrap=True)),
-            # Last, so that this is what a narrow terminal cuts.
-            TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        self._name: str | None = None
+        self._info: GenerationInfo | None = None
+        self._end = TimeLeft()
+        self._spaced = False
+        self._live = Live(
             console=self._console,
             transient=True,
             refresh_per_second=4,  # more would take the trials' time on a small machine
-            speed_estimate_period=300,  # generations are seldom
+            get_renderable=self._line,
         )
-        self._lines: dict[str, TaskID] = {}
 
     def stage_started(self, name: str) -> None:
         """Show the stage on the live line."""
-        self._progress.start()
-        self._clear()
-        self._line(name)
+        self._name, self._info = name, None
+        self._live.start(refresh=True)
 
     def stage_finished(self, name: str, seconds: float, note: str = "") -> None:
         """Print a line that stays."""
@@ -90,62 +110,107 @@ class RichReporter:
         self._say("· ", "dim", f"{name:<18}", f"{note:>12}")
 
     def generation(self, info: GenerationInfo) -> None:
-        """Move the live line on."""
-        best = "" if info.best is None else f"{info.metric} {info.best:.4f}, "
-        failed = f", {info.n_failed} failed" if info.n_failed else ""
-        status = f"gen {info.index + 1}, {best}{info.spent:.0f}/{info.budget:.0f} epochs{failed}"
-        # A phase may end below its budget, never above; one without a budget has no end that is known.
-        total = info.budget if info.budget > info.spent else None
-        self._update(info.stage, total=total, completed=info.spent, status=status)
+        """Move the live line on. A phase within a stage takes the stage's line."""
+        self._name, self._info = info.stage, info
+        self._end.heard(info, time.monotonic())
+        self._live.start(refresh=True)
 
     def message(self, text: str) -> None:
         """Print a line that stays."""
-        self._console.print(plain(text), markup=False, highlight=False)
+        self._say("", "none", text)
 
     def warning(self, text: str) -> None:
         """Print a line that stays, in yellow."""
         self._say("! ", "yellow", text)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table."""
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
+        """Print a table that fits into the terminal."""
         from rich.text import Text
 
-        table = Table(title=Text(plain(title)), title_justify="left", box=SIMPLE_HEAD, title_style="bold")
-        for index, column in enumerate(columns):
-            table.add_column(Text(plain(column)), justify="left" if index == 0 else "right")
-        for row in rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
-        self._console.print(table)
+        self._space()
+        if title:
+            self._console.print(Text(plain(title), style="bold"))
+        for number, (header, rule, *lines) in enumerate(table_blocks(columns, rows, self._console.width)):
+            text = Text("\n" if number else "")
+            # Each line fits, and is hidden by itself: a secret may stand in a cell.
+            text.append(f"{hidden(header)}\n", "bold").append(rule, "dim")
+            text.append("".join(f"\n{hidden(line)}" for line in lines))
+            self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
+        self._spaced = False
+        self._space()
 
     def close(self) -> None:
         """Take the live line away."""
         self._clear()
-        self._progress.stop()
 
     def _say(self, sign: str, style: str, *parts: str) -> None:
         from rich.text import Text
 
         self._console.print(Text.assemble((sign, style), *map(plain, parts)), highlight=False)
+        self._spaced = False
 
-    def _update(self, name: str, *, total: float | None, completed: float, status: str = "") -> None:
-        self._line(name)
-        self._progress.update(self._lines[name], total=total, completed=completed, status=status)
+    def _space(self) -> None:
+        """Print a blank line, unless there is one."""
+        if not self._spaced:
+            self._console.print()
+        self._spaced = True
 
-    def _line(self, name: str) -> None:
-        if name in self._lines:
-            return
-        if self._lines:  # a phase within a stage takes the stage's line
-            self._clear()
-        self._lines[name] = self._progress.add_task(name, total=None, status="")
+    def _line(self) -> "Text":
+        """Return the live line: phase, trials, best score, time used, and time left once it is known."""
+        from rich.text import Text
+
+        now, info = time.monotonic(), self._info
+        words = [plain(self._name or "")]
+        if info is not None:
+            words.append(f"{info.n_trials} trial{'s' * (info.n_trials != 1)}")
+            words += [] if info.best is None else [f"{info.metric} {info.best:.4f}"]
+        words.append(f"{clock(now - BEGAN)} used")
+        if (left := self._end.left(now)) is not None:
+            words.append(f"{left} left")
+        if info is not None and info.n_failed:
+            words.append(f"{info.n_failed} failed")  # last, so that this is what a narrow terminal cuts
+        sign = SPINNER[int(4 * now) % len(SPINNER)]
+        return Text.assemble((f"{sign} ", "green"), "  ".join(words), no_wrap=True, overflow="ellipsis")
 
     def _clear(self) -> None:
-        for line in self._lines.values():
-            self._progress.remove_task(line)
-        if self._lines:
-            self._lines.clear()
-            self._progress.refresh()
+        self._live.stop()
+
+
+class TimeLeft:
+    """When a run ends: by its time limit, or else when its search does, by the share of the budget that is spent."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+        self._first: tuple[float, float] | None = None
+        self._last = 0.0
+        self._search_ends: float | None = None
+
+    def heard(self, info: GenerationInfo, now: float) -> None:
+        """Take note of a generation that ended now, in seconds of `time.monotonic`."""
+        self._until = info.until
+        if info.done is None:
+            self._search_ends = None
+            return
+        if self._first is None or now - self._last < AT_ONCE:
+            self._first = now, info.done  # one that the journal knew took no time, and says nothing of the next
+        self._last = now
+        began, before = self._first
+        if info.done - before >= ENOUGH:
+            self._search_ends = now + max(0.0, 1 - info.done) * (now - began) / (info.done - before)
+
+    def left(self, now: float) -> str | None:
+        """Return the time left as a clock shows it, with a ~ if it is an estimate of the search's; None if unknown."""
+        if self._until is not None:
+            return clock(max(0.0, self._until - now))
+        # An estimate that has run out says nothing.
+        return None if self._search_ends is None or self._search_ends <= now else f"~{clock(self._search_ends - now)}"
+
+
+def clock(seconds: float) -> str:
+    """Return a length of time as a clock shows it: ``0:07``, ``12:05``, ``1:02:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def guarded(work: Callable[[], object]) -> int:

@@ -62,6 +62,20 @@ def refresh(root: Path) -> list[str]:
         return changed
 
 
+def fresh(root: Path) -> list[str] | None:
+    """Return the names of all stages, in the order of `order`, if none is stale and no tracked input has changed.
+
+    None otherwise, and where no stage has run yet. It opens the project once, and writes nothing.
+    """
+    if not (root / "dvc.lock").exists():
+        return None
+    with _repo(root) as repo:
+        stages = _plan(repo)
+        if any(stage.status() for stage in stages):
+            return None
+        return [stage.name for stage in stages if not stage.is_data_source]
+
+
 def stale(root: Path, name: str) -> str | None:
     """Return why a stage must run, in a few words, or None if its outs are what its inputs call for."""
     with _repo(root) as repo:
@@ -289,14 +303,25 @@ def _repo(root: Path, config: Mapping[str, Any] | None = None) -> Iterator[Any]:
 
     config: settings over those in the project's own files.
     """
-    logging.getLogger("dvc").setLevel(logging.ERROR)  # its progress is not the user's: he did not call it
     with _as_user_errors(), contextlib.chdir(root):
         from dvc.repo import Repo
 
+        _silence()
         with Repo(str(root), config=config) as repo, _locked(repo), repo.scm_context(quiet=True):
             if project.is_held(root):
                 _heal(repo)
             yield repo
+
+
+def _silence() -> None:
+    """Turn off DVC's bars and its notes; nobody called DVC. Call it after DVC's import, which sets these levels.
+
+    DVC draws bars while its loggers are at ERROR or below, in two classes that each ask a logger of their own.
+    """
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("dvc.progress", "dvc_data.callbacks"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager

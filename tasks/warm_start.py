@@ -7,14 +7,17 @@ with the project: an artifacts folder or a run in MLflow may change or go, and `
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from hone.errors import UserError
-from hone.search.transfer import Study
 from hone.space import SearchSpace
 from hone.trial import Result, State
 from tasks import trials
+
+if TYPE_CHECKING:
+    from hone.search.transfer import Study
 
 FOLDER = Path("data") / "warm_start"
 KEY = "search.warm_start"
@@ -41,12 +44,16 @@ def check_different(sources: list[str]) -> list[str]:
 
 def studies(
     root: Path, sources: Sequence[str], space: SearchSpace, *, passed_over: Callable[[str], None] | None = None
-) -> tuple[Study, ...]:
+) -> "tuple[Study, ...]":
     """Return the earlier studies that params name, with what lies in a space.
 
     passed_over: told of each study without a complete trial in the space, which is left out then.
     Raises UserError for a source that is missing or no table of trials, and for such a study without `passed_over`.
     """
+    if not sources:
+        return ()
+    from hone.search.transfer import Study  # the search takes seconds to import
+
     found = []
     for source in sources:
         _, results = read(root / source, f"{KEY}: {source}")

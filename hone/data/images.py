@@ -8,14 +8,17 @@ import hashlib
 import io
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from hone.data import endings
 from hone.errors import UserError
+
+if TYPE_CHECKING:  # Pillow takes a tenth of a second, and tables have no pictures
+    from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
@@ -45,12 +48,16 @@ def normalised(content: bytes, size: int) -> bytes:
 
 def from_pixels(pixels: Pixels, size: int) -> bytes:
     """Return pixels, [h, w] or [h, w, 1, 3 or 4] (the last with alpha), as the file that is kept."""
+    from PIL import Image
+
     image = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
     return encoded(_channels_first(_sized(_in_colour(image), size)))
 
 
-def opened(content: bytes) -> Image.Image:
+def opened(content: bytes) -> "Image.Image":
     """Return a picture in colour (RGB), upright; UnreadableError if the bytes are no picture, or only a part of one."""
+    from PIL import Image, ImageOps
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd EXIF data and palettes
@@ -119,8 +126,10 @@ def digests(contents: Sequence[object]) -> list[str]:
     return [hashlib.blake2b(bytes(content), digest_size=16).hexdigest() for content in contents]  # type: ignore[call-overload]
 
 
-def _in_colour(image: Image.Image) -> Image.Image:
+def _in_colour(image: "Image.Image") -> "Image.Image":
     """Return the picture as RGB."""
+    from PIL import Image
+
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         values = np.asarray(image, dtype=np.float64)
         # 16 bits a pixel; Pillow's own conversion would cut everything above 255 off
@@ -132,13 +141,15 @@ def _in_colour(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _sized(image: Image.Image, size: int) -> Image.Image:
+def _sized(image: "Image.Image", size: int) -> "Image.Image":
     """Return the largest square at a picture's centre, resized."""
+    from PIL import Image, ImageOps
+
     if image.size == (size, size):
         return image
     return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
 
 
-def _channels_first(image: Image.Image) -> Pixels:
+def _channels_first(image: "Image.Image") -> Pixels:
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from hone.data import cells
 from hone.data import problem as problems
@@ -15,6 +14,9 @@ from hone.data.problem import Problem
 from hone.data.schema import check_column
 from hone.errors import UserError
 from hone.seeds import derive, numpy_generator
+
+if TYPE_CHECKING:  # scikit-learn takes a second, which few splits have use for
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 Method = Literal["random", "stratified", "grouped", "time"]
 Rows = NDArray[np.int64]
@@ -168,6 +170,8 @@ def folds(
     else:
         if split.method == "stratified":
             _check_rarest(codes, problem, k)
+        from sklearn.model_selection import KFold, StratifiedKFold
+
         kind = StratifiedKFold if split.method == "stratified" else KFold
         found = _fold_of_each(kind(k, shuffle=True, random_state=derive(seed, "folds")).split(rows, codes), len(rows))
     dealt = _dealt(found, since)
@@ -258,7 +262,9 @@ def _fold_of_each(pairs: Any, n_rows: int) -> Rows:
     return found
 
 
-def _grouped_folds(codes: Rows | None, k: int, seed: int) -> GroupKFold | StratifiedGroupKFold:
+def _grouped_folds(codes: Rows | None, k: int, seed: int) -> "GroupKFold | StratifiedGroupKFold":
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
     kind = GroupKFold if codes is None else StratifiedGroupKFold
     return kind(k, shuffle=True, random_state=derive(seed, "folds"))
 

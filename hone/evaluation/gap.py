@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-from scipy.stats import norm
-
 from hone import metrics
 from hone.evaluation.bootstrap import Interval
 
@@ -42,6 +40,8 @@ def gap(
     validation, validation_std: mean and standard deviation of the score over `n_trainings` trainings. The validation
     score's own sampling error is taken to be the test score's, by the square root of the rows.
     """
+    from scipy.stats import norm  # half a second, which sentences on a gap, and the type, can do without
+
     sign = 1.0 if metrics.METRICS[metric].larger_is_better else -1.0
     sampling = test.deviation * math.sqrt(1 + n_test / n_validation)
     trainings = validation_std / math.sqrt(n_trainings)

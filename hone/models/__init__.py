@@ -1,24 +1,29 @@
-"""Model families by name: their default search spaces, and their networks."""
+"""Model families by name: their default search spaces, and their networks.
+
+Networks are imported when one is built, and torch with them, which takes a second that a look at params must not.
+"""
 
 import difflib
+import importlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from hone.errors import UserError
-from hone.models import auto, cnn, custom, ft_transformer, mlp, prices, realmlp, resnet, resnet_image, tabm
-from hone.models.augmentation import Augmentation, augmentation
+from hone.models import auto, prices, spaces
 from hone.models.inputs import InputSpec, inputs_of
-from hone.models.optimisation import TRAINING
 from hone.models.portfolios import PORTFOLIOS
-from hone.models.trainable import Trainable
+from hone.models.spaces import TRAINING
 from hone.seeds import derive
 from hone.space import Int, Prices, SearchSpace, reachable
 from hone.trial import Config
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hone.models.augmentation import Augmentation
+    from hone.models.trainable import Trainable
 
 __all__ = [
     "FAMILIES",
@@ -53,20 +58,39 @@ class Family:
     """
 
     space: SearchSpace
-    network: Callable[[InputSpec, Config], nn.Module]
+    network: "Callable[[InputSpec, Config], nn.Module]"
     takes: Literal["table", "pictures"] = "table"
+
+
+def __getattr__(name: str) -> Any:
+    """Return `Trainable`, from which a person derives a training of their own."""
+    if name == "Trainable":
+        from hone.models.trainable import Trainable
+
+        return Trainable
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _network(module: str, name: str) -> "Callable[[InputSpec, Config], nn.Module]":
+    """Return what makes a network by the class of that name in a module of this package."""
+
+    def made(inputs: InputSpec, config: Config) -> "nn.Module":
+        network: nn.Module = getattr(importlib.import_module(f"{__name__}.{module}"), name)(inputs, config)
+        return network
+
+    return made
 
 
 AUTO = "auto"
 FAMILIES: Mapping[str, Family] = {
-    "mlp": Family(mlp.SPACE, mlp.MLP),
-    "resnet": Family(resnet.SPACE, resnet.ResNet),
-    "realmlp": Family(realmlp.SPACE, realmlp.RealMLP),
-    "tabm": Family(tabm.SPACE, tabm.TabM),
-    "ft_transformer": Family(ft_transformer.SPACE, ft_transformer.Transformer),
+    "mlp": Family(spaces.MLP, _network("mlp", "MLP")),
+    "resnet": Family(spaces.RESNET, _network("resnet", "ResNet")),
+    "realmlp": Family(spaces.REALMLP, _network("realmlp", "RealMLP")),
+    "tabm": Family(spaces.TABM, _network("tabm", "TabM")),
+    "ft_transformer": Family(spaces.FT_TRANSFORMER, _network("ft_transformer", "Transformer")),
     AUTO: Family(auto.SPACE, lambda inputs, config: _made(AUTO, config, inputs)),
-    "cnn": Family(cnn.SPACE, cnn.CNN, "pictures"),
-    "resnet_image": Family(resnet_image.SPACE, resnet_image.ResNetImage, "pictures"),
+    "cnn": Family(spaces.CNN, _network("cnn", "CNN"), "pictures"),
+    "resnet_image": Family(spaces.RESNET_IMAGE, _network("resnet_image", "ResNetImage"), "pictures"),
 }
 
 
@@ -80,7 +104,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "label_smoothing": (0, 0.9999),
     "dropout": (0, 0.9999),
     "residual_dropout": (0, 0.9999),
-    "n_layers": (1, mlp.MOST_LAYERS),
+    "n_layers": (1, spaces.MOST_LAYERS),
     "n_blocks": (1, math.inf),
     "attention_dropout": (0, 0.9999),
     "token_size": (1, math.inf),
@@ -92,7 +116,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "crop": (0, 0.9),
     "colour": (0, 1),
     "mixing_alpha": (1e-3, math.inf),
-    **dict.fromkeys(("units", *(f"units_{i}" for i in range(1, mlp.MOST_LAYERS + 1))), (1, math.inf)),
+    **dict.fromkeys(("units", *(f"units_{i}" for i in range(1, spaces.MOST_LAYERS + 1))), (1, math.inf)),
 }
 """Beyond these a network cannot be built or trained, whatever params.yaml says."""
 
@@ -112,6 +136,8 @@ def check_family(family: str) -> None:
     if family in FAMILIES:
         return
     if ":" in family:
+        from hone.models import custom
+
         return custom.check(family)
     near = difflib.get_close_matches(family, FAMILIES, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
@@ -136,8 +162,10 @@ def family_for(family: str, takes: Literal["table", "pictures"]) -> str:
     return next(name for name, other in FAMILIES.items() if other.takes == takes)
 
 
-def augment(family: str, config: Config, inputs: InputSpec) -> Augmentation | None:
+def augment(family: str, config: Config, inputs: InputSpec) -> "Augmentation | None":
     """Return what is done to training pictures; None for a table, and for a factory of a person's own."""
+    from hone.models.augmentation import augmentation
+
     return augmentation(inputs, config) if family in FAMILIES else None
 
 
@@ -146,12 +174,18 @@ def default_space(family: str) -> SearchSpace:
     if family in FAMILIES:
         return FAMILIES[family].space
     check_family(family)
+    from hone.models import custom
+
     return custom.space(family)
 
 
 def is_trainable(family: str) -> bool:
     """Return whether a family brings its own training (see hone.models.trainable); UserError as `check_family`."""
-    return family not in FAMILIES and custom.is_trainable(family)
+    if family in FAMILIES:
+        return False
+    from hone.models import custom
+
+    return custom.is_trainable(family)
 
 
 def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
@@ -214,13 +248,15 @@ def without(space: SearchSpace, *names: str) -> SearchSpace:
     )
 
 
-def build(family: str, config: Config, inputs: InputSpec, seed: int) -> nn.Module:
+def build(family: str, config: Config, inputs: InputSpec, seed: int) -> "nn.Module":
     """Return a new network, in training mode, on the CPU; equal arguments give equal weights.
 
     Its ``forward(x_num float32 [b, n_num], x_cat int64 [b, n_cat])`` returns float32 ``[b, n_outputs]``; x_num of
     pictures is uint8, or float32 in the same units, ``[b, c, h, w]``. Raises UserError as `check_fits`.
     The global generator is left as it was.
     """
+    import torch
+
     check_fits(family, "table" if inputs.picture is None else "pictures")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "weights"))
@@ -247,6 +283,10 @@ def starts(family: str, space: SearchSpace) -> tuple[Config, ...]:
     return auto.starts(space) if family == AUTO else ()
 
 
-def _made(family: str, config: Config, inputs: InputSpec) -> nn.Module:
+def _made(family: str, config: Config, inputs: InputSpec) -> "nn.Module":
     family, config = resolved(family, config)
-    return FAMILIES[family].network(inputs, config) if family in FAMILIES else custom.build(family, config, inputs)
+    if family in FAMILIES:
+        return FAMILIES[family].network(inputs, config)
+    from hone.models import custom
+
+    return custom.build(family, config, inputs)

@@ -11,18 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hone.models.inputs import InputSpec
-from hone.space import Categorical, Condition, Domain, Float
 from hone.trial import Config
-
-DOMAINS: dict[str, Domain] = {
-    "flip": Categorical((True, False)),
-    "crop": Float(0.0, 0.5),
-    "colour": Float(0.0, 0.8),
-    "mixing": Categorical(("none", "mixup", "cutmix")),
-    "mixing_alpha": Float(0.1, 1.0, log=True),
-}
-CONDITIONS = {"mixing_alpha": Condition("mixing", allowed=("mixup", "cutmix"))}
-DEFAULT: Config = {"flip": True, "crop": 0.2, "colour": 0.2, "mixing": "none", "mixing_alpha": 0.3}
 
 
 @dataclass(frozen=True)

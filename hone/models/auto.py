@@ -7,24 +7,24 @@ where the config's family has it. What is learned of a learning rate with one fa
 from collections.abc import Iterable, Mapping
 
 from hone.errors import UserError
-from hone.models import ft_transformer, mlp, prices, realmlp, resnet, tabm
+from hone.models import prices, spaces
 from hone.space import Categorical, Condition, Domain, Float, Int, SearchSpace
 from hone.trial import Config, Value
 
 FAMILY = "family"
 SPACES: Mapping[str, SearchSpace] = {
-    "mlp": mlp.SPACE,
-    "realmlp": realmlp.SPACE,
-    "tabm": tabm.SPACE,
-    "resnet": resnet.SPACE,
-    "ft_transformer": ft_transformer.SPACE,
+    "mlp": spaces.MLP,
+    "realmlp": spaces.REALMLP,
+    "tabm": spaces.TABM,
+    "resnet": spaces.RESNET,
+    "ft_transformer": spaces.FT_TRANSFORMER,
 }
 PRICES: Mapping[str, float] = {"mlp": 1.0, "realmlp": 1.4, "tabm": 7.0, "resnet": 2.7, "ft_transformer": 15.0}
 """What an epoch of a family takes at mlp's default sizes, beside mlp's: `python -m benchmarks.families`, rounded."""
 
 # One optimizer for all, and one width for all layers: with the family to choose, there is enough to search.
 FIXED: Config = {"optimizer": "adamw"}
-LEFT_OUT = {"optimizer", "momentum", *(f"units_{i}" for i in range(1, mlp.MOST_LAYERS + 1))}
+LEFT_OUT = {"optimizer", "momentum", *(f"units_{i}" for i in range(1, spaces.MOST_LAYERS + 1))}
 
 
 def _union(domains: Iterable[Domain]) -> Domain:
@@ -45,7 +45,7 @@ def _union(domains: Iterable[Domain]) -> Domain:
 
 def _own(family: str) -> dict[str, Domain]:
     own = {name: domain for name, domain in SPACES[family].domains.items() if name not in LEFT_OUT}
-    return own | ({"units": mlp.SPACE.domains["units_1"]} if family == "mlp" else {})
+    return own | ({"units": spaces.MLP.domains["units_1"]} if family == "mlp" else {})
 
 
 def _space() -> SearchSpace:
@@ -71,7 +71,7 @@ def _space() -> SearchSpace:
 
 def _default(family: str) -> dict[str, Value]:
     default = {name: value for name, value in SPACES[family].defaults.items() if name not in LEFT_OUT}
-    return default | ({"units": mlp.SPACE.defaults["units_1"]} if family == "mlp" else {}) | {FAMILY: family}
+    return default | ({"units": spaces.MLP.defaults["units_1"]} if family == "mlp" else {}) | {FAMILY: family}
 
 
 SPACE = _space()

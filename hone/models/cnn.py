@@ -3,27 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from hone.models import augmentation
 from hone.models.inputs import InputSpec
-from hone.models.optimisation import with_training
 from hone.models.pixels import Pixels
-from hone.space import Float, Int
 from hone.trial import Config
 
 WIDEST = 4  # times the first stage's channels: further doublings would cost more than they give
-
-SPACE = with_training(
-    {
-        "batch_size": Int(8, 128, log=True),
-        "n_stages": Int(3, 5),
-        "n_convolutions": Int(1, 2),
-        "width": Int(8, 32, log=True),
-        "dropout": Float(0.0, 0.5),
-        **augmentation.DOMAINS,
-    },
-    augmentation.CONDITIONS,
-    {"batch_size": 16, "n_stages": 4, "n_convolutions": 1, "width": 16, "dropout": 0.1, **augmentation.DEFAULT},
-)
 
 
 class CNN(nn.Module):

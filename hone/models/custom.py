@@ -16,7 +16,7 @@ from torch import nn
 
 from hone.errors import UserError
 from hone.models.inputs import InputSpec, Picture
-from hone.models.optimisation import TRAINING
+from hone.models.spaces import TRAINING
 from hone.models.trainable import Fitted, Trainable, one_line
 from hone.space import SearchSpace
 from hone.trial import Config

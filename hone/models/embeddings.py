@@ -11,20 +11,12 @@ from rtdl_num_embeddings import PeriodicEmbeddings, PiecewiseLinearEmbeddings
 from torch import Tensor, nn
 
 from hone.models.inputs import InputSpec
-from hone.space import Categorical, Condition, Domain, Float
 from hone.trial import Config
 
 # Sizes below the paper's (24 to 48): a CPU feels them in every step, and tables here are small to middling.
 EMBEDDING_SIZE = 8
 N_FREQUENCIES = 16
 ONE_HOT_UP_TO = 12  # codes; a column with more gets a learned embedding
-
-DOMAINS: dict[str, Domain] = {
-    "embedding": Categorical(("none", "periodic", "piecewise_linear")),
-    "frequency_scale": Float(1e-2, 1.0, log=True),
-}
-CONDITIONS = {"frequency_scale": Condition("embedding", allowed=("periodic",))}
-DEFAULT: Config = {"embedding": "piecewise_linear", "frequency_scale": 0.1}
 
 
 class Features(nn.Module):

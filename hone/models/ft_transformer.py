@@ -8,31 +8,10 @@ from rtdl_revisiting_models import FTTransformer
 from torch import Tensor, nn
 
 from hone.models.inputs import InputSpec
-from hone.models.optimisation import with_training
-from hone.space import Float, Int
 from hone.trial import Config
 
 N_HEADS = 8
 HIDDEN_FACTOR = 4 / 3  # of the feed-forward layer, whose ReGLU has two of them
-
-SPACE = with_training(
-    {
-        "n_blocks": Int(1, 4),
-        "token_size": Int(16, 192, log=True),
-        "attention_dropout": Float(0.0, 0.5),
-        "dropout": Float(0.0, 0.5),
-        "residual_dropout": Float(0.0, 0.2),
-    },
-    {},
-    {
-        "n_blocks": 2,
-        "token_size": 64,
-        "attention_dropout": 0.1,
-        "dropout": 0.05,
-        "residual_dropout": 0.0,
-        "learning_rate": 1e-3,
-    },
-)
 
 
 class Transformer(nn.Module):

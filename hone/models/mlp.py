@@ -3,36 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from hone.models import embeddings
 from hone.models.activations import ACTIVATIONS
 from hone.models.embeddings import Features
 from hone.models.inputs import InputSpec
-from hone.models.optimisation import with_training
-from hone.space import Categorical, Condition, Float, Int
 from hone.trial import Config
-
-MOST_LAYERS = 4
-
-SPACE = with_training(
-    {
-        "n_layers": Int(1, MOST_LAYERS),
-        **{f"units_{i}": Int(16, 512, log=True) for i in range(1, MOST_LAYERS + 1)},
-        "activation": Categorical(("relu", "gelu", "silu")),
-        "dropout": Float(0.0, 0.5),
-        **embeddings.DOMAINS,
-    },
-    {
-        **{f"units_{i}": Condition("n_layers", at_least=i) for i in range(2, MOST_LAYERS + 1)},
-        **embeddings.CONDITIONS,
-    },
-    {
-        "n_layers": 2,
-        **{f"units_{i}": 128 for i in range(1, MOST_LAYERS + 1)},
-        "activation": "relu",
-        "dropout": 0.1,
-        **embeddings.DEFAULT,
-    },
-)
 
 
 class MLP(nn.Module):

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from hone.models.activations import ACTIVATIONS
 from hone.models.embeddings import Categories
 from hone.models.inputs import N_BINS, InputSpec
-from hone.models.optimisation import rated, with_training
-from hone.space import Categorical, Float, Int
+from hone.models.optimisation import rated
 from hone.trial import Config
 
 N_FREQUENCIES = 16
@@ -29,31 +28,6 @@ CLIP = 3.0
 FARTHEST = 1e6  # beyond it the clipped value is the same, and soon its square is infinite
 BASE = 16.0  # square root of the paper's width: the learning rate of a layer 256 wide has no factor
 BIAS, ACTIVATION, SCALE = 0.1, 0.1, 6.0  # factors of the paper's learning rate
-
-SPACE = with_training(
-    {
-        "n_layers": Int(1, 4),
-        "units": Int(32, 512, log=True),
-        "activation": Categorical(("mish", "selu", "relu")),
-        "dropout": Float(0.0, 0.5),
-        "pbld_scale": Float(1e-2, 1.0, log=True),
-        "beta2": Categorical((0.95, 0.999)),
-        "schedule": Categorical(("constant", "cosine", "one_cycle", "coslog4")),
-    },
-    {},
-    {
-        "n_layers": 3,
-        "units": 128,
-        "activation": "mish",
-        "dropout": 0.15,
-        "pbld_scale": 0.1,
-        "beta2": 0.95,
-        "learning_rate": 2.5e-3,
-        "weight_decay": 2e-2,
-        "schedule": "coslog4",
-        "label_smoothing": 0.1,
-    },
-)
 
 
 class RealMLP(nn.Module):

@@ -3,32 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from hone.models import embeddings
 from hone.models.embeddings import Features
 from hone.models.inputs import InputSpec
-from hone.models.optimisation import with_training
-from hone.space import Float, Int
 from hone.trial import Config
-
-SPACE = with_training(
-    {
-        "n_blocks": Int(1, 4),
-        "units": Int(32, 384, log=True),
-        "hidden_factor": Float(1.0, 4.0),
-        "dropout": Float(0.0, 0.5),
-        "residual_dropout": Float(0.0, 0.3),
-        **embeddings.DOMAINS,
-    },
-    embeddings.CONDITIONS,
-    {
-        "n_blocks": 2,
-        "units": 128,
-        "hidden_factor": 2.0,
-        "dropout": 0.2,
-        "residual_dropout": 0.0,
-        **embeddings.DEFAULT,
-    },
-)
 
 
 class ResNet(nn.Module):

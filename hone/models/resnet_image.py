@@ -3,27 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from hone.models import augmentation
 from hone.models.inputs import InputSpec
-from hone.models.optimisation import with_training
 from hone.models.pixels import Pixels
-from hone.space import Float, Int
 from hone.trial import Config
 
 N_STAGES = 3
 LARGE = 40  # pixels; above this the first convolution halves the picture, which makes all behind it four times cheaper
-
-SPACE = with_training(
-    {
-        "batch_size": Int(8, 128, log=True),
-        "n_blocks": Int(1, 3),
-        "width": Int(8, 32, log=True),
-        "dropout": Float(0.0, 0.5),
-        **augmentation.DOMAINS,
-    },
-    augmentation.CONDITIONS,
-    {"batch_size": 16, "n_blocks": 1, "width": 16, "dropout": 0.1, **augmentation.DEFAULT},
-)
 
 
 class ResNetImage(nn.Module):

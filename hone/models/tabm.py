@@ -9,31 +9,10 @@ from tabm import EnsembleView, LinearEnsemble, MLPBackboneBatchEnsemble
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hone.models import embeddings
 from hone.models.embeddings import Features
 from hone.models.inputs import InputSpec
-from hone.models.optimisation import rated, with_training
-from hone.space import Float, Int
+from hone.models.optimisation import rated
 from hone.trial import Config
-
-# The paper has 32 members of width 512, for a GPU; on a core of a CPU that is minutes an epoch.
-SPACE = with_training(
-    {
-        "n_members": Int(4, 32, log=True),
-        "n_layers": Int(1, 4),
-        "units": Int(32, 512, log=True),
-        "dropout": Float(0.0, 0.5),
-        **embeddings.DOMAINS,
-    },
-    embeddings.CONDITIONS,
-    {
-        "n_members": 12,
-        "n_layers": 2,
-        "units": 128,
-        "dropout": 0.1,
-        **embeddings.DEFAULT,
-    },
-)
 
 
 class TabM(nn.Module):

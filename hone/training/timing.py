@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from hone.data.preprocessing import Arrays
-from hone.training.start import Former
+from hone.models.former import Former
 from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, State
 

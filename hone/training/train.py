@@ -18,6 +18,7 @@ from hone.data.problem import Problem
 from hone.data.targets import YeoJohnson
 from hone.errors import UserError
 from hone.models import InputSpec
+from hone.models.former import FROZEN, PRETRAINED, RATE, START, Former
 from hone.models.trainable import Fitted
 from hone.seeds import torch_generator
 from hone.training import own
@@ -27,7 +28,7 @@ from hone.training.loop import Batches, EpochMetrics, Loss, fit
 from hone.training.optimizers import optimizer_for
 from hone.training.predict import Prediction, in_units, on_device, outputs
 from hone.training.schedules import SCHEDULES
-from hone.training.start import FROZEN, PRETRAINED, RATE, START, Former, Loaded, load
+from hone.training.start import Loaded, load
 from hone.trial import Config, State
 
 

@@ -114,7 +114,7 @@ def test_bad_input_is_refused_before_anything_is_done(name, project, monkeypatch
         for command in ("tune", "check"):
             assert cli.main([command]) == 2
             shown = capsys.readouterr()
-            assert shown.out == ""
+            assert shown.out == (f"{cli.FIRST[command]} …\n" if command in cli.FIRST else "")
             assert shown.err.startswith("error: ")
             assert len(shown.err.splitlines()) <= 2, shown.err
             for word in named:

@@ -8,8 +8,8 @@ import pytest
 from prefect.events.worker import EventsWorker
 
 from flows import artifacts, server
-from flows.summary import REPORT, Summary
 from tasks.reporting import GenerationInfo, NullReporter
+from tasks.summary import REPORT, Summary
 
 
 @pytest.mark.parametrize(

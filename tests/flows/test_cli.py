@@ -107,7 +107,7 @@ def test_bad_input_is_one_line_and_code_2_before_any_work(
     shown = capsys.readouterr()
     assert "tarhet" in shown.err
     assert shown.err.count("\n") == 1
-    assert shown.out == ""
+    assert shown.out == (f"{cli.FIRST[name]} …\n" if name in cli.FIRST else "")
     assert not (project / ".prefect").exists()
     assert not (project / "dvc.lock").exists()
 
@@ -140,7 +140,7 @@ def test_a_port_that_is_taken_is_named(project: Path, capsys: pytest.CaptureFixt
         assert cli.main(["ui", "--port", str(port)]) == 2
     shown = capsys.readouterr()
     assert f"error: --port: {port} cannot be used" in shown.err
-    assert shown.out == ""
+    assert shown.out == f"{cli.FIRST['ui']} …\n"
 
 
 def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(

@@ -14,7 +14,7 @@ from hone import models
 from hone.data.preprocessing import Arrays
 from hone.data.problem import Problem
 from hone.errors import UserError
-from hone.models import InputSpec, inputs_of, mlp
+from hone.models import InputSpec, inputs_of, spaces
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
 from hone.models.ft_transformer import Transformer
 from hone.search.geometry import Geometry
@@ -106,9 +106,9 @@ def test_the_config_shapes_the_mlp() -> None:
 
 
 def test_layers_beyond_the_named_ones_are_as_wide_as_the_last() -> None:
-    config = {**models.default_space("mlp").default, "n_layers": mlp.MOST_LAYERS + 2, "units_2": 50}
+    config = {**models.default_space("mlp").default, "n_layers": spaces.MOST_LAYERS + 2, "units_2": 50}
     layers = [m for m in models.build("mlp", config, INPUTS, seed=0).modules() if isinstance(m, torch.nn.Linear)]
-    assert [layer.out_features for layer in layers] == [128, *[50] * (mlp.MOST_LAYERS + 1), 2]
+    assert [layer.out_features for layer in layers] == [128, *[50] * (spaces.MOST_LAYERS + 1), 2]
 
 
 def test_small_categories_are_one_hot_and_large_ones_embedded_and_code_0_is_neutral() -> None:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from hone import models
 from hone.data.problem import Problem
 from hone.errors import UserError
+from hone.models.former import Former, shaped_as, with_start
 from hone.space import Fixed
 from hone.training import TrainingData, train
 from hone.training.optimizers import RATE, optimizer_for
-from hone.training.start import Former, load, shaped_as, with_start
+from hone.training.start import load
 from hone.trial import State
 from tests.hone.test_training import FAMILIES, assert_equal, config_of, passed_on, settings, table
 

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows import summary
 from hone import metrics
 from hone.data import problem as problems
 from hone.data.problem import Problem
@@ -36,6 +35,7 @@ from tasks import (
     retrain,
     split,
     start_from,
+    summary,
     trainables,
     trials,
 )
@@ -237,6 +237,13 @@ def run(stage: Stage, name: str) -> Listener:
     return listener
 
 
+def summed_up(stage: Stage) -> Listener:
+    """Return what is said at the end of a run."""
+    listener = Listener()
+    summary.show(stage.root, listener)
+    return listener
+
+
 def hashes(root: Path) -> dict[str, str]:
     """Return the hash of every file below artifacts."""
     return {
@@ -386,7 +393,8 @@ def test_rows_that_judge_and_that_former_weights_saw_are_told_of(
     search(stage)
     run(stage, "baseline")
     run(stage, "retrain")
-    said = run(stage, "evaluate")
+    run(stage, "evaluate")
+    said = summed_up(stage)
     parts = {
         name: pd.read_parquet(stage.path("data", "split", f"{name}.parquet")) for name in ("sealed/test", "validation")
     }
@@ -496,8 +504,8 @@ def test_the_table_of_classes_is_of_the_decisions_that_are_delivered(finished: A
         assert one["support"] == actual.sum()
         assert one["recall"] == pytest.approx((actual & predicted).sum() / max(actual.sum(), 1))
         assert one["precision"] == pytest.approx((actual & predicted).sum() / max(predicted.sum(), 1))
-    assert found["convention"] in said["evaluate"].messages
-    (rows,) = (rows for title, rows in said["evaluate"].tables.items() if title.startswith("Sealed test rows by class"))
+    assert found["convention"] in summed_up(stage).messages
+    (rows,) = (rows for title, rows in summed_up(stage).tables.items() if title.startswith("Sealed test rows by class"))
     assert rows[0] == ["class", "precision", "recall", "F1", "support"]
     assert len(rows) == 1 + problem.n_classes
 
@@ -516,11 +524,11 @@ def test_probabilities_that_tuning_made_less_reliable_are_said(
 
     monkeypatch.setattr(evaluate, "_predict", overconfident)
     monkeypatch.setattr(diagnostics, "write", lambda *_: None)  # there is no model to ask
-    said = run(stage, "evaluate")
+    run(stage, "evaluate")
     found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     errors = found["calibration_error"]
     assert errors["tuned"] > 2 * errors["defaults"]
-    (warning,) = (text for text in said.warnings if text.startswith("Probabilities are less reliable"))
+    (warning,) = (text for text in summed_up(stage).warnings if text.startswith("Probabilities are less reliable"))
     assert f"is {errors['tuned']:.3f} for the tuned model and {errors['defaults']:.3f} for the defaults." in warning
 
 
@@ -542,8 +550,8 @@ def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Pa
         "searched config did better than the defaults, with RMSE lower by 0.01000 (standard error 0.2000)."
     )
     assert not any("tun" in message.lower().replace("network", "") for message in [first, *others])
-    assert first in said["evaluate"].messages
-    (columns,) = (rows[0] for title, rows in said["evaluate"].tables.items() if title.startswith("Sealed test rows ("))
+    assert first in summed_up(stage).messages
+    (columns,) = (rows[0] for title, rows in summed_up(stage).tables.items() if title.startswith("Sealed test rows ("))
     assert columns == ["metric", "defaults", "delivered", "gain"]
     text = " ".join(read_page(stage).text.split())
     assert text.count(first) == 1
@@ -560,7 +568,7 @@ def test_where_a_constant_does_as_well_that_is_the_headline_everywhere(tmp_path:
     headline = found["findings"][0]
     assert headline["severity"] == "warning"
     assert headline["message"].startswith("No better than a constant: ")
-    assert said["evaluate"].warnings[0] == headline["message"]
+    assert summed_up(stage).warnings[-1] == headline["message"]  # the verdict stands just above the last table
     assert summary.read(stage.root).findings[0] == headline["message"]
     page = stage.path("artifacts/report/report.html").read_text(encoding="utf-8")
     assert re.search(r'class="headline bad"><strong class="mark">Warning</strong> No better than a constant: ', page)
@@ -583,8 +591,8 @@ def test_tuned_boosting_stands_in_every_table_under_its_own_name(
     found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     expected = found["boosting_tuned"]["rmse"] - found["tuned"]["rmse"]
     assert found["gain_over_boosting_tuned"]["rmse"] == pytest.approx(expected)
-    for name in ("baseline", "evaluate"):
-        for table in said[name].tables.values():
+    for listener in (said["baseline"], summed_up(stage)):
+        for table in listener.tables.values():
             if any(row[0] == "boosting" for row in table):
                 assert any(row[0] == "boosting, tuned" for row in table)
     text = read_page(stage).text
@@ -646,19 +654,23 @@ def test_whole_groups_are_resampled_where_the_split_is_grouped(finished: Any) ->
         assert found["intervals"]["tuned"]["accuracy"] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist())
 
 
-def test_the_last_table_compares_defaults_tuned_and_baselines_and_says_where_to_look(finished: Any) -> None:
-    _, said = finished
-    tables, messages = said["evaluate"].tables, said["evaluate"].messages
-    validation, *classes, rivals, sealed = tables.values()
-    assert len(classes) == (problem_of(finished[0]).classes is not None)
+def test_evaluate_leaves_its_tables_to_the_end_of_the_run_where_the_table_is_last(finished: Any) -> None:
+    stage, said = finished
+    assert said["evaluate"].tables == {}
+    end = summed_up(stage)
+    validation, *classes, rivals, sealed = end.tables.values()
+    assert len(classes) == (problem_of(stage).classes is not None)
     assert rivals[0] == ["model", "score", "network's gain"]
     assert [row[0] for row in rivals[1:]] == ["constant", "linear", "boosting"]
     assert sealed[0] == ["metric", "defaults", "tuned", "gain"]
     assert re.fullmatch(r"[−\d.]+ \[[−\d.]+, [−\d.]+\]", sealed[1][2])
     models = ["model", "constant", "linear", "boosting", "network, defaults", "network, tuned"]
     assert [row[0] for row in validation] == models
-    assert any("artifacts/report/report.html" in message for message in messages)
-    assert any("search.space.dropout.high" in message for message in messages)
+    found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))["findings"]
+    told = {*end.messages, *end.warnings}
+    assert told >= {one["message"] for one in found}
+    assert any("search.space.dropout.high" in message for message in told)
+    assert "artifacts/report/report.html" in end.messages[-1]
 
 
 class Page(HTMLParser):

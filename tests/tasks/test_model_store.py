@@ -27,7 +27,7 @@ from hone.data.rows import Marks, Seen
 from hone.data.targets import transform
 from hone.errors import UserError
 from hone.models import build, default_space
-from hone.training.start import with_start
+from hone.models.former import with_start
 from tasks import model_store, pyfunc
 from tests.tasks import small_model
 from tests.tasks.small_model import TARGETS, features, raw_rows, strange_rows

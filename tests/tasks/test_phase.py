@@ -1,6 +1,7 @@
 """The chain: what its phases may spend, and that they are the strategies that params.yaml names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from hone.trial import Config, Result, State, Trial
 from tasks import phase, search_bayes, search_hyperband, search_random
 from tasks.params import Params, parse_params, search_space
 from tasks.phase import Findings
+from tasks.reporting import GenerationInfo, NullReporter
+from tasks.stage import Stage
 from tests.hone.synthetic import MIXED, Trainer, results
 
 PROBLEM = Problem(task="multiclass", target="", metric="accuracy")
@@ -110,3 +113,31 @@ def test_what_was_good_elsewhere_and_is_dear_leaves_the_phase_to_others() -> Non
     assert full.price(dear) > 13
     origins = [start.origin for start in STAGES["random"].strategy(params, found, "random").starts]
     assert origins == ["warm_start", *["family"] * 3]
+
+
+class Hears(NullReporter):
+    def generation(self, info: GenerationInfo) -> None:
+        self.info = info
+
+
+def test_a_generation_says_how_much_of_the_search_is_done_and_when_the_time_limit_ends(tmp_path: Path) -> None:
+    trial = Trial(study="search_bayes", number=0, generation=0, config=MIXED.default, resource=6)
+    former = Result(trial=trial, state=State.COMPLETE, objective=-0.5, cost=120.0)
+    found = Findings(PROBLEM, MIXED, MIXED, (former,), 600.0, 1200.0)
+    assert phase.share_spent(found, 180.0, "search_bayes") == pytest.approx(0.25)
+    assert phase.share_spent(found, 9000.0, "search_bayes") == 1.0
+    assert phase.share_spent(found, 180.0, phase.REPLAY) is None
+    stage = Stage(
+        name="search_bayes",
+        root=tmp_path,
+        params=parse_params({"budget": {"time_limit": "10m"}}),
+        fingerprint="f",
+        pipeline="p",
+        executor=None,
+        tracker=None,
+        reporter=(heard := Hears()),
+        began=100.0,
+    )
+    for each, until in ((stage, 700.0), (replace(stage, params=Params()), None), (replace(stage, began=None), None)):
+        phase._show(each, "search_bayes", [former], [former], "accuracy", 180.0, 600.0, 0.25)
+        assert (heard.info.n_trials, heard.info.done, heard.info.until) == (1, 0.25, until)

@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.screens import Watched
 from hone.errors import UserError
+from tasks import terminal
 from tasks.reporting import GenerationInfo, NullReporter, PlainReporter, Reporter, duration, plain_table
-from tasks.terminal import RichReporter, guarded, open_reporter
+from tasks.terminal import RichReporter, TimeLeft, guarded, open_reporter
 
 
 def info(index: int = 2, best: float | None = 0.98765, n_failed: int = 0) -> GenerationInfo:
@@ -34,6 +37,13 @@ def info(index: int = 2, best: float | None = 0.98765, n_failed: int = 0) -> Gen
 def rich(width: int = 80) -> tuple[RichReporter, io.StringIO]:
     stream = io.StringIO()
     return RichReporter(Console(file=stream, force_terminal=True, width=width, color_system=None)), stream
+
+
+class Screen(Watched):
+    """What is left in a terminal of what a console wrote; rich ends lines as files do."""
+
+    def __init__(self, text: str, columns: int) -> None:
+        super().__init__(0, text.replace("\n", "\r\n").encode(), columns)
 
 
 def everything(reporter: Reporter) -> None:
@@ -82,30 +92,113 @@ def test_the_silent_reporter_says_nothing(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_live_line_fits_80_columns_with_generation_best_epochs_and_time_left() -> None:
+def live(reporter: RichReporter) -> str:
+    return reporter._line().plain
+
+
+def search(n: int, done: float | None, until: float | None = None) -> GenerationInfo:
+    return GenerationInfo(
+        stage="search_hyperband",
+        index=n,
+        n_trials=8 * (n + 1),
+        best=0.98765,
+        metric="balanced_accuracy",
+        spent=400.0 * n,
+        budget=1200,
+        n_failed=3,
+        done=done,
+        until=until,
+    )
+
+
+def test_the_live_line_shows_phase_trials_best_score_time_used_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [terminal.BEGAN + 725.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     reporter, stream = rich(80)
     reporter.stage_started("search_hyperband")
-    for index in range(3):
-        reporter.generation(
-            GenerationInfo(
-                stage="search_hyperband",
-                index=index,
-                n_trials=8,
-                best=0.98765,
-                metric="accuracy",
-                spent=400.0 * index,
-                budget=1200,
-            )
-        )
-        time.sleep(0.3)
-    live = [
-        line
-        for line in stream.getvalue().replace("\r", "\n").split("\n")
-        if "gen 3, accuracy 0.9877, 800/1200 epochs" in line
-    ]
+    assert live(reporter)[2:] == "search_hyperband  12:05 used"
+    reporter.generation(search(0, 0.5))
+    said = "search_hyperband  8 trials  balanced_accuracy 0.9877  12:05 used"
+    assert live(reporter)[2:] == f"{said}  3 failed"
+    now[0] += 60  # a tenth of the budget took a minute, so the other four tenths take four
+    reporter.generation(search(1, 0.6))
+    assert live(reporter)[2:].endswith("13:05 used  ~4:00 left  3 failed")
+    now[0] += 15
+    assert "~3:45 left" in live(reporter)
     reporter.close()
-    assert live
-    assert "left" in live[-1]
+    shown = Screen(stream.getvalue(), 80)
+    assert shown.left() == []  # nothing of it stays
+    assert shown.widest() <= 80
+
+
+def test_time_left_comes_from_the_limit_where_there_is_one_and_else_from_trained_generations() -> None:
+    left = TimeLeft()
+    assert left.left(0.0) is None
+    left.heard(search(0, 0.1), 10.0)
+    left.heard(search(1, 0.4), 10.05)  # read from a journal after a kill: it took no time
+    assert left.left(11.0) is None
+    left.heard(search(2, 0.5), 40.05)
+    assert left.left(40.05) == "~2:30"
+    left.heard(search(3, None), 50.0)  # replays come after the search
+    assert left.left(50.0) is None
+    left.heard(search(0, 0.1, until=100.0), 60.0)
+    assert left.left(70.0) == "0:30"
+    assert left.left(200.0) == "0:00"
+
+
+def test_what_the_reporter_prints_stays_above_the_live_line_and_no_part_of_the_line_is_left() -> None:
+    reporter, stream = rich(80)
+    for name in ("ingest", "split"):
+        reporter.stage_started(name)
+        reporter.message(f"of {name}")
+        reporter.stage_finished(name, 1.0)
+    reporter.close()
+    assert [line.split()[:2] for line in Screen(stream.getvalue(), 80).left()] == [
+        ["of", "ingest"],
+        ["✓", "ingest"],
+        ["of", "split"],
+        ["✓", "split"],
+    ]
+
+
+INTERVALS = (
+    ("metric", "defaults", "tuned", "gain"),
+    [
+        ("accuracy", "0.986 [0.972, 0.997]", "0.992 [0.983, 1.000]", "+0.006 [−0.006, +0.019]"),
+        ("balanced accuracy", "0.986 [0.972, 0.997]", "0.992 [0.981, 1.000]", "+0.006 [−0.007, +0.018]"),
+        ("RMSE", "32,114 [28,402, 36,518]", "28,515 [25,001, 32,290]", "+3,599 [+1,203, +6,102]"),
+    ],
+)
+CLASSES = (
+    ("part", "rows", *(f"Iris-virginica-number-{i}" for i in range(12))),
+    [(part, "1234567", *(f"{10 ** (i % 7 + 1)}" for i in range(12))) for part in ("train", "test (sealed)")],
+)
+LONG = (("class", "precision"), [("x" * 300, "0.1234567"), ("two words", "12,345.6789")])
+DEVIATION = (("model", *"abcdefgh"), [("network, defaults (mean of 3)", *["0.931 ± 0.020"] * 7, "1 min 05 s")])
+
+
+@pytest.mark.parametrize("table", [INTERVALS, CLASSES, LONG, DEVIATION])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_tables_fit_and_no_number_is_cut(
+    table: tuple[tuple[str, ...], list[tuple[str, ...]]],
+    width: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    title = "Sealed test rows, accuracy, against models that were fitted to training and validation rows"
+    PlainReporter().table(title, *table)
+    reporter, stream = rich(width)
+    reporter.table(title, *table)
+    for shown in (capsys.readouterr().out, "\n".join(Screen(stream.getvalue(), width).left())):
+        assert max(map(len, shown.split("\n"))) <= width
+        for row in table[1]:
+            for cell in row[1:]:
+                for number in re.findall(r"\[[^]]*\]|[\d.,]+ ± [\d.]+|[+−]?[\d.,]+(?= \[)", cell) or cell.split("  "):
+                    assert number in shown
+        letters = "".join(character for character in shown if character.isalnum())
+        assert all("".join(filter(str.isalnum, word)) in letters for cell in table[0] for word in re.split(r"\W", cell))
+    assert Screen(stream.getvalue(), width).widest() <= width
 
 
 def test_off_a_terminal_lines_are_plain_and_quiet_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:

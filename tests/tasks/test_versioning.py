@@ -18,6 +18,7 @@ import psutil
 import pytest
 from dvc.repo import Repo, lock_repo
 
+from benchmarks.screens import watched
 from hone.errors import UserError
 from tasks import project, versioning
 
@@ -115,6 +116,18 @@ def copy(root: Path, name: str) -> Path:
 def edit(path: Path, text: str) -> None:
     path.unlink()  # as an editor that writes a new file does; the cache may share the old one
     path.write_text(text)
+
+
+def test_dvc_draws_no_bar_on_a_terminal(root: Path) -> None:
+    """In a process of its own: a bar is drawn, or not, by the levels that DVC's first import sets."""
+    program = (
+        "import sys; from pathlib import Path; from tasks import versioning; root = Path(sys.argv[1])\n"
+        "print(versioning.stale(root, 'first'))\n"
+        "with versioning.claim(root, 'first') as held: print(held.restore())\n"
+    )
+    seen = watched([sys.executable, "-c", program, str(root)], Path(__file__).parents[2], os.environ, 80)
+    assert (seen.code, seen.left()) == (0, ["it has not run yet", "False"])
+    assert b"hashes" not in seen.written
 
 
 def test_both_doors_leave_the_same_files_and_the_second_finds_nothing_to_do(root: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import summary
+from tasks import summary
 from tasks.reporting import PlainReporter
 
 
@@ -25,7 +25,14 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
         "tuned": {"accuracy": 0.91, "roc_auc": 0.95},
         "intervals": {"tuned": {"accuracy": [0.88, 0.94], "roc_auc": [0.93, 0.97]}, "defaults": {}, "gain": {}},
         "n_rows": 1200,
-        "findings": [{"severity": "info", "message": "Tuning helped."}],
+        "findings": [
+            {"severity": "info", "message": "Tuning helped."},
+            {"severity": "warning", "message": "Few rows."},
+        ],
+        "per_class": [
+            {"class": f"class {i}", "precision": 0.5, "recall": 0.25, "f1": i / 12, "support": 1000 + i}
+            for i in range(12)
+        ],
     }
     (tmp_path / summary.EVALUATION).write_text(json.dumps(found))
     table = summary.read(tmp_path)
@@ -33,7 +40,18 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
     assert table.title == "Sealed test rows (1,200), 90 % intervals; a positive gain is better"
     assert [(row[0], row[1], row[3]) for row in table.rows] == [("ROC AUC", "–", "–"), ("accuracy", "–", "–")]
     assert [row[2].split(" ")[0] for row in table.rows] == ["0.950", "0.910"]
-    summary.show(table, PlainReporter())
+    summary.show(tmp_path, PlainReporter())
     shown = capsys.readouterr().out
-    assert "\nROC AUC is that of 'yes'.\nTuning helped.\n" in shown
-    assert "`hone ui`" in shown
+    warning, verdict, last, convention, where = (
+        shown.index(text)
+        for text in (
+            "\nwarning: Few rows.\n",
+            "\nTuning helped.\n",
+            "\nSealed test rows (1,200)",
+            "\nROC AUC is that of 'yes'.\n",
+            "`hone ui`",
+        )
+    )
+    assert shown.index("class 9") < warning < verdict < last < convention < where
+    assert "the 10 commonest of 12" in shown
+    assert "class 1 " not in shown
