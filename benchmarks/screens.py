@@ -105,10 +105,16 @@ def _tuned(columns: int, place: Path) -> Watched:
     changed = subprocess.run(["git", "diff", "HEAD", "--binary"], cwd=ROOT, capture_output=True, check=True).stdout
     if changed:
         subprocess.run(["git", "apply", "-"], cwd=root, input=changed, check=True)
+    listed = ["git", "ls-files", "-z", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
     (root / ".venv").symlink_to(ROOT / ".venv")
-    os.utime(ROOT / ".venv" / "done")  # or make would set up anew: a clone's files are younger
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "HONE_"))}
-    return watched(["make", "--no-print-directory", "tune"], root, {**environment, "PYTHONPATH": str(root)}, columns)
+    # A clone's files are younger than the environment, which make would set up anew.
+    command = ["make", "--no-print-directory", "--old-file=.venv/done", "tune"]
+    return watched(command, root, {**environment, "PYTHONPATH": str(root)}, columns)
 
 
 def main() -> None:

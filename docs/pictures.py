@@ -27,7 +27,9 @@ PICTURES = {
 
 def take(page: Path) -> None:
     """Write a picture of the report's page for each of `PICTURES`."""
-    path = next(filter(None, map(shutil.which, NAMES)))
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        raise SystemExit(f"no browser: none of {', '.join(NAMES)} is installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS])
         for name, (width, height, scheme, medium, section) in PICTURES.items():

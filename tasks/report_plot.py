@@ -41,7 +41,8 @@ class Axis:
 def axis(label: str, low: float, high: float, n: int = 6, whole: bool = False) -> Axis:
     """Return an axis of numbers with about `n` round ticks; whole: at whole numbers only."""
     if not high > low:
-        low, high = low - 0.5, high + 0.5
+        margin = max(0.5, 1e-6 * abs(low))  # half a unit is lost beside a large number
+        low, high = low - margin, low + margin
     return Axis(label, low, high, numbers(low, high, n, whole))
 
 

@@ -80,7 +80,7 @@ def test_a_table_goes_through_the_whole_pipeline(make_project, kind):
 
     evaluated = json.loads((project.root / "artifacts/evaluate/evaluation.json").read_text())
     assert evaluated
-    assert (project.root / "artifacts/report/report.html").stat().st_size > 100_000
+    assert 20_000 < (project.root / "artifacts/report/report.html").stat().st_size <= 2_000_000
 
     split = project.root / "data" / "split"
     parts = {name: pd.read_parquet(split / f"{name}.parquet") for name in ("train", "validation", "sealed/test")}

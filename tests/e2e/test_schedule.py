@@ -85,16 +85,23 @@ def served(make_project):
     assert "Traceback" not in log.read_text(), log.read_text()[-3000:]
 
 
-def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(served):
+@pytest.fixture(scope="module")
+def tuned_again(served):
+    """The served project, after a run with nothing to do and one for a row that was added."""
     project, log = served.project, served.log
     wait_for(lambda: "nothing to do" in log.read_text(), "a run with nothing to do", 240)
     assert project.hashes() == served.before
     row = served.table.iloc[[0]].assign(a=9.0, b=9.0)
     row.to_csv(project.root / "data/raw/table.csv", mode="a", header=False, index=False)
     wait_for(lambda: "report: done" in log.read_text(), "a new tuning", 300)
+    return served
+
+
+def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(tuned_again):
+    project, before = tuned_again.project, tuned_again.before
     # Only once it is committed: a kill in the midst of that can leave DVC an empty lock file.
     wait_for(lambda: "up to date" in project.run("dvc", "status", check=False).stdout, "a true dvc.lock", 120)
-    assert project.hashes()["data/split/train.parquet"] != served.before["data/split/train.parquet"]
+    assert project.hashes()["data/split/train.parquet"] != before["data/split/train.parquet"]
     # That night's run says which version of the table it had, and counts as committed.
     (tonight,) = (
         run
@@ -105,11 +112,11 @@ def test_a_schedule_fires_once_in_vain_and_once_for_a_new_row(served):
     assert "equal to the bit" in project.run("python", "-m", "flows.reproduce", tonight.info.run_id).stdout
 
 
-def test_prefects_pages_show_what_a_run_said_and_what_came_of_it(served, open_page):
-    address = re.search(r"http://127.0.0.1:\d+", served.log.read_text()).group()
+def test_prefects_pages_show_what_a_run_said_and_what_came_of_it(tuned_again, open_page):
+    address = re.search(r"http://127.0.0.1:\d+", tuned_again.log.read_text()).group()
     wait_for(lambda: named(address, "Completed"), "the end of a tuning", 300)
     (tuned,) = named(address, "Completed")
-    commit = served.project.git("rev-parse", "--short", "HEAD").strip()
+    commit = tuned_again.project.git("rev-parse", "--short", "HEAD").strip()
     assert tuned["name"] == f"table.csv {commit}"
 
     page = open_page(f"{address}/runs/flow-run/{tuned['id']}")
@@ -119,7 +126,7 @@ def test_prefects_pages_show_what_a_run_said_and_what_came_of_it(served, open_pa
     page = open_page(f"{address}/artifacts/key/result")
     page.get_by_text("result", exact=True).first.wait_for()
     page.get_by_text("Sealed test rows").first.wait_for()
-    verdict = json.loads((served.project.root / "artifacts/evaluate/evaluation.json").read_text())["findings"][0]
+    verdict = json.loads((tuned_again.project.root / "artifacts/evaluate/evaluation.json").read_text())["findings"][0]
     artifact = named(address, None, "artifacts")[-1]["id"]
     page = open_page(f"{address}/artifacts/artifact/{artifact}")
     page.get_by_role("heading", name=verdict["message"]).wait_for()

@@ -491,7 +491,7 @@ def test_what_is_said_of_rivals_follows_from_their_intervals(finished: Any) -> N
 
 
 def test_the_table_of_classes_is_of_the_decisions_that_are_delivered(finished: Any) -> None:
-    stage, said = finished
+    stage, _ = finished
     problem = problem_of(stage)
     found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     if problem.classes is None:
@@ -541,7 +541,8 @@ def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Pa
     candidate = {**tuned, "difference": 0.01, "error": 0.2}
     delivered = {"delivered": "defaults", "candidate": candidate, "standings": [default, tuned]}
     files.write_json(path, {**content, **default, **delivered})
-    said = {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+    for name in ("baseline", "retrain", "evaluate", "report"):
+        run(stage, name)
     found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     assert found["delivered"] == "defaults"
     first, *others = (one["message"] for one in found["findings"])
@@ -562,7 +563,8 @@ def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Pa
 def test_where_a_constant_does_as_well_that_is_the_headline_everywhere(tmp_path: Path, executor: Executor) -> None:
     stage = make(tmp_path, executor, "noise")
     search(stage)
-    said = {name: run(stage, name) for name in ("baseline", "retrain", "evaluate", "report")}
+    for name in ("baseline", "retrain", "evaluate", "report"):
+        run(stage, name)
     found = files.read_json(stage.path("artifacts/evaluate/evaluation.json"))
     assert found["intervals"]["gain_over_constant"]["rmse"][0] <= 0
     headline = found["findings"][0]

@@ -17,6 +17,7 @@ from hone.trial import Result, State, Trial
 from tasks import files, phase, pipeline, report, report_figures, report_page, run_notes
 from tasks.allowance import within
 from tasks.params import search_space
+from tasks.report_plot import axis
 from tasks.stage import Stage
 from tests.tasks.test_final_stages import make, run, search, table
 
@@ -334,3 +335,9 @@ def test_the_page_shows_the_run_that_lies_beside_it_and_no_other(stage: Stage, o
     assert "0123456789" in said["own"]
     assert "Not recorded here" not in said["own"]
     assert all("Not recorded here" in said[name] and "0123456789" not in said[name] for name in ("other", "none"))
+
+
+def test_an_axis_of_one_large_number_is_wide_enough_for_its_ticks() -> None:
+    found = axis("x", 1e20, 1e20)
+    assert found.low < 1e20 < found.high
+    assert found.ticks
