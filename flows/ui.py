@@ -40,7 +40,7 @@ def ui(root: Path, port: int) -> None:
     tracking = load_params(root).tracking
     named = tracking.uri
     if named == OFF:
-        raise UserError("tracking.uri: none, so there are no runs to show; null is mlflow.db in the project")
+        raise UserError("tracking.uri: none, so there are no runs to show; leave it empty for mlflow.db in the project")
     uri = resolve(root, named)
     if uri.startswith(SERVERS):
         print(f"this project tracks to a server: {shown(uri)}")

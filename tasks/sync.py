@@ -79,7 +79,7 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
     """
     if params.tracking.uri == OFF:
         return None
-    # Not above: they need torch, and whether anything waits is asked without.
+    # Imported here because it loads torch; `owed` must not.
     from tasks import registry
     from tasks.registry import Candidate
 

@@ -84,7 +84,7 @@ def pipelines_view() -> str:
 
 
 def note(root: Path, experiment: str, run: str, pipeline: str) -> None:
-    """Write where the project's last pipeline is in MLflow: `links` reads it, without a word to a store."""
+    """Write where the project's last pipeline is in MLflow: `links` reads it, without asking the store."""
     from tasks import files
 
     files.write_json(root / PLACE, {"experiment": experiment, "run": run, "pipeline": pipeline})

@@ -24,7 +24,7 @@ class WandbTracker(Tracker):
         if importlib.util.find_spec("wandb") is None:
             raise UserError(
                 f"tracking.wandb: {project!r} needs the package wandb, which is not installed; "
-                "pip install 'hone-tuning[wandb]' or set it to null"
+                "pip install 'hone-tuning[wandb]' or leave it empty"
             )
         self._project = project
         self._folder = folder

@@ -149,7 +149,7 @@ def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it became a server"))
     monkeypatch.setattr("flows.ui.checked", lambda port: port)
     assert cli.main(["ui"]) == 2
-    assert capsys.readouterr().err.startswith("error: tracking.uri: none, so there are no runs to show; ")
+    assert capsys.readouterr().err.startswith("error: tracking.uri: none, so there are no runs to show; leave it empty")
     change(project, "uri: none ", "uri: null ")
     (project / "mlflow.db").mkdir()
     assert cli.main(["ui"]) == 2

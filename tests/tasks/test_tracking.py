@@ -799,7 +799,7 @@ def test_a_torn_event_file_hides_no_later_point(tmp_path: Path) -> None:
 def test_a_missing_wandb_is_named_with_its_extra(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tracking\.wandb: 'mine' .*hone-tuning\[wandb\]"):
         open_tracker(tmp_path, Tracking(wandb="mine"))
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="or leave it empty"):
         WandbTracker("mine", tmp_path)
 
 
