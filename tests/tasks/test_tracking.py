@@ -13,7 +13,9 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, event
@@ -794,6 +796,47 @@ def test_a_torn_event_file_hides_no_later_point(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes() + b"\x18\x00\x00")
     log_all(TensorBoardTracker(tmp_path), (DONE,))
     assert points_in(tmp_path / "abc") == [("best_so_far", 0, 0.5), ("best_so_far", 1, 0.7)]
+
+
+def test_tensorboard_has_each_fact_of_every_entry_once(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    later = replace(PIPELINE, facts={"hone.outs.split": {"rows": "1"}}, status="finished")
+    for _ in range(2):
+        log_all(TensorBoardTracker(tmp_path), (replace(PIPELINE, facts={"hone.data_hash": "d"}), later))
+    events = EventAccumulator(str(tmp_path / "abc")).Reload()
+    facts = {
+        tag: [text.tensor_proto.string_val[0].decode() for text in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if tag.startswith("provenance/")
+    }
+    assert facts == {
+        "provenance/hone.data_hash/text_summary": ["d"],
+        "provenance/hone.outs.split/text_summary": ['{"rows": "1"}'],
+    }
+
+
+def test_facts_are_in_the_config_of_a_run_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config: dict[str, str] = {}
+    run = SimpleNamespace(
+        config=SimpleNamespace(update=lambda values, _: config.update(values)),
+        summary={},
+        define_metric=lambda *_, **__: None,
+        log=lambda _: None,
+        finish=lambda **_: None,
+    )
+    wandb = ModuleType("wandb")
+    wandb.__spec__ = ModuleSpec("wandb", None)
+    vars(wandb).update(init=lambda **_: run, Settings=lambda **_: None)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    facts = {"hone.data_hash": "d", "hone.outs.split": {"rows": "1"}}
+    log_all(WandbTracker("mine", tmp_path), (replace(PIPELINE, facts=facts),))
+    assert config == {
+        "seed": "0",
+        "tags/git_commit": "123",
+        "tags/hone.data_hash": "d",
+        "tags/hone.outs.split": '{"rows": "1"}',
+    }
 
 
 def test_a_missing_wandb_is_named_with_its_extra(tmp_path: Path) -> None:
