@@ -108,7 +108,7 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
             reporter.message(_how_to_do_again(root, published.run, tags))
             store = uri.resolve(root, params.tracking.uri)
             served = "" if store.startswith(uri.SERVERS) else ", once `hone ui` runs"
-            reporter.message("\n".join([f"MLflow{served}:", *views.lines(root, store, params.tracking.model)]))
+            reporter.message("\n".join([f"MLflow{served}:", *views.lines(root, store, params.tracking.model, key)]))
     return published
 
 

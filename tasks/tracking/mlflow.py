@@ -331,7 +331,9 @@ class MlflowTracker(Tracker):
                 client.set_experiment_tag(self._experiment, views.SHARED + key, view)
                 self._views[key] = view
         if entry.kind == "pipeline" and self._noted != run.id:
-            with contextlib.suppress(OSError):  # the project's disk may be full; links are then to the last pipeline
+            with contextlib.suppress(
+                OSError
+            ):  # the project's disk may be full; there are then no links to this pipeline
                 views.note(self._root, self._experiment, run.id, entry.key)
             self._noted = run.id
 

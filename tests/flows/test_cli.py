@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from flows import cli, verify
+from tasks.params import load_params
+from tasks.pipeline import pipeline_fingerprint
+from tasks.tracking import views
 from tests.flows.editing import change
 
 HERE = Path(__file__).parents[2]
@@ -162,3 +165,25 @@ def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(
     assert said.count("error: tracking.uri: 'sqlite:///") == 2
     assert "(unable to open database file)" in said
     assert "(file is not a database)" in said
+
+
+def test_pages_open_the_run_of_what_is_in_the_project_now(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(project, "uri: none ", "uri: https://host ")
+
+    def key() -> str:
+        params = load_params(project)
+        return pipeline_fingerprint(project, params.model_dump(mode="json"), params.data.source)
+
+    views.note(project, "1", "run-of-seed-0", key())
+    change(project, "seed: 0 ", "seed: 1 ")
+    views.note(project, "1", "run-of-seed-1", key())
+    change(project, "seed: 1 ", "seed: 0 ")  # what a run then restores from the cache is logged nowhere
+    assert cli.main(["ui"]) == 0
+    assert "runs/run-of-seed-0?" in capsys.readouterr().out
+    change(project, "seed: 0 ", "seed: 2 ")
+    assert cli.main(["ui"]) == 0
+    shown = capsys.readouterr().out
+    assert "run-of" not in shown
+    assert "pipelines " in shown
