@@ -1,17 +1,21 @@
 """The `hone` command: what it says, how it ends, and what it does not import."""
 
+import contextlib
 import errno
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from flows import cli, verify
 from tasks.params import load_params
 from tasks.pipeline import pipeline_fingerprint
+from tasks.reporting import NullReporter
 from tasks.tracking import views
 from tests.flows.editing import change
 
@@ -187,3 +191,32 @@ def test_pages_open_the_run_of_what_is_in_the_project_now(
     shown = capsys.readouterr().out
     assert "run-of" not in shown
     assert "pipelines " in shown
+
+
+def test_a_live_line_lasts_until_the_flow_opens_its_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    class Live(NullReporter):
+        def message(self, text: str) -> None:
+            seen.append(text)
+
+    @contextlib.contextmanager
+    def opened(**_: object) -> Iterator[Live]:
+        yield Live()
+        seen.append("closed")
+
+    @contextlib.contextmanager
+    def api(*_: object, **__: object) -> Iterator[None]:
+        seen.append("server")
+        yield
+
+    def to_the_end(*_: object, **__: object) -> SimpleNamespace:
+        seen.append("flow")
+        return SimpleNamespace(result=lambda: None)
+
+    monkeypatch.setattr(cli, "open_reporter", opened)
+    monkeypatch.setattr("flows.fresh.up_to_date", lambda *_: False)
+    monkeypatch.setattr("flows.server.api", api)
+    monkeypatch.setitem(sys.modules, "flows.tune", SimpleNamespace(to_the_end=to_the_end))
+    assert cli.main(["tune"]) == 0
+    assert seen == ["looking for what is stale …", "closed", "starting Prefect …", "server", "closed", "flow"]
