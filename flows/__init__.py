@@ -10,7 +10,8 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 # `prefect cloud login` writes its profile here. Prefect would look for it in PREFECT_HOME, which is in the project.
-_PROFILES = Path("~/.prefect/profiles.toml").expanduser()
+# os.path leaves the ~ where nobody knows a home: without HOME, for a user id that has no account.
+_PROFILES = Path(os.path.expanduser("~/.prefect/profiles.toml"))
 if "PREFECT_HOME" not in os.environ and _PROFILES.is_file():
     os.environ.setdefault("PREFECT_PROFILES_PATH", str(_PROFILES))
 # Prefect's pages show the lines of a run, and no others.

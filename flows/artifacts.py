@@ -23,7 +23,8 @@ class ToPrefect:
     """A reporter that also logs every line to Prefect, and keeps a progress artifact for each phase.
 
     Lines of a stage are logged to its task run, all others to the flow run. lost: Prefect's API has not taken an
-    artifact. Nothing more is sent then, because each attempt waits for a time-out.
+    artifact. No more are sent then, because each attempt waits for a time-out. Logs go on: a thread of Prefect's sends
+    them, and nothing waits for it.
     """
 
     def __init__(self, reporter: Reporter) -> None:
@@ -77,8 +78,6 @@ class ToPrefect:
         self._reporter.close()
 
     def _log(self, text: str, level: int = logging.INFO) -> None:
-        if self.lost:
-            return
         with _never_fatal():
             if (logger := _run_logger() or self._flow_logger) is not None:
                 logger.log(level, "%s", "\n".join(map(plain, text.split("\n"))))
@@ -86,14 +85,14 @@ class ToPrefect:
     def _show(self, phase: str, share: float, text: str | None) -> None:
         if self.lost:
             return
-        self.lost = True
-        with _never_fatal():
+        try:
             if phase in self._artifacts:
                 update_progress_artifact(self._artifacts[phase], share, text)
             else:
                 key = f"{phase.replace('_', '-')}-progress"
                 self._artifacts[phase] = _identifier(create_progress_artifact(share, key=key, description=text))
-            self.lost = False
+        except Exception:  # a picture that cannot be drawn is no reason to lose a run
+            self.lost = True
 
 
 def publish(root: Path, table: Summary) -> None:

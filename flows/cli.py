@@ -1,5 +1,6 @@
 """The `hone` command. Every subcommand is also a module: `python -m flows.tune` is `hone tune`."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -114,10 +115,15 @@ def tune(
             refuse_bad_input(root)
             importlib.import_module("flows.tune")
 
-        with api(root, meanwhile=meanwhile):
-            from flows.tune import to_the_end
+        with contextlib.ExitStack() as until_it_runs:
+            # In a pipe there is nothing to keep alive.
+            reporter = until_it_runs.enter_context(open_reporter(quiet=quiet or not sys.stdout.isatty()))
+            doing(reporter, "starting Prefect")
+            with api(root, meanwhile=meanwhile):
+                from flows.tune import to_the_end
 
-            to_the_end(root, quiet=quiet).result()
+                until_it_runs.close()  # the flow opens a live line of its own, and two must not overlap
+                to_the_end(root, quiet=quiet).result()
 
     return work
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 
+from tasks.project import SERVED_BY
+
 NOTES = ".work/flows"
-PARENT = "HONE_SERVED_BY"
-"""Names the process that serves, to the runs it starts."""
 LONGEST_START = 60.0
 """Seconds within which a process has come to its work; one that is older did something else before."""
 
@@ -81,7 +81,7 @@ def end(processes: Sequence[psutil.Process], patience: float = 10) -> None:
 
 def die_with_server() -> None:
     """In a run that `hone serve` started: have the kernel kill this process when the serving one dies."""
-    parent = os.environ.get(PARENT)
+    parent = os.environ.get(SERVED_BY)
     if parent is None or sys.platform != "linux":
         return
     if os.getppid() == int(parent):

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from flows import processes, server
 from hone.errors import UserError
+from tasks import project
 from tasks.params import Schedule, load_params
 
 LOCK = ".work/serve.lock"
@@ -106,7 +107,7 @@ def _serve(root: Path, schedule: Schedule, api: server.Api) -> None:
             leftovers.clear(root, deployment)
         print(f"serving {root.name}: {schedule.cron} ({schedule.timezone}); Ctrl-C ends it", flush=True)
         print(f"runs and their stages: {api.url.removesuffix('/api')}/deployments/deployment/{deployment}", flush=True)
-        os.environ[processes.PARENT] = str(os.getpid())
+        os.environ[project.SERVED_BY] = str(os.getpid())
         serving = asyncio.ensure_future(runner.start())
         tidying = asyncio.ensure_future(_forget_skipped(deployment))
         await asyncio.sleep(0)

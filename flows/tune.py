@@ -67,7 +67,7 @@ def tune(root: str | None = None, quiet: bool = False, overrides: dict[str, Any]
     try:
         state = _tune(root, quiet, began, overrides or {})
     except Exception as error:
-        if not isinstance(error, UserError) and processes.PARENT in os.environ:  # no command line will say it
+        if not isinstance(error, UserError) and project.SERVED_BY in os.environ:  # no command line will say it
             report(error)
         state = _failed(error)
     except BaseException as error:

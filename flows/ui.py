@@ -9,6 +9,7 @@ from pathlib import Path
 from flows.server import checked
 from hone.errors import UserError, without_secrets
 from tasks.params import load_params
+from tasks.pipeline import pipeline_fingerprint
 from tasks.tracking import OFF, views
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import SERVERS, one_line, resolve, shown, sqlite_path
@@ -37,14 +38,16 @@ def ui(root: Path, port: int) -> None:
     If that is a server already, its address is printed instead. Raises UserError if there is no store, it is a
     database that SQLite cannot open or write, or the port is taken.
     """
-    tracking = load_params(root).tracking
+    params = load_params(root)
+    tracking = params.tracking
     named = tracking.uri
     if named == OFF:
-        raise UserError("tracking.uri: none, so there are no runs to show; null is mlflow.db in the project")
+        raise UserError("tracking.uri: none, so there are no runs to show; leave it empty for mlflow.db in the project")
     uri = resolve(root, named)
+    key = pipeline_fingerprint(root, params.model_dump(mode="json"), params.data.source)
     if uri.startswith(SERVERS):
         print(f"this project tracks to a server: {shown(uri)}")
-        print(*views.lines(root, without_secrets(uri), tracking.model), sep="\n")
+        print(*views.lines(root, without_secrets(uri), tracking.model, key), sep="\n")
         return
     checked(port)
     if sqlite_path(uri) is not None:
@@ -64,9 +67,9 @@ def ui(root: Path, port: int) -> None:
     options = ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options]
     print(f"MLflow: http://127.0.0.1:{port} in some seconds (Ctrl-C ends it)")
-    print(*views.lines(root, uri, tracking.model, port), sep="\n", flush=True)
+    print(*views.lines(root, uri, tracking.model, key, port), sep="\n", flush=True)
     if sys.stdout.isatty() and (sys.platform == "darwin" or any(os.environ.get(name) for name in DISPLAYS)):
-        first = views.links(root, uri, tracking.model, port)[0][1]
+        first = views.links(root, uri, tracking.model, key, port)[0][1]
         # A process of its own: this one becomes the server, which a browser has to wait for.
         subprocess.Popen(
             [sys.executable, "-c", OPEN, first, f"http://127.0.0.1:{port}/health"], stdin=subprocess.DEVNULL

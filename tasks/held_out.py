@@ -1,4 +1,4 @@
-"""What the finalists' replays predict for rows that they were not trained on: the final model is composed by it.
+"""Out-of-fold predictions of the finalists' replays, used to choose the ensemble and to calibrate it.
 
 A replay keeps its predictions after every epoch: which epoch the final model will have is known only once all replays
 have ended, and predictions of a replay's own best epoch would flatter it on the rows that chose the epoch.

@@ -424,7 +424,7 @@ def _check_together(params: Params) -> None:
     if params.model.start_from is not None and models.is_trainable(params.model.family):
         raise UserError(
             f"model.start_from: {params.model.start_from}, but {params.model.family} brings its own training;"
-            " set start_from to null, and let it load what it starts from"
+            " leave start_from empty, and let it load what it starts from"
         )
     if params.train.class_weight != "none" and models.is_trainable(params.model.family):
         raise UserError(

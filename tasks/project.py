@@ -10,6 +10,8 @@ from pathlib import Path
 from hone.errors import UserError
 
 LOCK = ".work/lock"
+SERVED_BY = "HONE_SERVED_BY"
+"""The variable that names the process of `hone serve` to the runs that it starts."""
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -83,7 +83,7 @@ def surroundings(root: Path, params: "Params") -> dict[str, Any]:
 def outs(root: Path, name: str) -> dict[str, dict[str, str]]:
     """Return facts of a pipeline's run when a stage has ended: hashes of its outs, and of all stages above it.
 
-    A stage that was restored from a cache logs nothing: one below it speaks for it.
+    A stage that was restored from a cache logs nothing; a later stage also records its hashes.
     """
     facts = {}
     for spec in _down_to(pipeline.specs(root), name):

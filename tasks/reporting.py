@@ -148,6 +148,7 @@ def plain_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     width: columns of the terminal; None is as many as the table takes. See `table_blocks`.
     """
+    title = plain(title)
     lines = [] if not title else [title] if width is None else wrapped(title, width)
     for number, block in enumerate(table_blocks(columns, rows, width)):
         lines += [*([""] if number else []), *block]
@@ -160,9 +161,10 @@ def table_blocks(
     """Yield a table's lines, its header and a rule first, in one block or, where that is too wide, in several.
 
     Cells are wrapped first between words, then within words, never within a number or an interval. Where that is not
-    enough, each block has the first column and some of the others.
+    enough, each block has the first column and some of the others. Secrets are hidden before: half of one on each line
+    could not be recognised.
     """
-    cells = [[_unbroken(printable(cell.replace("\n", "\\n"))) for cell in line] for line in (columns, *rows)]
+    cells = [[_unbroken(plain(cell.replace("\n", "\\n"))) for cell in line] for line in (columns, *rows)]
     by_column = [list(column) for column in zip(*cells, strict=True)]
     for chosen in _chunks(by_column, width):
         widths = _widths(chosen, width)

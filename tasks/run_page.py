@@ -3,6 +3,7 @@
 import getpass
 import math
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from hone import metrics
 from hone.errors import printable
-from tasks import files, pipeline, record, wording
+from tasks import files, pipeline, project, record, wording
 from tasks.params import Params
 from tasks.provenance import git
 from tasks.tracking import Dataset
@@ -68,9 +69,17 @@ def who(root: Path) -> dict[str, str]:
     if not user:
         with suppress(Exception):  # no name in the environment, and no account: nobody is named
             user = getpass.getuser()
-    command = "dvc repro" if "DVC_STAGE" in os.environ else "hone tune"
-    source = {"mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
+    source = {"mlflow.source.name": _command(), "mlflow.source.type": "LOCAL"}
     return {**source, **({"mlflow.user": printable(user)} if user else {})}
+
+
+def _command() -> str:
+    """Return the command that this process works for."""
+    if "DVC_STAGE" in os.environ:  # set by DVC for what it starts
+        return "dvc repro"
+    if project.SERVED_BY in os.environ:
+        return "hone serve"
+    return "python -m tasks.run" if Path(sys.argv[0]).parts[-2:] == ("tasks", "run.py") else "hone tune"
 
 
 def datasets(root: Path, params: Params, data_hash: str) -> tuple[Dataset, ...]:

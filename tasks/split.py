@@ -137,7 +137,7 @@ def check_pictures(root: Path, source: str, place: Path, params: Params) -> Chec
     if data.drop or data.kinds:
         raise UserError(f"data.{'drop' if data.drop else 'kinds'}: pictures have no columns; leave it empty")
     if data.target not in (None, LABEL):
-        raise UserError(f"data.target: {data.target!r}, but a picture's target is its class; set it to null")
+        raise UserError(f"data.target: {data.target!r}, but a picture's target is its class; leave it empty")
     labels = found.frame[LABEL]
     if data.task == "auto" and labels.dtype.kind != "f":  # folders that are called 0 to 99 are classes all the same
         task: Literal["binary", "multiclass"] = "binary" if labels.nunique() == 2 else "multiclass"
@@ -150,7 +150,7 @@ def check_frame(
 ) -> Checked:
     """Return a raw table's problem, split, schema and folds; UserError for whatever does not fit the params.
 
-    default_target: the target where `data.target` is null; None if there is no such default. of_pictures: whether it
+    default_target: the target where `data.target` is empty; None if there is no such default. of_pictures: whether it
     is a table of pictures and their classes.
     """
     data, asked = params.data, params.split

@@ -79,7 +79,7 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
     """
     if params.tracking.uri == OFF:
         return None
-    # Not above: they need torch, and whether anything waits is asked without.
+    # Imported here because it loads torch; `owed` must not.
     from tasks import registry
     from tasks.registry import Candidate
 
@@ -108,7 +108,7 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
             reporter.message(_how_to_do_again(root, published.run, tags))
             store = uri.resolve(root, params.tracking.uri)
             served = "" if store.startswith(uri.SERVERS) else ", once `hone ui` runs"
-            reporter.message("\n".join([f"MLflow{served}:", *views.lines(root, store, params.tracking.model)]))
+            reporter.message("\n".join([f"MLflow{served}:", *views.lines(root, store, params.tracking.model, key)]))
     return published
 
 

@@ -132,9 +132,8 @@ class RichReporter:
             self._console.print(Text(plain(title), style="bold"))
         for number, (header, rule, *lines) in enumerate(table_blocks(columns, rows, self._console.width)):
             text = Text("\n" if number else "")
-            # Each line fits, and is hidden by itself: a secret may stand in a cell.
-            text.append(f"{hidden(header)}\n", "bold").append(rule, "dim")
-            text.append("".join(f"\n{hidden(line)}" for line in lines))
+            text.append(f"{header}\n", "bold").append(rule, "dim")
+            text.append("".join(f"\n{line}" for line in lines))
             self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
         self._spaced = False
         self._space()

@@ -1,6 +1,7 @@
 """What a tracker is told: entries, the two methods that every tracker has, and the trackers that only hand on."""
 
 import contextlib
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -96,6 +97,11 @@ class Entry:
         ):
             raise ValueError("not an entry")
         return found
+
+
+def as_tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return facts as tags hold them: texts as they are, all else as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 
 
 class Tracker(ABC):

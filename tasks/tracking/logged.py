@@ -13,7 +13,8 @@ from hone.errors import UserError
 from hone.trial import Result, State, Trial, Value
 from tasks.tracking import OFF
 from tasks.tracking import uri as uris
-from tasks.tracking.mlflow import FACTS, KEY, KIND, NAME, PIPELINE, as_tags, connect, find_runs, read_facts
+from tasks.tracking.entry import as_tags
+from tasks.tracking.mlflow import FACTS, KEY, KIND, NAME, PIPELINE, connect, find_runs, read_facts
 from tasks.tracking.uri import one_line
 from tasks.tracking.views import best
 from tasks.warm_start import STAGES

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 from tasks.pipeline import hash_json, hash_path
 from tasks.tracking import uri as uris
 from tasks.tracking import views
-from tasks.tracking.entry import Dataset, Entry, Point, RefusedError, Tracker
+from tasks.tracking.entry import Dataset, Entry, Point, RefusedError, Tracker, as_tags
 from tasks.tracking.mlflow_tables import Tables, make_tables, passes, tables_of
 from tasks.tracking.uri import one_line
 
@@ -116,11 +116,6 @@ def read_facts(client: "MlflowClient", run: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{FACTS} holds no names")
     return content
-
-
-def as_tags(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return facts as tags hold them: texts as they are, all else as JSON."""
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 
 
 def find_runs(client: "MlflowClient", experiment: str, pipeline: str) -> Iterator[Any]:
@@ -336,7 +331,9 @@ class MlflowTracker(Tracker):
                 client.set_experiment_tag(self._experiment, views.SHARED + key, view)
                 self._views[key] = view
         if entry.kind == "pipeline" and self._noted != run.id:
-            with contextlib.suppress(OSError):  # the project's disk may be full; links are then to the last pipeline
+            with contextlib.suppress(
+                OSError
+            ):  # the project's disk may be full; there are then no links to this pipeline
                 views.note(self._root, self._experiment, run.id, entry.key)
             self._noted = run.id
 

@@ -3,14 +3,18 @@
 import contextlib
 import importlib.util
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from hone.errors import UserError
-from tasks.tracking.entry import Entry, Point, Tracker
+from tasks.tracking.entry import Entry, Point, Tracker, as_tags
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
+
+FACT, TEXT = "provenance/", "/text_summary"
+"""How a fact's name begins in an event file, and how TensorBoard ends the name of every text."""
 
 
 @final
@@ -31,7 +35,10 @@ class TensorBoardTracker(Tracker):
         self._points: dict[str, set[tuple[str, int]]] = {}
 
     def log(self, entry: Entry) -> None:
-        """Write the points that are new; with a run's first, its params and tags as text."""
+        """Write the points that are new; with a run's first, its params and tags as text.
+
+        Each fact is a text of its own, written once.
+        """
         pipeline, *rest = entry.key.split("/")
         folder = self._folder.joinpath(pipeline[:12], *rest)  # a pipeline's key is a long hash
         known = self._points.get(entry.key)
@@ -40,10 +47,13 @@ class TensorBoardTracker(Tracker):
             known = self._points[entry.key] = _read(folder)
         finite = [point for point in entry.metrics if math.isfinite(point[1])]
         points = [(name, value, step) for name, value, step in finite if (name, step) not in known]
-        if points or (is_first and (entry.params or entry.tags)):
+        facts = {FACT + name: value for name, value in as_tags(entry.facts).items()}
+        new = {name: value for name, value in facts.items() if (name + TEXT, 0) not in known}
+        if points or new or (is_first and (entry.params or entry.tags)):
             writer = self._writer(entry.key, folder)
-            self._write(writer, entry, points, about=is_first)
+            self._write(writer, entry, points, new, about=is_first)
             known.update((name, step) for name, _, step in points)
+            known.update((name + TEXT, 0) for name in new)
             writer.flush()
         if entry.kind == "trial":  # thousands of open files would be too many
             self._forget(entry.key)
@@ -53,10 +63,14 @@ class TensorBoardTracker(Tracker):
         for key in list(self._writers):
             self._forget(key)
 
-    def _write(self, writer: "SummaryWriter", entry: Entry, points: list[Point], *, about: bool) -> None:
+    def _write(
+        self, writer: "SummaryWriter", entry: Entry, points: list[Point], facts: Mapping[str, str], *, about: bool
+    ) -> None:
         if about:
             rows = "".join(f"| {name} | {value} |\n" for name, value in {**entry.params, **entry.tags}.items())
             writer.add_text("about", f"| {entry.name} | |\n|---|---|\n{rows}", walltime=entry.at)
+        for name, fact in facts.items():
+            writer.add_text(name, fact, global_step=0, walltime=entry.at)
         for name, value, step in points:
             writer.add_scalar(name, value, step, walltime=entry.at)
 

@@ -15,7 +15,9 @@ from hone.trial import Config
 from tasks.tracking.uri import SERVERS
 
 PLACE = ".work/mlflow.json"
-"""Says where the project's last pipeline is in MLflow; see `note`."""
+"""Says where the project's pipelines are in MLflow; see `note`."""
+NOTED = 100
+"""Pipelines that it names, those logged last."""
 SHARED = "mlflow.sharedViewState."
 PIPELINES = "pipelines"
 WORKFLOW = "workflowType=machine_learning"
@@ -84,40 +86,56 @@ def pipelines_view() -> str:
 
 
 def note(root: Path, experiment: str, run: str, pipeline: str) -> None:
-    """Write where the project's last pipeline is in MLflow: `links` reads it, without a word to a store."""
+    """Write where a pipeline is in MLflow: `links` reads it, without asking the store.
+
+    The latest pipelines are kept: one whose stages are restored from a cache logs nothing, and is not noted again.
+    """
     from tasks import files
 
-    files.write_json(root / PLACE, {"experiment": experiment, "run": run, "pipeline": pipeline})
+    runs = {name: noted for name, noted in _noted(root).items() if name != pipeline}
+    runs[pipeline] = {"experiment": experiment, "run": run}
+    latest = dict([*runs.items()][-NOTED:])
+    files.write_text(root / PLACE, json.dumps({"pipelines": latest}, indent=2) + "\n")  # its order tells which are last
 
 
-def lines(root: Path, store: str, model: str, port: int = 5000) -> list[str]:
+def lines(root: Path, store: str, model: str, pipeline: str | None, port: int = 5000) -> list[str]:
     """Return the links as lines of text, with their addresses below each other."""
-    found = links(root, store, model, port)
+    found = links(root, store, model, pipeline, port)
     width = max(len(name) for name, _ in found)
     return [f"  {name:{width}}  {address}" for name, address in found]
 
 
-def links(root: Path, store: str, model: str, port: int = 5000) -> list[tuple[str, str]]:
+def links(root: Path, store: str, model: str, pipeline: str | None, port: int = 5000) -> list[tuple[str, str]]:
     """Return what MLflow's pages show of the project, and their addresses.
 
     store: the URI that `uri.resolve` returned; pages of one that is no server are those of `hone ui` at `port`.
-    model: the registered one's name. Without a pipeline in MLflow there is the list of experiments alone.
+    model: the registered one's name. pipeline: the key of the one to show; of one that is not noted, or None, there
+    are no links. Without any pipeline in MLflow there is the list of experiments alone.
     """
     base = f"{store if store.startswith(SERVERS) else f'http://127.0.0.1:{port}'}/#"
-    try:
-        place = json.loads((root / PLACE).read_text(encoding="utf-8"))
-        experiment, run, pipeline = (str(place[name]) for name in ("experiment", "run", "pipeline"))
-    except (OSError, ValueError, KeyError, TypeError):
+    noted = _noted(root)
+    if not noted:
         return [("experiments", f"{base}/experiments?{WORKFLOW}")]
-    runs = f"{base}/experiments/{experiment}/runs"
-    trials = f"{runs}?viewStateShareKey={trials_key(pipeline)}&{WORKFLOW}"
-    return [
-        ("pipelines", f"{runs}?viewStateShareKey={PIPELINES}&{WORKFLOW}"),
-        ("this pipeline", f"{runs}/{run}?{WORKFLOW}"),
-        ("its trials", trials),
-        ("as charts", f"{trials}&compareRunsMode=CHART"),
-        ("models", f"{base}/models/{model}?{WORKFLOW}"),
-    ]
+    place = noted.get(pipeline or "", [*noted.values()][-1])
+    runs = f"{base}/experiments/{place['experiment']}/runs"
+    found = [("pipelines", f"{runs}?viewStateShareKey={PIPELINES}&{WORKFLOW}")]
+    if pipeline in noted:
+        trials = f"{runs}?viewStateShareKey={trials_key(pipeline)}&{WORKFLOW}"
+        found += [
+            ("this pipeline", f"{runs}/{place['run']}?{WORKFLOW}"),
+            ("its trials", trials),
+            ("as charts", f"{trials}&compareRunsMode=CHART"),
+        ]
+    return [*found, ("models", f"{base}/models/{model}?{WORKFLOW}")]
+
+
+def _noted(root: Path) -> dict[str, dict[str, str]]:
+    """Return experiment and run by pipeline, the last logged last; none of a file that is not as `note` writes it."""
+    try:
+        noted = json.loads((root / PLACE).read_text(encoding="utf-8"))["pipelines"]
+        return {key: {name: str(place[name]) for name in ("experiment", "run")} for key, place in noted.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _column(kind: str, name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from hone.errors import UserError
-from tasks.tracking.entry import Entry, Tracker
+from tasks.tracking.entry import Entry, Tracker, as_tags
 
 DONE = "hone_done"
 
@@ -24,7 +24,7 @@ class WandbTracker(Tracker):
         if importlib.util.find_spec("wandb") is None:
             raise UserError(
                 f"tracking.wandb: {project!r} needs the package wandb, which is not installed; "
-                "pip install 'hone-tuning[wandb]' or set it to null"
+                "pip install 'hone-tuning[wandb]' or leave it empty"
             )
         self._project = project
         self._folder = folder
@@ -62,7 +62,8 @@ class WandbTracker(Tracker):
         return self._runs[entry.key]
 
     def _log(self, run: Any, entry: Entry) -> None:
-        run.config.update({**entry.params, **{f"tags/{name}": value for name, value in entry.tags.items()}}, True)
+        tags = {**entry.tags, **as_tags(entry.facts)}
+        run.config.update({**entry.params, **{f"tags/{name}": value for name, value in tags.items()}}, True)
         last: dict[str, int] = {}
         for name, value, step in sorted(entry.metrics, key=lambda point: point[2]):
             axis = f"{name}_step"

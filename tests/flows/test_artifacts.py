@@ -1,8 +1,10 @@
 """What Prefect's pages show is text, whatever a folder is called."""
 
+import logging
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from prefect.events.worker import EventsWorker
@@ -34,7 +36,7 @@ def test_the_result_page_shows_verdict_table_and_report_and_no_markup(tmp_path: 
     assert "<" not in page.replace(root.name, "")
 
 
-def test_of_an_api_that_has_gone_no_more_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_an_api_that_has_gone_no_more_artifact_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         asked.append(1)
         raise ConnectionError("nobody there")
@@ -48,6 +50,30 @@ def test_of_an_api_that_has_gone_no_more_is_asked(monkeypatch: pytest.MonkeyPatc
         )
     reporter.stage_finished("search", 1.0)
     assert (len(asked), reporter.lost) == (1, True)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lines_are_logged_while_an_artifact_is_sent_and_after_one_failed(
+    fails: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def send(*_: object, **__: object) -> UUID:
+        reporter.warning("from the tracker's thread")
+        if fails:
+            raise ConnectionError("nobody there")
+        return UUID(int=0)
+
+    monkeypatch.setattr(artifacts, "create_progress_artifact", send)
+    monkeypatch.setattr(artifacts, "_run_logger", lambda: logging.getLogger("a run's"))
+    reporter = artifacts.ToPrefect(NullReporter())
+    with caplog.at_level(logging.INFO, "a run's"):
+        reporter.generation(
+            GenerationInfo(stage="search", index=0, n_trials=1, best=0.5, metric="accuracy", spent=1.0, budget=9)
+        )
+    assert [record.message for record in caplog.records] == [
+        "from the tracker's thread",
+        "search: generation 1, best accuracy 0.5000, 1 of 9 epochs",
+    ]
+    assert reporter.lost == fails
 
 
 def test_what_nobody_will_take_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

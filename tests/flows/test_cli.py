@@ -1,15 +1,22 @@
 """The `hone` command: what it says, how it ends, and what it does not import."""
 
+import contextlib
 import errno
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from flows import cli, verify
+from tasks.params import load_params
+from tasks.pipeline import pipeline_fingerprint
+from tasks.reporting import NullReporter
+from tasks.tracking import views
 from tests.flows.editing import change
 
 HERE = Path(__file__).parents[2]
@@ -149,7 +156,7 @@ def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it became a server"))
     monkeypatch.setattr("flows.ui.checked", lambda port: port)
     assert cli.main(["ui"]) == 2
-    assert capsys.readouterr().err.startswith("error: tracking.uri: none, so there are no runs to show; ")
+    assert capsys.readouterr().err.startswith("error: tracking.uri: none, so there are no runs to show; leave it empty")
     change(project, "uri: none ", "uri: null ")
     (project / "mlflow.db").mkdir()
     assert cli.main(["ui"]) == 2
@@ -162,3 +169,54 @@ def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(
     assert said.count("error: tracking.uri: 'sqlite:///") == 2
     assert "(unable to open database file)" in said
     assert "(file is not a database)" in said
+
+
+def test_pages_open_the_run_of_what_is_in_the_project_now(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(project, "uri: none ", "uri: https://host ")
+
+    def key() -> str:
+        params = load_params(project)
+        return pipeline_fingerprint(project, params.model_dump(mode="json"), params.data.source)
+
+    views.note(project, "1", "run-of-seed-0", key())
+    change(project, "seed: 0 ", "seed: 1 ")
+    views.note(project, "1", "run-of-seed-1", key())
+    change(project, "seed: 1 ", "seed: 0 ")  # what a run then restores from the cache is logged nowhere
+    assert cli.main(["ui"]) == 0
+    assert "runs/run-of-seed-0?" in capsys.readouterr().out
+    change(project, "seed: 0 ", "seed: 2 ")
+    assert cli.main(["ui"]) == 0
+    shown = capsys.readouterr().out
+    assert "run-of" not in shown
+    assert "pipelines " in shown
+
+
+def test_a_live_line_lasts_until_the_flow_opens_its_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    class Live(NullReporter):
+        def message(self, text: str) -> None:
+            seen.append(text)
+
+    @contextlib.contextmanager
+    def opened(**_: object) -> Iterator[Live]:
+        yield Live()
+        seen.append("closed")
+
+    @contextlib.contextmanager
+    def api(*_: object, **__: object) -> Iterator[None]:
+        seen.append("server")
+        yield
+
+    def to_the_end(*_: object, **__: object) -> SimpleNamespace:
+        seen.append("flow")
+        return SimpleNamespace(result=lambda: None)
+
+    monkeypatch.setattr(cli, "open_reporter", opened)
+    monkeypatch.setattr("flows.fresh.up_to_date", lambda *_: False)
+    monkeypatch.setattr("flows.server.api", api)
+    monkeypatch.setitem(sys.modules, "flows.tune", SimpleNamespace(to_the_end=to_the_end))
+    assert cli.main(["tune"]) == 0
+    assert seen == ["looking for what is stale …", "closed", "starting Prefect …", "server", "closed", "flow"]

@@ -34,3 +34,12 @@ def test_a_profile_of_prefect_cloud_login_is_used_unless_prefect_home_is_set(own
     url, home = done.stdout.split()
     assert url == ("None" if own_home else "https://api.example/acc")
     assert Path(home) == (project / "elsewhere" if own_home else Path(".prefect"))
+
+
+def test_without_a_home_there_is_no_profile_and_no_error() -> None:
+    """In a container, a user id may have no account."""
+    script = "import os, pwd\nos.environ.pop('HOME')\npwd.getpwuid = lambda _: {}[0]\nimport flows"
+    environment = {**os.environ, "HOME": "/", "PYTHONPATH": str(HERE)}
+    environment.pop("PREFECT_PROFILES_PATH", None)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -275,7 +275,7 @@ def test_a_member_that_unpacks_to_too_much_is_set_aside(raw: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"target": "kind"}, "data.target: 'kind', but a picture's target is its class"),
+        ({"target": "kind"}, "data.target: 'kind', but a picture's target is its class; leave it empty"),
         ({"drop": ["image"]}, "data.drop: pictures have no columns"),
         ({"kinds": {"image": "numeric"}}, "data.kinds: pictures have no columns"),
     ],

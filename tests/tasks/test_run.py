@@ -1,5 +1,6 @@
 """Running a stage: what is told to the tracker, and what is not."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from hone.errors import UserError
-from tasks import evaluate, record, run, sync, versioning
+from tasks import evaluate, project, record, run, run_page, sync, versioning
 from tasks.params import Params
 from tasks.reporting import NullReporter
 from tasks.tracking import MlflowTracker
@@ -140,3 +141,24 @@ def test_a_model_is_registered_if_what_it_was_made_of_is_still_what_the_key_name
     assert not (root / sync.PENDING).exists()
     (warning,) = warnings
     assert "the model is not registered, as data/raw, seed changed after earlier stages had used it" in warning
+
+
+@pytest.mark.parametrize(
+    ("variables", "program", "command"),
+    [
+        ((), "/bin/hone", "hone tune"),
+        ((), "/p/flows/tune.py", "hone tune"),
+        ((), "/p/tasks/run.py", "python -m tasks.run"),
+        (("DVC_STAGE",), "/p/tasks/run.py", "dvc repro"),
+        ((project.SERVED_BY,), "/p/prefect/engine.py", "hone serve"),
+    ],
+)
+def test_a_run_names_the_command_that_it_was_started_by(
+    variables: tuple[str, ...], program: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DVC_STAGE", project.SERVED_BY):
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(sys, "argv", [program])
+    assert run_page.who(tmp_path)["mlflow.source.name"] == command

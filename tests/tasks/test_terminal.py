@@ -201,6 +201,22 @@ def test_tables_fit_and_no_number_is_cut(
     assert Screen(stream.getvalue(), width).widest() <= width
 
 
+def test_a_secret_is_hidden_where_its_cell_its_title_or_its_message_is_wrapped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    address = "postgresql://user:averylongsecretpasswordindeed@host/db"
+    reporter, stream = rich(40)
+    for each in (PlainReporter(), reporter):
+        each.table(f"Rows of {address}", ("name", "b", "c"), [(address, "1", "2"), ("two\nlines", "3", "4")])
+        each.message(f"read from {address}")
+        each.warning(f"cannot read from {address}")
+    for shown in (capsys.readouterr().out, "\n".join(Screen(stream.getvalue(), 40).left())):
+        letters = "".join(shown.split())
+        assert letters.count("postgresql://***@host/db") == 4
+        assert not any(part in shown for part in ("avery", "long", "secret", "passw", "indeed"))
+
+
 def test_off_a_terminal_lines_are_plain_and_quiet_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_reporter() as reporter:
         assert isinstance(reporter, PlainReporter)

@@ -13,7 +13,9 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, event
@@ -209,7 +211,7 @@ def test_datasets_are_inputs_of_the_run_once(root: Path) -> None:
 
 
 def test_views_are_saved_with_the_experiment_and_a_note_says_where_the_pipeline_is(root: Path) -> None:
-    assert views.links(root, "sqlite:///m.db", "mine", 7) == [
+    assert views.links(root, "sqlite:///m.db", "mine", "abc", 7) == [
         ("experiments", "http://127.0.0.1:7/#/experiments?workflowType=machine_learning")
     ]
     log_all(MlflowTracker(root, None, "hone"), (ABOUT,))
@@ -217,7 +219,7 @@ def test_views_are_saved_with_the_experiment_and_a_note_says_where_the_pipeline_
     assert experiment.tags["mlflow.sharedViewState.abc"] == "a view"
     assert experiment.tags["mlflow.sharedViewState.pipelines"] == views.pipelines_view()
     run = runs_of(root)["abc"].info.run_id
-    found = dict(views.links(root, "https://host", "mine"))
+    found = dict(views.links(root, "https://host", "mine", "abc"))
     start, end = f"https://host/#/experiments/{experiment.experiment_id}/runs", "workflowType=machine_learning"
     assert found == {
         "pipelines": f"{start}?viewStateShareKey=pipelines&{end}",
@@ -226,6 +228,37 @@ def test_views_are_saved_with_the_experiment_and_a_note_says_where_the_pipeline_
         "as charts": f"{start}?viewStateShareKey=abc&{end}&compareRunsMode=CHART",
         "models": f"https://host/#/models/mine?{end}",
     }
+
+
+def test_links_are_to_the_pipeline_that_is_asked_for_and_not_to_the_last_one_logged(tmp_path: Path) -> None:
+    for pipeline in ("seed 0", "seed 1"):
+        views.note(tmp_path, "1", f"run of {pipeline}", pipeline)
+    start, end = "http://127.0.0.1:5000/#/experiments/1/runs", "?workflowType=machine_learning"
+    for pipeline in ("seed 0", "seed 1"):
+        assert (
+            dict(views.links(tmp_path, "m.db", "mine", pipeline))["this pipeline"] == f"{start}/run of {pipeline}{end}"
+        )
+    for unknown in ("seed 2", None):
+        assert list(dict(views.links(tmp_path, "m.db", "mine", unknown))) == ["pipelines", "models"]
+
+
+def test_of_many_pipelines_the_last_ones_logged_are_noted(tmp_path: Path) -> None:
+    views.note(tmp_path, "1", "a", "first")
+    for number in range(views.NOTED):
+        views.note(tmp_path, "1", "r", "first" if number == 7 else f"{number}")
+    assert "this pipeline" in dict(views.links(tmp_path, "m.db", "mine", "first"))
+    views.note(tmp_path, "1", "r", "new")
+    assert "this pipeline" not in dict(views.links(tmp_path, "m.db", "mine", "0"))
+    assert "this pipeline" in dict(views.links(tmp_path, "m.db", "mine", "1"))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"run": "r"}', '{"pipelines": [1]}', '{"pipelines": {"a": 1}}'])
+def test_a_note_that_is_damaged_is_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / ".work").mkdir()
+    (tmp_path / views.PLACE).write_text(content)
+    assert [name for name, _ in views.links(tmp_path, "m.db", "mine", "a")] == ["experiments"]
+    views.note(tmp_path, "1", "r", "a")
+    assert len(views.links(tmp_path, "m.db", "mine", "a")) == 5
 
 
 def test_a_view_of_many_hyperparameters_fits_into_a_tag_and_names_those_that_all_trials_have() -> None:
@@ -796,10 +829,51 @@ def test_a_torn_event_file_hides_no_later_point(tmp_path: Path) -> None:
     assert points_in(tmp_path / "abc") == [("best_so_far", 0, 0.5), ("best_so_far", 1, 0.7)]
 
 
+def test_tensorboard_has_each_fact_of_every_entry_once(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    later = replace(PIPELINE, facts={"hone.outs.split": {"rows": "1"}}, status="finished")
+    for _ in range(2):
+        log_all(TensorBoardTracker(tmp_path), (replace(PIPELINE, facts={"hone.data_hash": "d"}), later))
+    events = EventAccumulator(str(tmp_path / "abc")).Reload()
+    facts = {
+        tag: [text.tensor_proto.string_val[0].decode() for text in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if tag.startswith("provenance/")
+    }
+    assert facts == {
+        "provenance/hone.data_hash/text_summary": ["d"],
+        "provenance/hone.outs.split/text_summary": ['{"rows": "1"}'],
+    }
+
+
+def test_facts_are_in_the_config_of_a_run_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config: dict[str, str] = {}
+    run = SimpleNamespace(
+        config=SimpleNamespace(update=lambda values, _: config.update(values)),
+        summary={},
+        define_metric=lambda *_, **__: None,
+        log=lambda _: None,
+        finish=lambda **_: None,
+    )
+    wandb = ModuleType("wandb")
+    wandb.__spec__ = ModuleSpec("wandb", None)
+    vars(wandb).update(init=lambda **_: run, Settings=lambda **_: None)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    facts = {"hone.data_hash": "d", "hone.outs.split": {"rows": "1"}}
+    log_all(WandbTracker("mine", tmp_path), (replace(PIPELINE, facts=facts),))
+    assert config == {
+        "seed": "0",
+        "tags/git_commit": "123",
+        "tags/hone.data_hash": "d",
+        "tags/hone.outs.split": '{"rows": "1"}',
+    }
+
+
 def test_a_missing_wandb_is_named_with_its_extra(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tracking\.wandb: 'mine' .*hone-tuning\[wandb\]"):
         open_tracker(tmp_path, Tracking(wandb="mine"))
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="or leave it empty"):
         WandbTracker("mine", tmp_path)
 
 
