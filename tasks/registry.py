@@ -64,8 +64,6 @@ FEWEST_ROWS = 30
 """On fewer rows than this a challenger is not compared with the champion."""
 LONGEST = 5000
 """Characters of a tag and of a description that MLflow takes."""
-RIVALS = ("defaults", "constant", "linear", "boosting", "boosting_tuned")
-"""Models of evaluation.json beside the one that is delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -495,7 +493,7 @@ def describe(version: "ModelVersion", schema: Schema, problem: Problem, candidat
     def cell(model: str) -> str:
         return wording.with_interval(evaluation[model][metric], evaluation["intervals"].get(model, {}).get(metric))
 
-    rivals = [name for name in RIVALS if metric in evaluation.get(name, {})]
+    rivals = [name for name in ("defaults", *wording.RIVALS) if metric in evaluation.get(name, {})]
     looks, seen = champions.whole(tags.get(LOOKS)), len(model_store.seen(candidate.model))
     by_hand = f"; {tags[BY_HAND]}" if BY_HAND in tags else ""
     rows = f"{wording.plural(seen, 'row')} of " if seen else ""

@@ -116,7 +116,7 @@ def description(root: Path, params: Params) -> dict[str, str]:
     metric = winner["metric"]
     said = [str(finding["message"]) for finding in found["findings"]]
     parts = [f"**{_escaped(said[0])}**" if said else "", _networks(metric, found), _others(metric, found)]
-    parts += ["\n".join(f"- {_escaped(each)}" for each in said[1:]), _config(found, winner)]
+    parts += ["\n".join(f"- {_escaped(each)}" for each in said[1:]), _config(winner)]
     parts.append(
         f"Data: `{params.data.source}`. The report with pictures is `{REPORT}` under Artifacts; "
         "`provenance.json` there says what the run was made from. `hone reproduce` with this run's id does it again."
@@ -131,7 +131,8 @@ def _networks(metric: str, found: Mapping[str, Any]) -> str:
         [wording.label(name), *(_cell(found, part, name, sign=part == "gain") for part in shown)]
         for name in metrics.in_order(metric, found["tuned"])
     ]
-    return _table([f"{found['n_rows']:,} sealed test rows", *shown], rows)
+    columns = [wording.delivered(found) if part == "tuned" else part for part in shown]
+    return _table([f"{found['n_rows']:,} sealed test rows", *columns], rows)
 
 
 def _others(metric: str, found: Mapping[str, Any]) -> str:
@@ -144,10 +145,9 @@ def _others(metric: str, found: Mapping[str, Any]) -> str:
     return _table(["model", wording.label(metric), "network's gain"], rows)
 
 
-def _config(found: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
+def _config(winner: Mapping[str, Any]) -> str:
     """Return the table of the delivered config beside the default one."""
-    default = winner["default"]["config"]
-    config = default if found.get("delivered") == "defaults" else winner["config"]
+    config, default = winner["config"], winner["default"]["config"]
     names = [*config, *(name for name in default if name not in config)]
     rows = [[f"`{name}`", *(_escaped(each.get(name, wording.DASH)) for each in (config, default))] for name in names]
     return _table(["hyperparameter", "delivered", "default"], rows)

@@ -21,7 +21,15 @@ NEXT = (
     " the last commit)"
 )
 MOST_PLACES = 6
-MODELS = {"dummy": "constant", "boosting_tuned": "boosting, tuned"}
+RIVALS = ("constant", "linear", "boosting", "boosting_tuned")
+"""Models that train no network, from the simplest on; evaluation.json has those that could be fitted."""
+VALIDATED = ("dummy", *RIVALS[1:])
+"""The same models as the stage `baseline` names them, on validation rows."""
+MODELS = {
+    "dummy": "constant",
+    "boosting_tuned": "boosting, tuned",
+}
+"""Models in tables, where they are not called as in the files."""
 NAMES = {
     "tuned": "the tuned model",
     "defaults": "the defaults",
@@ -35,8 +43,32 @@ DELIVERED_DEFAULTS = "the network at its defaults"
 
 
 def model(name: str) -> str:
-    """Return a baseline's name as people write it."""
+    """Return a model's name as tables show it."""
     return MODELS.get(name, name)
+
+
+def delivered(found: Mapping[str, Any]) -> str:
+    """Return what tables and figures call the delivered model: "tuned", or "delivered" where it is the defaults.
+
+    found: evaluation.json or winner.json.
+    """
+    return "tuned" if is_tuned(found) else "delivered"
+
+
+def is_tuned(found: Mapping[str, Any]) -> bool:
+    """Return whether a searched config is delivered and not the defaults. found: evaluation.json or winner.json."""
+    return bool(found.get("delivered", "tuned") == "tuned")
+
+
+def networks(winner: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return names and replays of the default config and of the best searched one, if there is one, for a table.
+
+    Both come from the replays: the same seeds, each config at its one epoch. winner: winner.json.
+    """
+    found = [("network, defaults", winner["default"])]
+    if is_tuned(winner):
+        return [*found, ("network, tuned", winner)]
+    return [*found, ("network, best searched", winner["candidate"])] if "candidate" in winner else found
 
 
 def label(metric: str) -> str:

@@ -127,6 +127,16 @@ def test_a_warning_at_the_head_is_marked_as_one(stage: Stage) -> None:
     assert '<strong class="mark">Warning</strong> Fine.' not in calm
 
 
+def test_figures_of_delivered_defaults_name_no_tuned_model(stage: Stage) -> None:
+    tuned = changed(stage, "evaluate/evaluation.json", delivered="tuned")
+    content = changed(stage, "evaluate/evaluation.json", delivered="defaults")
+    section = content[content.index('id="test"') : content.index('id="columns"')]
+    assert "Expected calibration error: delivered 0" in section
+    assert section.count("delivered: predicted") > 0
+    assert ("tuned" in section.replace("c-tuned", ""), section.count("delivered") > 3) == (False, True)
+    assert "Expected calibration error: tuned 0" in tuned
+
+
 def test_warnings_below_the_head_are_marked_and_notes_are_not(stage: Stage) -> None:
     said = [("info", "First."), ("warning", "Look out."), ("info", "By the way.")]
     findings = [{"severity": severity, "message": message} for severity, message in said]
