@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hone import metrics
 from hone.errors import printable
-from tasks import files, pipeline, record, wording
+from tasks import files, markdown, pipeline, record, wording
 from tasks.params import Params
 from tasks.provenance import git
 from tasks.tracking import Dataset
@@ -115,10 +115,10 @@ def description(root: Path, params: Params) -> dict[str, str]:
     found, winner = files.read_json(root / EVALUATION), files.read_json(root / WINNER)
     metric = winner["metric"]
     said = [str(finding["message"]) for finding in found["findings"]]
-    parts = [f"**{_escaped(said[0])}**" if said else "", _networks(metric, found), _others(metric, found)]
-    parts += ["\n".join(f"- {_escaped(each)}" for each in said[1:]), _config(winner)]
+    parts = [f"**{markdown.text(said[0])}**" if said else "", _networks(metric, found), _others(metric, found)]
+    parts += ["\n".join(f"- {markdown.text(each)}" for each in said[1:]), _config(winner)]
     parts.append(
-        f"Data: `{params.data.source}`. The report with pictures is `{REPORT}` under Artifacts; "
+        f"Data: {markdown.code(params.data.source)}. The report with pictures is `{REPORT}` under Artifacts; "
         "`provenance.json` there says what the run was made from. `hone reproduce` with this run's id does it again."
     )
     return {METRIC: metric, NOTE: "\n\n".join(part for part in parts if part)}
@@ -149,7 +149,10 @@ def _config(winner: Mapping[str, Any]) -> str:
     """Return the table of the delivered config beside the default one."""
     config, default = winner["config"], winner["default"]["config"]
     names = [*config, *(name for name in default if name not in config)]
-    rows = [[f"`{name}`", *(_escaped(each.get(name, wording.DASH)) for each in (config, default))] for name in names]
+    rows = [
+        [markdown.code_cell(name), *(_value(each.get(name, wording.DASH)) for each in (config, default))]
+        for name in names
+    ]
     return _table(["hyperparameter", "delivered", "default"], rows)
 
 
@@ -164,8 +167,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
-def _escaped(value: object) -> str:
-    """Return a value as text that Markdown shows as it is; names of columns and classes may hold anything."""
-    text = printable(str(value))
-    text = f"{text[:LONGEST_CELL]}…" if len(text) > LONGEST_CELL and " " not in text else text
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|~" else sign for sign in text)
+def _value(value: object) -> str:
+    """Return a hyperparameter's value for a cell; a long one without spaces would widen the page."""
+    shown = str(value)
+    return markdown.text(f"{shown[:LONGEST_CELL]}…" if len(shown) > LONGEST_CELL and " " not in shown else shown)
