@@ -17,7 +17,7 @@ from hone.evaluation.importance import Importances, importances
 from hone.seeds import derive
 from hone.space import SearchSpace, identity
 from hone.trial import Config, Result, State, ranked
-from tasks import files, pipeline, report_figures, trials
+from tasks import files, pipeline, report_figures, trials, wording
 from tasks.params import Params
 from tasks.report_page import (
     Block,
@@ -617,9 +617,7 @@ def _audit(found: Findings) -> Section:
     columns = [[name, column["kind"], column["reason"]] for name, column in audit["columns"].items()]
     text = "\n".join(f"{name:<32} {kind:<12} {reason or ''}".rstrip() for name, kind, reason in columns)
     blocks.append(Fold(f"How each of the {plural(len(columns), 'column')} was read", text))
-    found_text = plural(len(warnings), "warning") if warnings else "nothing" if not notes else "no warning"
-    found_text += f", {plural(len(notes), 'note')}" if notes else ""
-    lead = f"Looked for leaks, duplicates across the split, ids, constants, rare classes and order: {found_text}."
+    lead = _sentence(wording.audited(audit, "below", "before you trust a score"))
     return Section("audit", "Data audit", lead, blocks)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hone import metrics
+from hone.data.audit.findings import QUESTIONS
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
 
@@ -296,6 +297,22 @@ def _interval(gain: Interval, confidence: float, places: int | None) -> str:
 def _turned(gain: Interval) -> Interval:
     """Return the gain of the second model over the first."""
     return replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+
+
+def audited(report: Mapping[str, Any], where: str, before: str) -> str:
+    """Return what an audit comes to, and what was tested: it can find what is wrong, and cannot prove that nothing is.
+
+    report: audit.json. where: findings stand "above" or "below". before: when to look into them.
+    """
+    findings = report["findings"]
+    n_warnings = sum(finding["severity"] == "warning" for finding in findings)
+    if n_warnings:
+        found = f"{plural(n_warnings, 'warning')} {where}: look into them {before}"
+    elif any(finding["kind"] in QUESTIONS for finding in findings):
+        found = f"no warning, but a question {where}: answer it {before}"
+    else:
+        found = "nothing obvious found" + (f" beyond the notes {where}" if findings else "")
+    return f"{found}. Tested: {'; '.join(report['tested'])}"
 
 
 KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A greedily chosen ensemble"}
