@@ -1,9 +1,7 @@
 """What Prefect's pages show of a run: its logs, a progress artifact for each phase, and the verdict with its table."""
 
 import contextlib
-import html
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from tasks import markdown
 from tasks.reporting import GenerationInfo, Reporter, describe, duration, plain, plain_table
 from tasks.summary import REPORT, Summary
 
@@ -98,7 +97,7 @@ class ToPrefect:
 def publish(root: Path, table: Summary) -> None:
     """Put the verdict, the final table and the place of the report into Prefect's pages."""
     with _never_fatal():
-        create_markdown_artifact(result_page(root, table), key="result", description=_text(table.title))
+        create_markdown_artifact(result_page(root, table), key="result", description=markdown.text(table.title))
 
 
 def result_page(root: Path, table: Summary) -> str:
@@ -108,31 +107,19 @@ def result_page(root: Path, table: Summary) -> str:
     """
     verdict, *findings = [*table.findings] or ["This run has no result yet."]
     lines = [
-        f"## {_text(verdict)}",
+        f"## {markdown.text(verdict)}",
         "",
-        _text(table.title),
+        markdown.text(table.title),
         "",
         _row(table.columns),
         _row(["---", *["---:"] * (len(table.columns) - 1)]),
-        *(_row([_text(cell) for cell in row]) for row in table.rows),
+        *(_row([markdown.text(cell) for cell in row]) for row in table.rows),
         "",
-        *(f"- {_text(finding)}" for finding in findings),
+        *(f"- {markdown.text(finding)}" for finding in findings),
     ]
     if (root / REPORT).exists():
-        lines += ["", f"The report is {code(REPORT)} in the project's folder, {code(root.name)}."]
+        lines += ["", f"The report is {markdown.code(REPORT)} in the project's folder, {markdown.code(root.name)}."]
     return "\n".join(lines)
-
-
-def code(text: str) -> str:
-    """Return a text as Markdown shows it as it is: between more backticks than it holds in a row."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    pad = " " if text[:1] == "`" or text[-1:] == "`" else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def _text(text: str) -> str:
-    """Return a text that Markdown and HTML show as it is."""
-    return html.escape(re.sub(r"([\\`*_\[\]|#~])", r"\\\1", plain(text)), quote=False)
 
 
 def _row(cells: Sequence[str]) -> str:

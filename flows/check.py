@@ -1,14 +1,12 @@
 """Looks at params and data, and at nothing else: what a run would refuse, before anything runs."""
 
 import sys
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hone import models
-from hone.data.audit.findings import QUESTIONS
-from tasks import pipeline, split, versioning
+from tasks import pipeline, split, versioning, wording
 from tasks.params import Params, load_params, search_space
 from tasks.reporting import Reporter
 from tasks.split import Checked
@@ -46,24 +44,8 @@ def check(root: Path, reporter: Reporter) -> None:
     report = split.audited(checked, params)
     reporter.message("")
     split.tell(report, reporter)
-    reporter.message(conclusion(report))
+    reporter.message(wording.audited(report, "above", "before `hone tune`"))
     reporter.message("`hone plan` says what a run would cost")
-
-
-def conclusion(report: Mapping[str, Any]) -> str:
-    """Return what an audit comes to, and what was tested: it can find what is wrong, and cannot prove that nothing is.
-
-    report: what `split.audited` returned.
-    """
-    findings = report["findings"]
-    n_warnings = sum(finding["severity"] == "warning" for finding in findings)
-    if n_warnings:
-        found = f"{n_warnings} warning{'' if n_warnings == 1 else 's'} above: look into them before `hone tune`"
-    elif any(finding["kind"] in QUESTIONS for finding in findings):
-        found = "no warning, but a question above: answer it before `hone tune`"
-    else:
-        found = "nothing obvious found" + (" beyond the notes above" if findings else "")
-    return f"{found}. Tested: {'; '.join(report['tested'])}"
 
 
 def _try_out(params: Params, checked: Checked) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flows import processes
 from flows.server import checked
 from hone.errors import UserError, without_secrets
 from tasks.params import load_params
@@ -14,6 +15,7 @@ from tasks.tracking import OFF, views
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import SERVERS, one_line, resolve, shown, sqlite_path
 
+LOG = ".work/mlflow-server.log"
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 """Variables of which one is set where there are windows."""
 OPEN = """
@@ -33,7 +35,7 @@ while os.getppid() == server:
 
 
 def ui(root: Path, port: int) -> None:
-    """Become MLflow's server on 127.0.0.1, on the store that params.yaml names; does not return.
+    """Serve MLflow's pages on 127.0.0.1, from the store that params.yaml names, until Ctrl-C.
 
     If that is a server already, its address is printed instead. Raises UserError if there is no store, it is a
     database that SQLite cannot open or write, or the port is taken.
@@ -70,11 +72,23 @@ def ui(root: Path, port: int) -> None:
     print(*views.lines(root, uri, tracking.model, key, port), sep="\n", flush=True)
     if sys.stdout.isatty() and (sys.platform == "darwin" or any(os.environ.get(name) for name in DISPLAYS)):
         first = views.links(root, uri, tracking.model, key, port)[0][1]
-        # A process of its own: this one becomes the server, which a browser has to wait for.
+        # A process of its own: a browser has to wait for the server.
         subprocess.Popen(
             [sys.executable, "-c", OPEN, first, f"http://127.0.0.1:{port}/health"], stdin=subprocess.DEVNULL
         )
-    os.execv(sys.executable, [sys.executable, *command])
+    log = root / LOG
+    log.parent.mkdir(exist_ok=True)
+    # Of a group of its own: Ctrl-C would end it with a traceback of its own.
+    with log.open("wb") as output, processes.child([sys.executable, *command], stdout=output, stderr=output) as server:
+        try:
+            code = server.wait()
+        except KeyboardInterrupt as end:
+            if type(end) is not KeyboardInterrupt:  # but SIGTERM
+                raise
+            return
+        finally:
+            processes.end_children()
+    raise UserError(f"MLflow's server ended with code {code}; what it said is in {LOG}")
 
 
 if __name__ == "__main__":

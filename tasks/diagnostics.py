@@ -89,7 +89,8 @@ def _mistakes(
     if problem.classes is None:
         worst = mistakes.of_values(truth, prediction, MOST_MISTAKES)
         about = [
-            {"actual": truth[row], "predicted": prediction[row], "error": prediction[row] - truth[row]} for row in worst
+            {"actual": truth[row], "predicted": prediction[row], "residual": truth[row] - prediction[row]}
+            for row in worst
         ]
     else:
         decided = model.decide(prediction)

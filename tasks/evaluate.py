@@ -25,12 +25,13 @@ from tasks.held_out import HeldOut
 from tasks.params import Retrain
 from tasks.stage import Stage
 from tasks.trainables import read_problem
+from tasks.wording import RIVALS
 
 Floats = NDArray[np.float64]
 Finding = dict[str, str]  # severity (warning or info) and message
 Draw = Callable[[NDArray[np.bool_], Floats], pd.DataFrame]
-RIVALS = {"constant": "dummy", "linear": "linear", "boosting": "boosting", baselines.TUNED: "boosting"}
-"""Models that train no network, by their names on the sealed rows: what `baselines.predict` calls them."""
+KINDS = {"constant": "dummy", "linear": "linear", "boosting": "boosting", baselines.TUNED: "boosting"}
+"""What `baselines.predict` calls the rivals."""
 MOST_CURVES = 10  # classes drawn against the rest
 
 
@@ -100,7 +101,7 @@ class Rival:
     def _predict(self, rows: pd.DataFrame, unseen: pd.DataFrame) -> Floats:
         schema, problem = trainables.read_schema(self.split), read_problem(self.split)
         data = trainables.encoded(rows, unseen, schema, problem, self.scaling)
-        return baselines.predict(RIVALS[self.name], data, self.seed, self.config)
+        return baselines.predict(KINDS[self.name], data, self.seed, self.config)
 
 
 def run(stage: Stage) -> None:
@@ -153,7 +154,7 @@ def run(stage: Stage) -> None:
         "convention": wording.convention(problem),
         **summary(scores, found, winner, findings, errors, len(rows)),
         "per_class": _per_class(problem, truth, networks["tuned"]),
-        "delivered": delivered(winner),
+        "delivered": "tuned" if wording.is_tuned(winner) else "defaults",
     }
     files.write_json(stage.artifact("evaluation.json"), whole)
     files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
@@ -298,7 +299,7 @@ def _less_reliable(
     winner: Mapping[str, Any],
 ) -> Finding | None:
     """Return that the tuned model's probabilities are less well calibrated than the defaults', if they are."""
-    if problem.classes is None or "defaults" not in networks or delivered(winner) != "tuned" or len(truth) < 2:
+    if problem.classes is None or "defaults" not in networks or not wording.is_tuned(winner) or len(truth) < 2:
         return None
     params, seed = stage.params.evaluate, derive(stage.params.seed, "evaluate")
     drawn = {
@@ -335,9 +336,9 @@ def _rivals(stage: Stage) -> dict[str, Predicted]:
             params.retrain,
             name,
             tuned if name == baselines.TUNED else None,
-            derive(params.seed, "evaluate", kind),
+            derive(params.seed, "evaluate", KINDS[name]),
         )
-        for name, kind in RIVALS.items()
+        for name in RIVALS
         if name != baselines.TUNED or tuned is not None
     ]
     found: dict[str, Predicted] = {}
@@ -409,7 +410,7 @@ def _findings(
         if message is not None:
             said.append({"severity": "warning" if warning else "info", "message": message})
 
-    is_tuned = delivered(winner) == "tuned"
+    is_tuned = wording.is_tuned(winner)
     ours = wording.NAMES["tuned"] if is_tuned else wording.DELIVERED_DEFAULTS
     if (gain := scores.gains.get("constant", {}).get(metric)) is not None:
         say(wording.no_better_than_constant(metric, ours, gain, n_rows, confidence), warning=True)
@@ -430,8 +431,3 @@ def _findings(
     if groups is not None and (n_groups := len(np.unique(groups))) > 1:
         say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
     return said
-
-
-def delivered(winner: Mapping[str, Any]) -> str:
-    """Return whose config is delivered, "tuned" or "defaults". winner: winner.json."""
-    return str(winner.get("delivered", "tuned"))

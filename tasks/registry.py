@@ -4,7 +4,6 @@ What can be compared with what, and what people change by hand, is in `champions
 """
 
 import contextlib
-import html
 import json
 import math
 import re
@@ -28,7 +27,7 @@ from hone.errors import UserError, without_secrets
 from hone.evaluation import bootstrap, calibration
 from hone.evaluation.bootstrap import Interval
 from hone.seeds import derive
-from tasks import champions, composition, model_store, params, pyfunc, record, wording
+from tasks import champions, composition, markdown, model_store, params, pyfunc, record, wording
 from tasks.champions import (
     BY_HAND,
     CHALLENGER,
@@ -64,8 +63,6 @@ FEWEST_ROWS = 30
 """On fewer rows than this a challenger is not compared with the champion."""
 LONGEST = 5000
 """Characters of a tag and of a description that MLflow takes."""
-RIVALS = ("defaults", "constant", "linear", "boosting", "boosting_tuned")
-"""Models of evaluation.json beside the one that is delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -495,38 +492,36 @@ def describe(version: "ModelVersion", schema: Schema, problem: Problem, candidat
     def cell(model: str) -> str:
         return wording.with_interval(evaluation[model][metric], evaluation["intervals"].get(model, {}).get(metric))
 
-    rivals = [name for name in RIVALS if metric in evaluation.get(name, {})]
+    rivals = [name for name in ("defaults", *wording.RIVALS) if metric in evaluation.get(name, {})]
     looks, seen = champions.whole(tags.get(LOOKS)), len(model_store.seen(candidate.model))
     by_hand = f"; {tags[BY_HAND]}" if BY_HAND in tags else ""
     rows = f"{wording.plural(seen, 'row')} of " if seen else ""
-    origin = f"{rows}`{settings.data.source}`, data hash {tags.get('hone.data_hash', wording.DASH)[:12]}"
+    data_hash = tags.get("hone.data_hash", wording.DASH)[:12]
+    origin = f"{rows}{markdown.code(settings.data.source)}, data hash {markdown.text(data_hash)}"
     commit = tags.get("hone.git_commit", "none")
     if commit != "none":
         edited = ", with uncommitted changes" if tags.get("hone.git_dirty") == "true" else ""
-        origin += f", commit {commit[:12]}{edited}"
+        origin += f", commit {markdown.text(commit[:12])}{edited}"
     address = without_secrets(tracking.uri or "sqlite:///mlflow.db")
     serve = f"mlflow models serve -m {shlex.quote(f'models:/{version.name}/{version.version}')}"
+    serve = f"MLFLOW_TRACKING_URI={shlex.quote(address)} {serve} --env-manager local --host 127.0.0.1"
     again = f"`hone reproduce {version.run_id}`" if version.run_id else "no run in MLflow"
     if tags.get("hone.git_dirty") != "false":
         again += ", once what is not in git is committed"
     headline = next((one["message"] for one in evaluation.get("findings", ())), "")
     kinds = ", ".join(f"{one.name} ({one.kind})" for one in schema.columns if one.kind != "dropped")
 
-    def safe(text: str) -> str:
-        return html.escape(text, quote=False)  # MLflow shows it as Markdown, which may hold markup
-
     parts = [
-        *([f"**{safe(headline)}**"] if headline else []),
+        *([f"**{markdown.text(headline)}**"] if headline else []),
         f"| model | {wording.label(metric)}, sealed rows, {100 * settings.evaluate.confidence:g} % interval |\n"
         f"|---|---|\n| **this version** | {cell('tuned')} |\n"
         + "".join(f"| {wording.model(name)} | {cell(name)} |\n" for name in rivals),
-        f"**Decision:** {safe(tags[DECISION] + by_hand)}.",
+        f"**Decision:** {markdown.text(tags[DECISION] + by_hand)}.",
         *([champions.seen_by(looks)] if looks else []),
-        f"**Serve** (in the project's folder):\n\n```bash\nMLFLOW_TRACKING_URI={shlex.quote(address)} {serve} "
-        "--env-manager local --host 127.0.0.1\n```",
+        f"**Serve** (in the project's folder):\n\n{markdown.block(serve, 'bash')}",
         f"**Reproduce:** {again}",
-        f"**Trained on:** {safe(origin)}",
-        f"**Predicts** {safe(_shown(problem))} from {safe(kinds)}.",
+        f"**Trained on:** {origin}",
+        f"**Predicts** {markdown.text(_shown(problem))} from {markdown.text(kinds)}.",
     ]
     text = "\n\n".join(parts)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -17,7 +17,7 @@ from hone.evaluation.importance import Importances, importances
 from hone.seeds import derive
 from hone.space import SearchSpace, identity
 from hone.trial import Config, Result, State, ranked
-from tasks import files, pipeline, report_figures, trials
+from tasks import files, pipeline, report_figures, trials, wording
 from tasks.params import Params
 from tasks.report_page import (
     Block,
@@ -39,7 +39,23 @@ from tasks.report_page import (
     render,
 )
 from tasks.stage import Stage
-from tasks.wording import DASH, composed, decimals, label, number, plural, signed, with_interval, with_std
+from tasks.wording import (
+    DASH,
+    RIVALS,
+    VALIDATED,
+    composed,
+    decimals,
+    delivered,
+    is_tuned,
+    label,
+    model,
+    networks,
+    number,
+    plural,
+    signed,
+    with_interval,
+    with_std,
+)
 
 PHASES = report_figures.PHASE_NAMES
 HASHED = (
@@ -50,12 +66,6 @@ HASHED = (
     "artifacts/evaluate/evaluation.json",
 )
 IDLE = {"execution", "tracking", "schedule"}  # params that cannot change a result
-RIVALS = {
-    "constant": "constant",
-    "linear": "linear model",
-    "boosting": "gradient boosting",
-    "boosting_tuned": "gradient boosting, tuned",
-}
 N_CURVES = 8
 N_SLICES = 4
 N_PARALLEL = 7
@@ -169,7 +179,7 @@ def _result(found: Findings) -> Section:
     share = f"{100 * found.params.evaluate.confidence:g} %"
     gain, gained = evaluation.get("gain", {}).get(metric), bounds["gain"].get(metric)
     spent = math.fsum(result.cost for result in found.results)
-    ours = "Tuned" if evaluation["delivered"] == "tuned" else "Delivered, the defaults"
+    ours = "Tuned" if is_tuned(evaluation) else "Delivered, the defaults"
     cards = [
         Card(f"{ours}, on sealed test rows", *_big(evaluation["tuned"][metric], bounds["tuned"][metric], share)),
         Card(
@@ -179,7 +189,7 @@ def _result(found: Findings) -> Section:
         Card("Gain", *_big(gain, gained, share, sign=True), tone=_tone(found)),
         Card("Search", plural(len(found.results), "trial"), f"{spent:,.0f} epochs in three phases"),
     ]
-    names = sorted((name for name in metrics.METRICS if name in evaluation["tuned"]), key=lambda name: name != metric)
+    names = metrics.in_order(metric, evaluation["tuned"])
     rows = [
         [
             f"{label(name)} {'↑' if _larger(name) else '↓'}",
@@ -192,7 +202,7 @@ def _result(found: Findings) -> Section:
         for name in names
     ]
     table = Table(
-        ["metric", "defaults", "tuned", "gain"],
+        ["metric", "defaults", delivered(evaluation), "gain"],
         rows,
         caption=f"{plural(evaluation['n_rows'], 'sealed test row')}, {share} intervals from "
         f"{found.params.evaluate.bootstrap:,} paired bootstrap resamples. ↑ larger is better, ↓ smaller is better; "
@@ -210,28 +220,24 @@ def _result(found: Findings) -> Section:
 
 def _baselines(found: Findings) -> Section:
     metric, baseline, winner = found.metric, found.baseline, found.winner
-    default = winner["default"]
     rows: list[tuple[str, float, float | None]] = [
-        # Both networks from the replays: the same seeds, each config at its one epoch.
-        (f"network, defaults (mean of {default['n']})", default["value"], default["std"]),
-        ("gradient boosting", baseline["boosting"].get(metric), None),
-        ("gradient boosting, tuned", baseline.get("boosting_tuned", {}).get(metric), None),
-        ("linear model", baseline["linear"].get(metric), None),
-        ("constant", baseline["dummy"].get(metric), None),
-        (f"tuned network (mean of {winner['n']})", winner["value"], winner["std"]),
+        *((f"{name} (mean of {one['n']})", one["value"], one["std"]) for name, one in networks(winner)),
+        *((model(name), baseline.get(name, {}).get(metric), None) for name in VALIDATED),
     ]
     there = sorted((row for row in rows if row[1] is not None), key=lambda row: row[1], reverse=_larger(metric))
-    without_constant = [row for row in there if row[0] != "constant"]
-    tuned = next(place for place, row in enumerate(there) if row[0].startswith("tuned"))
+    without_constant = [row for row in there if row[0] != model("dummy")]
+    ours = "network, tuned" if is_tuned(winner) else "network, defaults"
+    strong = next(place for place, row in enumerate(there) if row[0].startswith(ours))
     lead = (
-        "Scores on the validation rows, which the tuned config was chosen on: its own score here is a little too good."
+        "Scores on the validation rows, which the best searched config was chosen on: its own score here is a little "
+        "too good."
     )
     blocks: list[Block] = [
         Figure("baselines", [report_figures.dots(without_constant, metric)], _constant_caption(there, metric)),
         Table(
             ["model", label(metric)],
             [[name, with_std(value, std)] for name, value, std in there],
-            strong=tuned,
+            strong=strong,
         ),
     ]
     if rivals := _rivals(found):
@@ -248,7 +254,7 @@ def _rivals(found: Findings) -> Table | None:
         gain = f"gain_over_{name}"
         score = with_interval(evaluation[name][metric], bounds[name][metric])
         won = with_interval(evaluation[gain][metric], bounds[gain][metric], sign=True)
-        rows.append([RIVALS[name], score, won])
+        rows.append([model(name), score, won])
     caption = (
         "The sealed test rows: each model was fitted anew to the network's own rows, training and validation. "
         "A positive gain: the network is better."
@@ -371,8 +377,8 @@ def _winner(found: Findings) -> Section:
     winner, metric = found.winner, found.metric
     standings = winner["standings"]
     default = identity(winner["default"]["config"])
-    is_tuned = found.evaluation["delivered"] == "tuned"
-    places = ["winner" if is_tuned else "delivered", *(f"finalist {place}" for place in range(2, len(standings) + 1))]
+    tuned = is_tuned(found.evaluation)
+    places = ["winner" if tuned else "delivered", *(f"finalist {place}" for place in range(2, len(standings) + 1))]
     names = [
         f"{place}: the defaults" if identity(one["config"]) == default else place
         for place, one in zip(places, standings, strict=True)
@@ -386,7 +392,7 @@ def _winner(found: Findings) -> Section:
         ]
         for name, one in zip(names, standings, strict=True)
     ]
-    searched = winner if is_tuned else winner.get("candidate", winner)
+    searched = winner if tuned else winner.get("candidate", winner)
     configs = [searched["config"], winner["default"]["config"]]
     hyperparameters = [name for name in found.space.names if any(name in config for config in configs)]
     compared = [[name, *(_cell(config, name) for config in configs)] for name in hyperparameters]
@@ -394,14 +400,14 @@ def _winner(found: Findings) -> Section:
     over = plural(max(one["n"] + one["n_failed"] for one in standings) // max(1, folds), "seed")
     over += f" and {plural(folds, 'fold')}" if folds else ""
     lead = f"The finalists were trained anew over {over}. "
-    if is_tuned:
+    if tuned:
         lead += "The best mean wins, not the luckiest run."
     else:
         lead += "No searched config beat the defaults by more than its error, so the defaults are delivered."
     blocks: list[Block] = [
         Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
         Text(f"The final model. {composed(metric, found.retrained['model'])}"),
-        Table(["hyperparameter", "winner" if is_tuned else "best searched", "defaults"], compared, prose=True),
+        Table(["hyperparameter", "winner" if tuned else "best searched", "defaults"], compared, prose=True),
     ]
     return Section("winner", "The winner", lead, blocks)
 
@@ -413,13 +419,18 @@ def _test(found: Findings) -> Section:
         scatter, bars = report_figures.residuals(plots["residuals"], problem.target)
         pair = Pair([Figure("predicted", [scatter]), Figure("residuals", [bars])])
         return Section("test", "On the test rows", lead, [pair])
-    roc = report_figures.curve(plots["roc"], "false_positive_rate", "true_positive_rate", diagonal=True)
-    precision_recall = report_figures.curve(plots["precision_recall"], "recall", "precision", diagonal=False)
+    ours = delivered(found.evaluation)
+    drawn = ours if problem.positive_index is not None else "tuned"  # else curves are classes, called anything
+    roc = report_figures.curve(plots["roc"], "false_positive_rate", "true_positive_rate", diagonal=True, ours=drawn)
+    precision_recall = report_figures.curve(
+        plots["precision_recall"], "recall", "precision", diagonal=False, ours=drawn
+    )
     errors = found.evaluation["calibration_error"]
     event = str(problem.positive) if problem.positive_index is not None else "the most probable class"
     caption = f"The probability given to {event} against how often it was right. Expected calibration error: "
-    caption += ", ".join(f"{name} {number(errors[name], 3)}" for name in sorted(errors, reverse=True)) + "."
-    calibration = Figure("calibration", [report_figures.calibration(plots["calibration"])], caption)
+    named = {name: ours if name == "tuned" else name for name in sorted(errors, reverse=True)}
+    caption += ", ".join(f"{text} {number(errors[name], 3)}" for name, text in named.items()) + "."
+    calibration = Figure("calibration", [report_figures.calibration(plots["calibration"], ours)], caption)
     confusion, wide = _confusion(found), (problem.n_classes > MOST_BESIDE)
     blocks: list[Block] = [
         _per_class(found),
@@ -474,7 +485,7 @@ def _columns(found: Findings) -> Section:
     if (left := seen["of"] - len(seen["columns"])) > 0:
         lead += f" Not shuffled: {plural(left, 'column')} that tell least about the predictions."
     shown = [(one["column"], one["loss"], one["deviation"]) for one in seen["columns"][:N_COLUMNS]]
-    figure = report_figures.bars(shown, f"{label(metric)} lost when shuffled")
+    figure = report_figures.bars(shown, f"how much worse {label(metric)} gets when shuffled")
     caption = "" if len(seen["columns"]) <= N_COLUMNS else f"The first {N_COLUMNS} of {len(seen['columns'])} columns."
     return Section("columns", "Feature importance", lead, [Figure("columns", [figure], caption)])
 
@@ -487,13 +498,13 @@ def _mistakes(found: Findings) -> Section:
         return Section("mistakes", title, "Every sealed row was predicted right.", [])
     values = [[DASH if value is None else _shortened(value) for value in one["values"]] for one in seen["rows"]]
     if found.problem.classes is None:
-        columns = ["row", "actual", "predicted", "error"]
-        places = decimals(0.0, min(abs(one["error"]) for one in seen["rows"]))
+        columns = ["row", "actual", "predicted", "residual"]
+        places = decimals(0.0, min(abs(one["residual"]) for one in seen["rows"]))
         keys = [
-            [number(one["actual"], places), number(one["predicted"], places), signed(one["error"], places)]
+            [number(one["actual"], places), number(one["predicted"], places), signed(one["residual"], places)]
             for one in seen["rows"]
         ]
-        lead = "The sealed rows with the largest errors. Look for wrong values, and for what these rows share."
+        lead = "The sealed rows with the largest residuals (actual minus predicted). Look for wrong values, and for what these rows share."
     else:
         columns = ["row", "actual", "predicted"]
         keys = [
@@ -606,9 +617,7 @@ def _audit(found: Findings) -> Section:
     columns = [[name, column["kind"], column["reason"]] for name, column in audit["columns"].items()]
     text = "\n".join(f"{name:<32} {kind:<12} {reason or ''}".rstrip() for name, kind, reason in columns)
     blocks.append(Fold(f"How each of the {plural(len(columns), 'column')} was read", text))
-    found_text = plural(len(warnings), "warning") if warnings else "nothing" if not notes else "no warning"
-    found_text += f", {plural(len(notes), 'note')}" if notes else ""
-    lead = f"Looked for leaks, duplicates across the split, ids, constants, rare classes and order: {found_text}."
+    lead = _sentence(wording.audited(audit, "below", "before you trust a score"))
     return Section("audit", "Data audit", lead, blocks)
 
 
@@ -617,7 +626,7 @@ def _provenance(found: Findings) -> Section:
     blocks: list[Block] = [
         Table(["made from", "SHA-256"], [[name, digest] for name, digest in found.hashes.items()], prose=True),
         Fold("params.yaml, as it was used", yaml.safe_dump(params, sort_keys=False, allow_unicode=True)),
-        Fold("The winner's config", json.dumps(found.winner["config"], indent=2, sort_keys=True)),
+        Fold("The delivered config", json.dumps(found.winner["config"], indent=2, sort_keys=True)),
     ]
     lead = "The same data, code and params give this page again, byte for byte."
     return Section("provenance", "Provenance", lead, blocks)

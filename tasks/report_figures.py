@@ -174,7 +174,7 @@ def dots(rows: Sequence[tuple[str, float, float | None]], metric: str) -> Plot:
     x = axis(label(metric), min(ends) - pad, max(ends) + pad, 5)
     plot = Plot(x, names([name for name, *_ in rows]), height=12 + 34 * len(rows), by_name=True)
     for index, (name, value, std) in enumerate(rows):
-        colour = "c-tuned" if name.startswith("tuned") else "c-defaults" if "default" in name else "c-soft"
+        colour = "c-defaults" if "default" in name else "c-tuned" if name.startswith("network") else "c-soft"
         y = len(rows) - 1 - index
         if std:
             plot.line([(value - std, y), (value + std, y)], colour, "thin")
@@ -182,33 +182,41 @@ def dots(rows: Sequence[tuple[str, float, float | None]], metric: str) -> Plot:
     return plot
 
 
-def curve(table: pd.DataFrame, x: str, y: str, *, diagonal: bool) -> Plot:
-    """Return lines of `y` over `x`, one for each value of column `curve`, on the unit square."""
+def curve(table: pd.DataFrame, x: str, y: str, *, diagonal: bool, ours: str = "tuned") -> Plot:
+    """Return lines of `y` over `x`, one for each value of column `curve`, on the unit square.
+
+    ours: what the delivered model is called, which the table calls "tuned".
+    """
     plot = Plot(_shares(x.replace("_", " ")), _shares(y.replace("_", " ")), height=310)
     if diagonal:
         plot.line([(0, 0), (1, 1)], "c-soft", "dotted")
     for index, (name, part) in reversed(list(enumerate(table.groupby("curve", sort=False)))):
+        text = ours if name == "tuned" else short(name)
         points = list(zip(part[x].tolist(), part[y].tolist(), strict=True))
-        plot.line(points, _series(str(name), index), "line" if name == "tuned" else "thin", short(name))
-        plot.legend.insert(0, ("line", _series(str(name), index), short(name)))
+        plot.line(points, _series(str(name), index), "line" if name == "tuned" else "thin", text)
+        plot.legend.insert(0, ("line", _series(str(name), index), text))
     return plot
 
 
-def calibration(table: pd.DataFrame) -> Plot:
-    """Return observed against predicted frequency, a line for each model; table: columns of plots/calibration.csv."""
+def calibration(table: pd.DataFrame, ours: str = "tuned") -> Plot:
+    """Return observed against predicted frequency, a line for each model; table: columns of plots/calibration.csv.
+
+    ours: what the delivered model is called, which the table calls "tuned".
+    """
     low = min(0.9, max(0.0, float(np.floor(10 * table[["predicted", "observed"]].min().min()) / 10)))
     plot = Plot(_shares("predicted probability", low), _shares("observed frequency", low), height=310)
     plot.line([(low, low), (1, 1)], "c-soft", "dotted")
     for index, (name, part) in enumerate(table.groupby("curve", sort=False)):
         colour = _series(str(name), index)
+        model = ours if name == "tuned" else short(name)
         points = list(zip(part["predicted"].tolist(), part["observed"].tolist(), strict=True))
         texts = [
-            f"{short(name)}: predicted {number(x, 3)}, observed {number(y, 3)}, {n} rows"
+            f"{model}: predicted {number(x, 3)}, observed {number(y, 3)}, {n} rows"
             for (x, y), n in zip(points, part["n_rows"], strict=True)
         ]
         plot.line(points, colour, "thin")
         plot.dots(points, colour, texts)
-        plot.legend.append(("line", colour, short(name)))
+        plot.legend.append(("line", colour, model))
     return plot
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from hone import metrics
 from hone.errors import printable
-from tasks import files, pipeline, project, record, wording
+from tasks import files, markdown, pipeline, project, record, wording
 from tasks.params import Params
 from tasks.provenance import git
 from tasks.tracking import Dataset
@@ -124,10 +124,10 @@ def description(root: Path, params: Params) -> dict[str, str]:
     found, winner = files.read_json(root / EVALUATION), files.read_json(root / WINNER)
     metric = winner["metric"]
     said = [str(finding["message"]) for finding in found["findings"]]
-    parts = [f"**{_escaped(said[0])}**" if said else "", _networks(metric, found), _others(metric, found)]
-    parts += ["\n".join(f"- {_escaped(each)}" for each in said[1:]), _config(found, winner)]
+    parts = [f"**{markdown.text(said[0])}**" if said else "", _networks(metric, found), _others(metric, found)]
+    parts += ["\n".join(f"- {markdown.text(each)}" for each in said[1:]), _config(winner)]
     parts.append(
-        f"Data: `{params.data.source}`. The report with pictures is `{REPORT}` under Artifacts; "
+        f"Data: {markdown.code(params.data.source)}. The report with pictures is `{REPORT}` under Artifacts; "
         "`provenance.json` there says what the run was made from. `hone reproduce` with this run's id does it again."
     )
     return {METRIC: metric, NOTE: "\n\n".join(part for part in parts if part)}
@@ -140,7 +140,8 @@ def _networks(metric: str, found: Mapping[str, Any]) -> str:
         [wording.label(name), *(_cell(found, part, name, sign=part == "gain") for part in shown)]
         for name in metrics.in_order(metric, found["tuned"])
     ]
-    return _table([f"{found['n_rows']:,} sealed test rows", *shown], rows)
+    columns = [wording.delivered(found) if part == "tuned" else part for part in shown]
+    return _table([f"{found['n_rows']:,} sealed test rows", *columns], rows)
 
 
 def _others(metric: str, found: Mapping[str, Any]) -> str:
@@ -153,12 +154,14 @@ def _others(metric: str, found: Mapping[str, Any]) -> str:
     return _table(["model", wording.label(metric), "network's gain"], rows)
 
 
-def _config(found: Mapping[str, Any], winner: Mapping[str, Any]) -> str:
+def _config(winner: Mapping[str, Any]) -> str:
     """Return the table of the delivered config beside the default one."""
-    default = winner["default"]["config"]
-    config = default if found.get("delivered") == "defaults" else winner["config"]
+    config, default = winner["config"], winner["default"]["config"]
     names = [*config, *(name for name in default if name not in config)]
-    rows = [[f"`{name}`", *(_escaped(each.get(name, wording.DASH)) for each in (config, default))] for name in names]
+    rows = [
+        [markdown.code_cell(name), *(_value(each.get(name, wording.DASH)) for each in (config, default))]
+        for name in names
+    ]
     return _table(["hyperparameter", "delivered", "default"], rows)
 
 
@@ -173,8 +176,7 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
-def _escaped(value: object) -> str:
-    """Return a value as text that Markdown shows as it is; names of columns and classes may hold anything."""
-    text = printable(str(value))
-    text = f"{text[:LONGEST_CELL]}…" if len(text) > LONGEST_CELL and " " not in text else text
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|~" else sign for sign in text)
+def _value(value: object) -> str:
+    """Return a hyperparameter's value for a cell; a long one without spaces would widen the page."""
+    shown = str(value)
+    return markdown.text(f"{shown[:LONGEST_CELL]}…" if len(shown) > LONGEST_CELL and " " not in shown else shown)

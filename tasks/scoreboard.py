@@ -7,8 +7,6 @@ from typing import Any
 from hone import metrics
 from tasks import wording
 
-RIVALS = ("constant", "linear", "boosting", "boosting_tuned")
-"""Models that train no network, from the simplest on; evaluation.json has those that could be fitted."""
 MOST_CLASSES = 10
 LONGEST = 32  # characters of a class's name
 
@@ -28,7 +26,7 @@ def by_metric(found: Mapping[str, Any]) -> Table:
     share = f"{100 * found['confidence']:g} %"
     return Table(
         f"Sealed test rows ({found['n_rows']:,}), {share} intervals; a positive gain is better",
-        ("metric", "defaults", found["delivered"] if found["delivered"] == "tuned" else "delivered", "gain"),
+        ("metric", "defaults", wording.delivered(found), "gain"),
         tuple(
             (
                 wording.label(name),
@@ -47,7 +45,7 @@ def rivals(found: Mapping[str, Any]) -> Table | None:
     metric = found["metric"]
     rows = tuple(
         (wording.model(name), _cell(found, name, metric), _cell(found, f"gain_over_{name}", metric))
-        for name in RIVALS
+        for name in wording.RIVALS
         if name in found
     )
     title = f"Sealed test rows, {wording.label(metric)}: rivals, fitted to the network's rows"

@@ -67,10 +67,7 @@ def _say(finding: Mapping[str, str], reporter: Reporter) -> None:
 
 
 def _on_validation(baseline: Mapping[str, Any], winner: Mapping[str, Any], metric: str) -> list[tuple[str, str]]:
-    """Return name and score of each model on the validation rows, the tuned config last."""
-    names = [name for name in ("dummy", "linear", "boosting", "boosting_tuned") if name in baseline]
+    """Return name and score of each model on the validation rows, the best searched config last."""
+    names = [name for name in wording.VALIDATED if name in baseline]
     rows = [(wording.model(name), wording.number(baseline[name].get(metric))) for name in names]
-    # Both from the replays: the same seeds, each config at its one epoch.
-    for name, score in (("network, defaults", winner["default"]), ("network, tuned", winner)):
-        rows.append((name, wording.with_std(score["value"], score["std"])))
-    return rows
+    return rows + [(name, wording.with_std(one["value"], one["std"])) for name, one in wording.networks(winner)]

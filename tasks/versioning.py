@@ -4,6 +4,7 @@ Each function does what DVC 3.67 does at the same moment of a reproduction: `dvc
 `dvc.stage.run.run_stage`, `dvc.repo.reproduce`. DVC's errors leave here as UserErrors.
 """
 
+import atexit
 import contextlib
 import json
 import logging
@@ -316,8 +317,12 @@ def _repo(root: Path, config: Mapping[str, Any] | None = None) -> Iterator[Any]:
 def _silence() -> None:
     """Turn off DVC's bars and its notes; nobody called DVC. Call it after DVC's import, which sets these levels.
 
-    DVC draws bars while its loggers are at ERROR or below, in two classes that each ask a logger of their own.
+    DVC draws bars while its loggers are at ERROR or below, in two classes that each ask a logger of their own. At exit
+    colorama, which DVC starts, would write to the stream that it found: the live line's, which shows it as text.
     """
+    import colorama
+
+    atexit.unregister(colorama.initialise.reset_all)
     for name in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("dvc.progress", "dvc_data.callbacks"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hone import metrics
+from hone.data.audit.findings import QUESTIONS
 from hone.evaluation.bootstrap import Interval
 from hone.evaluation.gap import Gap
 
@@ -21,7 +22,15 @@ NEXT = (
     " the last commit)"
 )
 MOST_PLACES = 6
-MODELS = {"dummy": "constant", "boosting_tuned": "boosting, tuned"}
+RIVALS = ("constant", "linear", "boosting", "boosting_tuned")
+"""Models that train no network, from the simplest on; evaluation.json has those that could be fitted."""
+VALIDATED = ("dummy", *RIVALS[1:])
+"""The same models as the stage `baseline` names them, on validation rows."""
+MODELS = {
+    "dummy": "constant",
+    "boosting_tuned": "boosting, tuned",
+}
+"""Models in tables, where they are not called as in the files."""
 NAMES = {
     "tuned": "the tuned model",
     "defaults": "the defaults",
@@ -35,8 +44,32 @@ DELIVERED_DEFAULTS = "the network at its defaults"
 
 
 def model(name: str) -> str:
-    """Return a baseline's name as people write it."""
+    """Return a model's name as tables show it."""
     return MODELS.get(name, name)
+
+
+def delivered(found: Mapping[str, Any]) -> str:
+    """Return what tables and figures call the delivered model: "tuned", or "delivered" where it is the defaults.
+
+    found: evaluation.json or winner.json.
+    """
+    return "tuned" if is_tuned(found) else "delivered"
+
+
+def is_tuned(found: Mapping[str, Any]) -> bool:
+    """Return whether a searched config is delivered and not the defaults. found: evaluation.json or winner.json."""
+    return bool(found.get("delivered", "tuned") == "tuned")
+
+
+def networks(winner: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return names and replays of the default config and of the best searched one, if there is one, for a table.
+
+    Both come from the replays: the same seeds, each config at its one epoch. winner: winner.json.
+    """
+    found = [("network, defaults", winner["default"])]
+    if is_tuned(winner):
+        return [*found, ("network, tuned", winner)]
+    return [*found, ("network, best searched", winner["candidate"])] if "candidate" in winner else found
 
 
 def label(metric: str) -> str:
@@ -264,6 +297,22 @@ def _interval(gain: Interval, confidence: float, places: int | None) -> str:
 def _turned(gain: Interval) -> Interval:
     """Return the gain of the second model over the first."""
     return replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+
+
+def audited(report: Mapping[str, Any], where: str, before: str) -> str:
+    """Return what an audit comes to, and what was tested: it can find what is wrong, and cannot prove that nothing is.
+
+    report: audit.json. where: findings stand "above" or "below". before: when to look into them.
+    """
+    findings = report["findings"]
+    n_warnings = sum(finding["severity"] == "warning" for finding in findings)
+    if n_warnings:
+        found = f"{plural(n_warnings, 'warning')} {where}: look into them {before}"
+    elif any(finding["kind"] in QUESTIONS for finding in findings):
+        found = f"no warning, but a question {where}: answer it {before}"
+    else:
+        found = "nothing obvious found" + (f" beyond the notes {where}" if findings else "")
+    return f"{found}. Tested: {'; '.join(report['tested'])}"
 
 
 KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A greedily chosen ensemble"}

@@ -180,6 +180,8 @@ def check_column(key: str, name: str, columns: Iterable[str]) -> None:
         if near
         else f"the columns are {', '.join(map(repr, names[:8]))}{' …' * (len(names) > 8)}"
     )
+    if key == "data.drop":  # of a former table, perhaps
+        hint += f"; remove it from {key} in params.yaml"
     raise UserError(f"{key}: there is no column {name!r}; {hint}")
 
 

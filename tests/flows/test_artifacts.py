@@ -14,13 +14,6 @@ from tasks.reporting import GenerationInfo, NullReporter
 from tasks.summary import REPORT, Summary
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"), [("a/b", "`a/b`"), ("a`b", "``a`b``"), ("`a``", "``` `a`` ```"), ("", "``")]
-)
-def test_code_stays_code(text: str, shown: str) -> None:
-    assert artifacts.code(text) == shown
-
-
 def test_the_result_page_shows_verdict_table_and_report_and_no_markup(tmp_path: Path) -> None:
     root = tmp_path / "it`s <script>alert(1)<&script>"
     (root / REPORT).parent.mkdir(parents=True)

@@ -33,11 +33,13 @@ from tasks import (
     ingest,
     report,
     retrain,
+    run_page,
     split,
     start_from,
     summary,
     trainables,
     trials,
+    wording,
 )
 from tasks.params import parse_params, search_space
 from tasks.reporting import NullReporter
@@ -486,7 +488,7 @@ def test_what_is_said_of_rivals_follows_from_their_intervals(finished: Any) -> N
     assert first.startswith("No better than a constant: ") != beaten
     text = " ".join(read_page(stage).text.split())
     assert "each model was fitted anew to the network's own rows" in text
-    for name in ("constant", "linear model", "gradient boosting"):
+    for name in ("constant", "linear", "boosting"):
         assert name in text
 
 
@@ -559,6 +561,19 @@ def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Pa
     assert "so the defaults are delivered." in text
     assert "Delivered, the defaults, on sealed test rows" in text
 
+    # The delivered model is called tuned nowhere: in the terminal, the report, nor in MLflow.
+    tables = summed_up(stage).tables
+    validation = next(rows for title, rows in tables.items() if title.startswith("Validation rows"))
+    assert [row[0] for row in validation[-2:]] == ["network, defaults", "network, best searched"]
+    assert validation[-1][1] == wording.with_std(candidate["value"], candidate["std"])
+    assert text.count(f"network, best searched (mean of {candidate['n']})") >= 2  # in a figure and a table
+    described = run_page.description(stage.root, stage.params)[run_page.NOTE]
+    assert f"| {found['n_rows']} sealed test rows | defaults | delivered | gain |" in described
+    for shown in (str(tables), described, text.split("params.yaml, as it was used")[0]):
+        assert not re.search(r"\btuned\b", shown)
+    assert "The winner's config" not in text
+    assert json.loads(text.split("The delivered config")[1].split("}")[0] + "}") == default["config"]
+
 
 def test_where_a_constant_does_as_well_that_is_the_headline_everywhere(tmp_path: Path, executor: Executor) -> None:
     stage = make(tmp_path, executor, "noise")
@@ -599,7 +614,7 @@ def test_tuned_boosting_stands_in_every_table_under_its_own_name(
                 assert any(row[0] == "boosting, tuned" for row in table)
     text = read_page(stage).text
     page = stage.path("artifacts/report/report.html").read_text(encoding="utf-8")
-    assert page.count("<td>gradient boosting, tuned</td>") == 2  # in two tables
+    assert page.count("<td>boosting, tuned</td>") == 2  # in two tables
     assert "tuned gradient boosting" in text
 
 

@@ -10,6 +10,8 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,9 @@ import safetensors.numpy
 from hone import metrics
 from hone.data import preprocessing
 from hone.data import problem as problems
+from hone.data.problem import Problem
 from hone.data.rows import Marks, Seen, packed
+from hone.data.schema import Column, Schema
 from hone.errors import UserError
 from hone.models import build, default_space
 from hone.training.train import Settings, TrainingData, train
@@ -605,7 +609,7 @@ def test_a_versions_page_says_what_it_is_worth_and_how_it_is_served(root: Path, 
     assert "| defaults | 0.7000 |" in lines
     assert "| constant | 0.5000 |" in lines
     assert "| boosting | 0.800 [0.750, 0.850] |" in lines
-    assert any(line.startswith("**Decision:** first champion: ROC AUC 0.719 [0.600, 0.800]; ") for line in lines)
+    assert any(line.startswith(r"**Decision:** first champion: ROC AUC 0.719 \[0.600, 0.800\]; ") for line in lines)
     assert (
         "MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve -m models:/hone/1 --env-manager local "
         "--host 127.0.0.1"
@@ -613,6 +617,27 @@ def test_a_versions_page_says_what_it_is_worth_and_how_it_is_served(root: Path, 
     assert f"**Reproduce:** `hone reproduce {version.run_id}`" in lines
     assert "**Trained on:** `sklearn:digits`, data hash d1d1d1d1d1d1, commit c1c1c1c1c1c1" in lines
     assert "town (categorical)" in lines[-1]
+
+
+def test_names_on_a_versions_page_are_text() -> None:
+    image, link = "<img src=x>", "[click](https://evil.example)"
+    columns = [Column(name=name, kind="categorical") for name in (link, image)]
+    problem = Problem(task="binary", target=f"{image}y", metric="roc_auc", classes=("a", link), positive_index=0)
+    version: Any = SimpleNamespace(name="hone", version="1", run_id=None, tags={champions.DECISION: "first <b>"})
+    candidate = Candidate(
+        pipeline="p", model=Path("none"), sealed="s", tags={}, evaluation={"tuned": {"roc_auc": 0.5}, "intervals": {}}
+    )
+    source = "data/`a` &<b>.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_store, "seen", lambda _: ())
+        shown = registry.describe(
+            version, Schema(tuple(columns)), problem, candidate, Params.model_validate({"data": {"source": source}})
+        )
+    assert f"**Trained on:** ``{source}``, data hash" in shown
+    assert r"from \[click\](https://evil\.example) (categorical), &lt;img src=x&gt; (categorical)." in shown
+    assert "first &lt;b&gt;." in shown
+    assert "[click](" not in shown
+    assert "<" not in shown.replace(source, "")
 
 
 def test_a_registry_that_fails_costs_a_warning(root: Path, publish: Publish, models) -> None:

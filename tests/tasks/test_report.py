@@ -127,6 +127,34 @@ def test_a_warning_at_the_head_is_marked_as_one(stage: Stage) -> None:
     assert '<strong class="mark">Warning</strong> Fine.' not in calm
 
 
+def test_figures_of_delivered_defaults_name_no_tuned_model(stage: Stage) -> None:
+    tuned = changed(stage, "evaluate/evaluation.json", delivered="tuned")
+    content = changed(stage, "evaluate/evaluation.json", delivered="defaults")
+    section = content[content.index('id="test"') : content.index('id="columns"')]
+    assert "Expected calibration error: delivered 0" in section
+    assert section.count("delivered: predicted") > 0
+    assert ("tuned" in section.replace("c-tuned", ""), section.count("delivered") > 3) == (False, True)
+    assert "Expected calibration error: tuned 0" in tuned
+
+
+@pytest.mark.parametrize(
+    ("severities", "said"),
+    [
+        ([], "Nothing obvious found. Tested: ids; the order of rows."),
+        (["info"], "Nothing obvious found beyond the notes below. Tested: ids; the order of rows."),
+        (
+            ["warning", "warning"],
+            "2 warnings below: look into them before you trust a score. Tested: ids; the order of rows.",
+        ),
+    ],
+)
+def test_the_audit_says_what_was_tested(stage: Stage, severities: list[str], said: str) -> None:
+    found = report.read(replace(stage, name="report"))
+    findings = [{"severity": one, "kind": "ids", "message": "an id", "columns": [], "count": 1} for one in severities]
+    audit = {**found.audit, "findings": findings, "tested": ["ids", "the order of rows"]}
+    assert report._audit(replace(found, audit=audit)).lead == said
+
+
 def test_warnings_below_the_head_are_marked_and_notes_are_not(stage: Stage) -> None:
     said = [("info", "First."), ("warning", "Look out."), ("info", "By the way.")]
     findings = [{"severity": severity, "message": message} for severity, message in said]

@@ -7,6 +7,7 @@ import pytest
 from hone import metrics
 from tasks import scoreboard
 from tasks.reporting import plain_table
+from tasks.wording import RIVALS
 
 VALUES = {
     "binary": (0.87654, (0.87123, 0.88234), -0.01234, (-0.02345, -0.00123)),
@@ -18,8 +19,8 @@ def evaluation(task: str, n_classes: int = 2) -> dict[str, Any]:
     """Return an evaluation with long numbers of every metric that fits the task."""
     value, bounds, gain, gained = VALUES[task]
     names = [name for name, metric in metrics.METRICS.items() if task in metric.tasks]
-    models = ("tuned", "defaults", *scoreboard.RIVALS)
-    gains = ("gain", *(f"gain_over_{name}" for name in scoreboard.RIVALS))
+    models = ("tuned", "defaults", *RIVALS)
+    gains = ("gain", *(f"gain_over_{name}" for name in RIVALS))
     return {
         "metric": "average_precision" if task == "binary" else "rmse",
         "confidence": 0.999,
