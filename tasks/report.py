@@ -504,7 +504,10 @@ def _mistakes(found: Findings) -> Section:
             [number(one["actual"], places), number(one["predicted"], places), signed(one["residual"], places)]
             for one in seen["rows"]
         ]
-        lead = "The sealed rows with the largest residuals (actual minus predicted). Look for wrong values, and for what these rows share."
+        lead = (
+            "The sealed rows with the largest residuals (actual minus predicted). Look for wrong values, and for what "
+            "these rows share."
+        )
     else:
         columns = ["row", "actual", "predicted"]
         keys = [
@@ -597,7 +600,7 @@ def _run(found: Findings) -> Section:
     """Return what is no function of data and params: it lies beside the page."""
     lead = (
         "The time and the commit of each stage, when it ran on these inputs in this project. They differ from run to "
-        "run, so this page does not hold them: they lie beside it."
+        "run, so they come from a file beside this page, run.js."
     )
     return Section("run", "The run", lead, [Recorded(made_of(found.hashes))])
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -45,8 +46,11 @@ def links(by_flow, browser):
                 time.sleep(0.3)
             yield dict(LINK.findall(log.read_text()))
         finally:
-            served.terminate()
+            served.send_signal(signal.SIGINT)
             served.wait()
+    # Ctrl-C is how it ends, and MLflow's own lines are in its log.
+    assert served.returncode == 0
+    assert not re.search(r"Traceback|Security|ERROR", log.read_text()), log.read_text()
 
 
 def answers(url):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows import cli, verify
+from flows import cli, processes, verify
 from tasks.params import load_params
 from tasks.pipeline import pipeline_fingerprint
 from tasks.reporting import NullReporter
@@ -153,7 +153,7 @@ def test_a_port_that_is_taken_is_named(project: Path, capsys: pytest.CaptureFixt
 def test_pages_on_no_runs_or_no_database_are_refused_in_a_line(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it became a server"))
+    monkeypatch.setattr(processes, "child", lambda *_, **__: pytest.fail("a server starts"))
     monkeypatch.setattr("flows.ui.checked", lambda port: port)
     assert cli.main(["ui"]) == 2
     assert capsys.readouterr().err.startswith("error: tracking.uri: none, so there are no runs to show; leave it empty")
