@@ -145,11 +145,18 @@ def test_a_config_of_which_replays_failed_gives_way() -> None:
         (whole, failed, True),
         (failed, whole, False),
         (broken, whole, False),
-        (whole, broken, True),
         (broken, broken, False),
         (broken, failed, True),
     ):
         assert decide(PROBLEM, truth, candidate, defaults, seed=0).tuned == tuned
+
+
+def test_a_worse_config_is_not_delivered_because_a_replay_of_the_defaults_failed() -> None:
+    truth, defaults = np.zeros(5), Replays(np.array([[1.0], [1.0]]), n_failed=1)
+    for value, tuned in ((9.0, False), (1.0, False), (0.9, True)):
+        candidate = Replays(np.full((3, 1), value))
+        found = decide(PROBLEM, truth, candidate, defaults, seed=0)
+        assert found == Decision(tuned, pytest.approx(1.0 - value))
 
 
 def test_resamples_in_which_the_metric_does_not_exist_are_left_out() -> None:
