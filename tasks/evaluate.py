@@ -153,7 +153,7 @@ def run(stage: Stage) -> None:
         "convention": wording.convention(problem),
         **summary(scores, found, winner, findings, errors, len(rows)),
         "per_class": _per_class(problem, truth, networks["tuned"]),
-        "delivered": delivered(winner),
+        "delivered": composition.delivered(winner),
     }
     files.write_json(stage.artifact("evaluation.json"), whole)
     files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
@@ -298,7 +298,12 @@ def _less_reliable(
     winner: Mapping[str, Any],
 ) -> Finding | None:
     """Return that the tuned model's probabilities are less well calibrated than the defaults', if they are."""
-    if problem.classes is None or "defaults" not in networks or delivered(winner) != "tuned" or len(truth) < 2:
+    if (
+        problem.classes is None
+        or "defaults" not in networks
+        or composition.delivered(winner) != "tuned"
+        or len(truth) < 2
+    ):
         return None
     params, seed = stage.params.evaluate, derive(stage.params.seed, "evaluate")
     drawn = {
@@ -409,7 +414,7 @@ def _findings(
         if message is not None:
             said.append({"severity": "warning" if warning else "info", "message": message})
 
-    is_tuned = delivered(winner) == "tuned"
+    is_tuned = composition.delivered(winner) == "tuned"
     ours = wording.NAMES["tuned"] if is_tuned else wording.DELIVERED_DEFAULTS
     if (gain := scores.gains.get("constant", {}).get(metric)) is not None:
         say(wording.no_better_than_constant(metric, ours, gain, n_rows, confidence), warning=True)
@@ -430,8 +435,3 @@ def _findings(
     if groups is not None and (n_groups := len(np.unique(groups))) > 1:
         say(f"Intervals come from drawing whole groups ({wording.plural(n_groups, 'group')}), not rows.")
     return said
-
-
-def delivered(winner: Mapping[str, Any]) -> str:
-    """Return whose config is delivered, "tuned" or "defaults". winner: winner.json."""
-    return str(winner.get("delivered", "tuned"))
