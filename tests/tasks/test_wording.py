@@ -218,7 +218,8 @@ def test_only_what_became_worse_beyond_doubt_is_called_harm() -> None:
             "log_loss",
             Interval(-0.14, -0.2, -0.1, 0.4, 100),
             "No better than a constant: a constant did better than the tuned model, with log loss lower by 0.14 "
-            "(95 % interval 0.10 to 0.20). A constant predicts each class by its share of the training and validation rows",
+            "(95 % interval 0.10 to 0.20). A constant predicts each class by its share of the training and "
+            "validation rows",
         ),
         (
             "accuracy",
