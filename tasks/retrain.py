@@ -64,7 +64,7 @@ class Network:
 
 
 def run(stage: Stage) -> None:
-    """Write two model folders: the delivered model, as `composition.compose` chose it, and the defaults' average of seeds.
+    """Write two model folders: the delivered model, as `composition.compose` chose it, and the defaults' average.
 
     Both are calibrated in the same way. Where the defaults are delivered, both folders hold the same model.
     A seed that diverges is named and left out, and what is left of its config takes its share. Raises UserError if no
