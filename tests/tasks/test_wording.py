@@ -211,8 +211,8 @@ def test_only_what_became_worse_beyond_doubt_is_called_harm() -> None:
         (
             "mae",
             Interval(0.14, -0.5, 0.9, 0.4, 100),
-            "No proof that it is better than a constant: the tuned model did better than a constant on these 39 rows, but "
-            "not beyond chance, with MAE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the median",
+            "No proof that it is better than a constant: the tuned model did better than a constant on these 39 rows, "
+            "but not beyond chance, with MAE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the median",
         ),
         (
             "log_loss",
