@@ -27,7 +27,8 @@ def champion(root: Path, reporter: Reporter, *, choose: str | None = None, retir
     client, name = _connected(root)
     registered = _read(client, name)
     if choose is not None:
-        changed = champions.set_by_hand(client, registered, choose.removeprefix("v"))
+        choose = choose.removeprefix("v")  # as in "v3"
+        changed = champions.set_by_hand(client, registered, choose)
         reporter.message(f"version {choose} is the champion {'now' if changed else 'already'}")
     if retire:
         version = champions.retire(client, registered)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 DECISION, MODEL, SEALED, METRIC = "hone.decision", "hone.model", "hone.sealed", "hone.metric"
 """Tags of a version: why it is champion or not, hashes of its model and of its sealed rows, its problem's metric."""
+CONTENT = "hone.content"
+"""Tag of a version: a hash of its model that does not depend on the metric, which is part of `MODEL`."""
 INTERVAL, CONFIDENCE, SCORE = "hone.interval", "hone.confidence", "metric."
 """Tags of a version: the bounds of its score as JSON, their confidence, and the beginning of its metrics' names."""
 LINE, LINE_KEY = "hone.line", "hone.line_key"
@@ -122,8 +124,29 @@ class Registered:
 
         Versions may have been deleted since, so that it can be more than are left.
         """
-        same = [one.tags for one in self.versions.values() if one.tags.get(SEALED) == sealed]
-        return max([len({tags.get(MODEL) for tags in same}), *(whole(tags.get(LOOKS)) for tags in same)])
+        same = self._judged_by(sealed)
+        return max([len({_content(tags) for tags in same}), *(whole(tags.get(LOOKS)) for tags in same)])
+
+    def looks_with(self, tags: Mapping[str, str]) -> int:
+        """Return how many models the sealed rows have judged with the model of a new version, whose tags these are.
+
+        A model that they judged before, by another metric too, is counted once.
+        """
+        is_known = any(_content(tags) == _content(one) for one in self._judged_by(tags[SEALED]))
+        return self.looks(tags[SEALED]) + (not is_known)
+
+    def retired_last(self, line_key: str | None = None) -> str | None:
+        """Return the version that was last retired by hand, of a line or of all; None if none is."""
+        dates = {
+            number: last.removeprefix(RETIRED)
+            for number, one in self.versions.items()
+            if (last := _last_note(one.tags)).startswith(RETIRED) and line_key in (None, one.tags.get(LINE_KEY))
+        }
+        return max(dates, key=lambda number: (dates[number], int(number)), default=None)
+
+    def _judged_by(self, sealed: str) -> list[Mapping[str, str]]:
+        """Return the tags of all versions that the sealed rows with this hash have judged."""
+        return [one.tags for one in self.versions.values() if one.tags.get(SEALED) == sealed]
 
 
 def read(client: "MlflowClient", name: str) -> Registered | None:
@@ -227,7 +250,7 @@ def score(tags: Mapping[str, str], bare: bool = False) -> str:
 def status(registered: Registered, version: "ModelVersion") -> str:
     """Return what a version is or was, in a few words."""
     number, tags = str(version.version), version.tags
-    last = tags.get(BY_HAND, "").rpartition("; ")[2]
+    last = _last_note(tags)
     if registered.aliases.get(CHAMPION) == number:
         return f"{CHAMPION}, by hand" if last.startswith(SET) else CHAMPION
     if last.startswith(RETIRED):
@@ -253,6 +276,16 @@ def seen_by(looks: int) -> str:
 def whole(text: str | None) -> int:
     """Return the number that a tag holds; 0 if it holds none: anybody may set a tag."""
     return int(text) if text is not None and text.isdecimal() else 0
+
+
+def _content(tags: Mapping[str, str]) -> str | None:
+    """Return what tells a version's model from others: former versions of Hone left only a hash with the metric."""
+    return tags.get(CONTENT, tags.get(MODEL))
+
+
+def _last_note(tags: Mapping[str, str]) -> str:
+    """Return what a person changed last; empty if nothing."""
+    return tags.get(BY_HAND, "").rpartition("; ")[2]
 
 
 def _note(client: "MlflowClient", version: "ModelVersion", what: str) -> None:

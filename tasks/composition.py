@@ -52,8 +52,12 @@ class Composition:
 
 
 def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed: int) -> Composition:
-    """Return what the final model is made of. winner: winner.json, whose standings are the finalists."""
-    finalists = [one for one in winner["standings"] if held_out.of(one["config"])]
+    """Return what the final model is made of. winner: winner.json, whose standings are the finalists.
+
+    Where the defaults are delivered, no other config is a member. Otherwise at least one member is a searched config.
+    """
+    standings = winner["standings"][:1] if delivered(winner) == "defaults" else winner["standings"]
+    finalists = [one for one in standings if held_out.of(one["config"])]
     alone = Member(winner["config"], winner["epochs"], params.seeds, 1.0)
     if not finalists or finalists[0]["config"] != winner["config"]:
         return Composition("seeds", (alone,))
@@ -62,7 +66,9 @@ def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed:
     singles = held_out.of(winner["config"])
     counts = chooser.draw(averages)
     options: dict[str, list[Floats]] = {"seeds": [averages[0]], "one": list(singles)}
-    if chooser.cross_fits:
+    drawn = [one["config"] for one, count in zip(finalists, counts, strict=True) if count]
+    only_defaults = delivered(winner) == "tuned" and drawn == [winner.get("default", {}).get("config")]
+    if chooser.cross_fits and not only_defaults:
         options["greedy"] = [chooser.fit(lambda learn, rows: chooser.drawn(averages, learn, rows))]
     members = {
         "seeds": (alone,),
@@ -74,6 +80,8 @@ def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed:
         ),
     }
     kind = chooser.best(options, default="seeds") if params.ensemble == "auto" else params.ensemble
+    if kind == "greedy" and only_defaults:
+        kind = "seeds"
     scores = {
         name: {"value": chooser.value(found), "networks": sum(member.networks for member in members[name])}
         for name, found in options.items()
@@ -81,6 +89,22 @@ def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed:
     prediction = {"seeds": averages[0], "one": singles[0], "greedy": ensemble.average(averages, counts)}[kind]
     found = chooser.calibrate(prediction, params)
     return Composition(kind, members[kind], scores, found.temperature, found.threshold, found.measured)
+
+
+def compose_defaults(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed: int) -> Composition:
+    """Return what the defaults' model is made of: an average over seeds, calibrated as the final model is."""
+    default = winner["default"]
+    alone = Member(default["config"], default["epochs"], params.seeds, 1.0)
+    predictions = held_out.of(default["config"])
+    if not predictions:
+        return Composition("seeds", (alone,))
+    found = calibrate(held_out, np.asarray(np.mean(predictions, axis=0)), params, seed)
+    return Composition("seeds", (alone,), {}, found.temperature, found.threshold, found.measured)
+
+
+def delivered(winner: Mapping[str, Any]) -> str:
+    """Return whose config is delivered, "tuned" or "defaults". winner: winner.json."""
+    return str(winner.get("delivered", "tuned"))
 
 
 def group(params: Params) -> str | None:

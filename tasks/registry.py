@@ -4,6 +4,7 @@ What can be compared with what, and what people change by hand, is in `champions
 """
 
 import contextlib
+import hashlib
 import json
 import math
 import re
@@ -33,6 +34,7 @@ from tasks.champions import (
     CHALLENGER,
     CHAMPION,
     CONFIDENCE,
+    CONTENT,
     DECISION,
     FIRST,
     INTERVAL,
@@ -181,7 +183,8 @@ class _Registry:
 
     def publish(self, candidate: Candidate, rows: pd.DataFrame, example: pd.DataFrame) -> Published:
         own = str(record.md5(candidate.model))
-        described = model_store.describe(candidate.model)["preprocessor"]
+        model = model_store.describe(candidate.model)
+        described = model["preprocessor"]
         schema, problem = Schema.from_json(described["schema"]), Problem.from_json(described["problem"])
         registered = champions.read(self._client, self._name) or Registered(self._name, {}, {})
         values = {MODEL: own, SEALED: candidate.sealed, METRIC: problem.metric}
@@ -197,7 +200,8 @@ class _Registry:
             values |= {LINE: lines.get(line.key) or _next(lines), LINE_KEY: line.key}
             if version is None:
                 origin = {key: str(value)[:LONGEST] for key, value in candidate.tags.items()}
-                origin |= {PIPELINE: candidate.pipeline, LOOKS: str(registered.looks(candidate.sealed) + 1)}
+                values |= {CONTENT: _content(model)}
+                origin |= {PIPELINE: candidate.pipeline, LOOKS: str(registered.looks_with(values))}
                 version = self._register(candidate.model, example, origin | values)
             else:  # a kill came in between
                 self._set_tags(version, values)
@@ -275,6 +279,9 @@ class _Registry:
             others = [one for version, one in registered.versions.items() if version != number]
             is_new = all(one.tags.get(LINE_KEY) != line.key for one in others)
             decision = FIRST if champion is None else NEW_LINE if is_new else f"{FIRST} of its line"
+            retired = registered.retired_last(None if champion is None else line.key)
+            if retired is not None and decision.startswith(FIRST):
+                decision += f" since version {retired} was retired"
             if champion is not None:
                 decision += f": {self._passed_by(champion, number, line)}; not compared"
             champions.promote(self._client, self._name, number, line_number)
@@ -455,6 +462,14 @@ def _known(registered: Registered, pipeline: str, values: Mapping[str, str]) -> 
             return one
     former = [one for one in oldest_first if SEALED not in one.tags and one.tags.get(PIPELINE) == pipeline]
     return next((one for model in (values[MODEL], None) for one in former if one.tags.get(MODEL) == model), None)
+
+
+def _content(described: Mapping[str, Any]) -> str:
+    """Return a hash of a model that is equal for equal models, whatever their metric. described: its model.json."""
+    preprocessor = described["preprocessor"]
+    problem = {key: value for key, value in preprocessor["problem"].items() if key != "metric"}
+    content = {**described, "preprocessor": {**preprocessor, "problem": problem}}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _next(lines: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from hone.training.train import Settings, TrainingData, train
 from hone.trial import Config, identity
 from tasks import composition, encoded, files, held_out, model_store, start_from, trials, wording
 from tasks.allowance import within
-from tasks.composition import Composition, Member
+from tasks.composition import Composition
 from tasks.stage import Stage
 from tasks.trainables import read_problem, read_schema, settings
 
@@ -64,8 +64,9 @@ class Network:
 
 
 def run(stage: Stage) -> None:
-    """Write two model folders: the tuned one, as `composition.compose` made it up, and the defaults' average of seeds.
+    """Write two model folders: the delivered model, as `composition.compose` chose it, and the defaults' average.
 
+    Both are calibrated in the same way. Where the defaults are delivered, both folders hold the same model.
     A seed that diverges is named and left out, and what is left of its config takes its share. Raises UserError if no
     network is left of the tuned model; without a network of the defaults their folder holds the reasons, and `evaluate`
     says that there is nothing to compare with.
@@ -86,10 +87,14 @@ def run(stage: Stage) -> None:
             "retrain: no seed of the winner predicted all held-out rows, as replays of it failed; so the final model is"
             " an average of seeds, with no ensemble, temperature or threshold chosen"
         )
-    default = Member(winner["default"]["config"], winner["default"]["epochs"], asked_for.seeds, 1.0)
+    delivered = composition.delivered(winner)
+    if delivered == "defaults":
+        defaults = chosen  # one model: its gain is exactly zero
+    else:
+        defaults = composition.compose_defaults(winner, predicted, asked_for, params.seed)
     preprocessor, data = prepare(split, params.data.scaling)
     data = _shared(stage.rows, data)
-    models = {"model": chosen, "defaults": Composition("seeds", (default,))}
+    models = {"model": chosen, "defaults": defaults}
     asked = {
         (name, place, number): Network(
             split=split,
@@ -151,7 +156,7 @@ def run(stage: Stage) -> None:
         epochs = [member.epochs for member in made_of.members]
         summary[name] = {"networks": len(networks), "failed": len(errors), "epochs": epochs[0]}
         if name == "model":
-            summary[name] |= _made_of(chosen, networks) | {"delivered": _delivered(chosen, default)}
+            summary[name] |= _made_of(chosen, networks) | {"delivered": delivered}
     files.write_json(stage.artifact("metrics.json"), summary)
     stage.reporter.message(wording.composed(problem.metric, summary["model"]))
 
@@ -163,12 +168,6 @@ def _seeds(stage: Stage, config: Config) -> int:
         return seeds
     price = price_of(allowed.prices or {}, config)
     return max(1, min(seeds, math.floor(allowed.final / price)))
-
-
-def _delivered(chosen: Composition, default: Member) -> str:
-    """Return "defaults" if all networks are of the default config, else "tuned"."""
-    own = identity(default.config)
-    return "defaults" if all(identity(member.config) == own for member in chosen.members) else "tuned"
 
 
 def _made_of(chosen: Composition, networks: Sequence[model_store.Network]) -> dict[str, Any]:

@@ -171,12 +171,15 @@ def decide(candidate: Score, default: Score, rows: HeldOut, n_folds: int, seed: 
 
 
 def _decided(candidate: Score | None, decision: Decision, metric: str) -> dict[str, Any]:
-    """Return what is delivered and, if that is the defaults, the best searched config with how it compares to them."""
-    if decision.tuned:
-        return {"delivered": "tuned"}
+    """Return what is delivered, and how the best searched config compares with the defaults.
+
+    Where the defaults are delivered, that config is described too.
+    """
     if candidate is None:
         return {"delivered": "defaults"}
     compared = {"difference": decision.difference, "error": decision.error}
+    if decision.tuned:
+        return {"delivered": "tuned", **compared}
     return {"delivered": "defaults", "candidate": {**_described(candidate, metric), **compared}}
 
 

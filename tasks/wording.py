@@ -234,19 +234,22 @@ def defaults_delivered(winner: Mapping[str, Any], confidence: float) -> str:
 
 
 def no_better_than_constant(metric: str, ours: str, gain: Interval, n_rows: int, confidence: float) -> str | None:
-    """Return that a model is not better than a constant beyond chance; None if it is, or if nothing tells."""
+    """Return that a model is no better than a constant, or not provably; None if it is better, or if nothing tells."""
     found = compare(metric, ours, NAMES["constant"], gain, n_rows, confidence)
     if (found.is_proven and found.better == ours) or math.isnan(gain.low):
         return None
-    return (
-        f"No better than a constant: {found.text}. A constant predicts {_constant(metric)}, whatever the columns say."
-    )
+    start = "No proof that it is better than a constant" if found.better == ours else "No better than a constant"
+    return f"{start}: {found.text}. A constant predicts {_constant(metric)}, whatever the columns say."
 
 
 def _constant(metric: str) -> str:
-    if "regression" not in metrics.METRICS[metric].tasks:
-        return "each class by its share of the training rows"
-    return f"the {'median' if metric == 'mae' else 'mean'} of the training rows"
+    if "regression" in metrics.METRICS[metric].tasks:
+        return f"the {'median' if metric == 'mae' else 'mean'} of the training and validation rows"
+    if metric in ("balanced_accuracy", "f1"):  # its threshold may choose a rarer class
+        return "one class for all rows, chosen by the training and validation rows"
+    if metrics.METRICS[metric].needs == "label":
+        return "the commonest class of the training and validation rows"
+    return "each class by its share of the training and validation rows"
 
 
 def against(metric: str, ours: str, name: str, gain: Interval, n_rows: int, confidence: float) -> str:

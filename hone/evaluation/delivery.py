@@ -1,4 +1,6 @@
-"""Whether a tuned config is delivered: only if its replays beat the defaults' by more than the error of the difference.
+"""Rule that decides between a tuned config and the defaults, by a paired comparison of their replays.
+
+The tuned config is delivered only if it is better by more than the standard error of the difference.
 
 Notation: d_r is the difference between the two configs' objectives under the seed r, positive where the candidate is
 better, R the number of seeds. Seeds and rows are crossed, as all replays predict the same rows:
@@ -70,14 +72,15 @@ def decide(
     """Return whether a candidate is delivered in place of the defaults.
 
     truth: [n] class codes or values of the held-out rows; groups: [n], of rows that are drawn together.
-    Both configs' replays share seeds and folds. A config of which replays failed is not delivered if the other's all
-    succeeded. Without any known error the defaults are delivered.
+    Both configs' replays share seeds and folds. A candidate of which replays failed is delivered only if the defaults
+    have no complete replay. If only replays of the defaults failed, the candidate needs a better mean, by any amount.
+    Without any known error the defaults are delivered.
     """
     if not candidate.objectives.size or not defaults.objectives.size:
         return Decision(tuned=not defaults.objectives.size)
     difference = float(np.mean(defaults.objectives) - np.mean(candidate.objectives))
     if candidate.n_failed or defaults.n_failed:
-        return Decision(not candidate.n_failed, difference)
+        return Decision(not candidate.n_failed and difference > 0, difference)
     error = standard_error(problem, truth, candidate, defaults, seed=seed, groups=groups)
     return Decision(error is not None and difference > MARGIN * error, difference, error)
 

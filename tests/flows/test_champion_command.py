@@ -131,6 +131,7 @@ def test_a_person_chooses_another_champion_and_the_history_says_so(registry: Pat
     say("--set", "3")
     assert aliases(registry) == {"champion": "3", "line-1": "1", "line-2": "3"}  # it challenges nobody any more
     assert "version 3 is the champion already" in say("--set", "3")
+    assert "version 3 is the champion already" in say("--set", "v3")
 
 
 def test_a_person_retires_the_champion_and_the_history_says_so(registry: Path, say: Callable[..., str]) -> None:

@@ -78,6 +78,32 @@ def test_without_a_difference_few_candidates_are_delivered_and_with_a_clear_one_
     assert delivered(0.2) > 0.95
 
 
+def best_of(n_candidates: int, number: int, **sources: float) -> bool:
+    """Return whether the best of several candidates that are as good as the defaults is delivered."""
+    truth, first, defaults = study(number, **sources)
+    generator = np.random.default_rng((number, 1))
+    candidates = [first]
+    for _ in range(n_candidates - 1):
+        shared = sources.get("rows", 0.0) * generator.normal(size=len(truth))
+        predictions = []
+        for _ in range(3):
+            own = sources.get("interaction", 0.0) * generator.normal(size=len(truth))
+            scale = np.exp(sources.get("seeds", 0.0) * generator.normal())
+            predictions.append(truth + (1 + shared + own) * scale)
+        candidates.append(Replays(np.array([[rmse(one - truth)] for one in predictions]), predictions))
+    best = min(candidates, key=lambda one: one.objectives.mean())
+    return decide(PROBLEM, truth, best, defaults, seed=0).tuned
+
+
+def test_of_three_candidates_without_a_gain_the_best_is_delivered_in_a_third_of_studies() -> None:
+    shares = {n: np.mean([best_of(n, number, **SOURCES["all"]) for number in range(N_STUDIES)]) for n in (1, 3)}
+    print(", ".join(f"best of {n}: {share:.1%} delivered" for n, share in shares.items()))
+    # The largest of three normal differences that share the defaults' error is beyond one standard error in 32 %;
+    # 600 studies gave 14 % for one and 30 % for three. So many studies tell a share to 3.8 %.
+    assert shares[3] == pytest.approx(0.32, abs=3 * 0.038)
+    assert shares[1] < shares[3]
+
+
 def test_a_lucky_choice_of_rows_is_not_taken_for_a_gain_that_all_seeds_share() -> None:
     """By their spread alone, seeds that agree on the same rows would seem to prove a difference."""
     proven = by_seeds = 0
@@ -145,11 +171,18 @@ def test_a_config_of_which_replays_failed_gives_way() -> None:
         (whole, failed, True),
         (failed, whole, False),
         (broken, whole, False),
-        (whole, broken, True),
         (broken, broken, False),
         (broken, failed, True),
     ):
         assert decide(PROBLEM, truth, candidate, defaults, seed=0).tuned == tuned
+
+
+def test_a_worse_config_is_not_delivered_because_a_replay_of_the_defaults_failed() -> None:
+    truth, defaults = np.zeros(5), Replays(np.array([[1.0], [1.0]]), n_failed=1)
+    for value, tuned in ((9.0, False), (1.0, False), (0.9, True)):
+        candidate = Replays(np.full((3, 1), value))
+        found = decide(PROBLEM, truth, candidate, defaults, seed=0)
+        assert found == Decision(tuned, pytest.approx(1.0 - value))
 
 
 def test_resamples_in_which_the_metric_does_not_exist_are_left_out() -> None:

@@ -48,6 +48,47 @@ def test_finalists_that_err_differently_are_drawn_together_and_shares_add_up() -
     assert composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto", seeds=3), seed=0) == found
 
 
+@pytest.mark.parametrize("ensemble", ["auto", "greedy", "seeds", "one"])
+def test_where_the_defaults_are_delivered_no_searched_config_is_a_member(ensemble: str) -> None:
+    winner = {**finalists(), "default": finalists(1)["standings"][0]}
+    asked = Retrain(ensemble=ensemble, seeds=3)
+    found = composition.compose({**winner, "delivered": "defaults"}, values(shared=1.0), asked, seed=0)
+    assert [member.config for member in found.members] == CONFIGS[:1]
+    found = composition.compose({**winner, "delivered": "tuned"}, values(shared=1.0), asked, seed=0)
+    assert len(found.members) == (2 if ensemble in ("auto", "greedy") else 1)
+
+
+@pytest.mark.parametrize("ensemble", ["auto", "greedy"])
+def test_a_tuned_model_is_not_an_ensemble_of_the_defaults_alone(ensemble: str) -> None:
+    rows = values(shared=0.0)
+    worse = [prediction + 5 for prediction in rows.of(CONFIGS[0])]
+    rows = held(REGRESSION, rows.truth, [worse, list(rows.of(CONFIGS[1]))])
+    winner = {**finalists(), "delivered": "tuned"}
+    found = composition.compose(winner, rows, Retrain(ensemble=ensemble, seeds=3), seed=0)
+    assert [member.config for member in found.members] == CONFIGS[1:]
+    winner |= {"default": winner["standings"][1]}
+    found = composition.compose(winner, rows, Retrain(ensemble=ensemble, seeds=3), seed=0)
+    assert (found.kind, [member.config for member in found.members]) == ("seeds", CONFIGS[:1])
+    assert set(found.scores) == {"seeds", "one"}
+
+
+@pytest.mark.parametrize(("sharpness", "shift"), [(3.0, 0.0), (1.0, 2.0)])
+def test_the_defaults_are_calibrated_as_the_tuned_model_is(sharpness: float, shift: float) -> None:
+    rows, asked = chances(sharpness, shift), Retrain(ensemble="seeds")
+    winner = {**finalists(1), "default": finalists(1)["standings"][0]}
+    tuned, defaults = (
+        make(winner, rows, asked, seed=0) for make in (composition.compose, composition.compose_defaults)
+    )
+    assert (defaults.members, defaults.temperature, defaults.threshold) == (
+        tuned.members,
+        tuned.temperature,
+        tuned.threshold,
+    )
+    assert (defaults.temperature, defaults.threshold) != (1.0, None)
+    nothing = composition.compose_defaults(winner, HeldOut(BINARY, rows.truth, None, {}), asked, seed=0)
+    assert (nothing.members, nothing.temperature, nothing.threshold) == (defaults.members, 1.0, None)
+
+
 def test_what_is_no_better_than_the_average_of_seeds_is_not_taken() -> None:
     truth, good = values(shared=0.0).truth, values(shared=0.0).of(CONFIGS[0])
     bad = [prediction + 5 for prediction in good]

@@ -1,6 +1,7 @@
 """The search delivers a tuned config where its replays beat the defaults' beyond the error, else the defaults."""
 
 import hashlib
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -94,12 +95,16 @@ def test_a_config_that_is_no_better_than_the_defaults_is_named_and_the_defaults_
         {file.name: file.read_bytes() for file in sorted(folder.glob("*.safetensors"))} for folder in folders
     )
     assert first == second != {}
+    models = [json.loads((folder / "model.json").read_text(encoding="utf-8")) for folder in folders]
+    assert models[0] == models[1]
 
 
 def test_a_config_that_is_clearly_better_is_delivered_over_folds_too(tmp_path: Path) -> None:
     stage, winner = searched(tmp_path, BAD_DEFAULT, folds=2)
     assert winner["delivered"] == "tuned"
     assert "candidate" not in winner
+    assert winner["difference"] == pytest.approx(winner["default"]["value"] - winner["value"])
+    assert winner["difference"] > delivery.MARGIN * winner["error"]
     assert winner["config"] != winner["default"]["config"]
     assert winner["value"] < winner["default"]["value"]
     assert files.read_json(stage.path("artifacts/retrain/metrics.json"))["model"]["delivered"] == "tuned"

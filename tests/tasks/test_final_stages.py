@@ -484,8 +484,9 @@ def test_what_is_said_of_rivals_follows_from_their_intervals(finished: Any) -> N
         assert (one["severity"] == "warning") == (high < 0) == ("wrong tool" in one["message"])
         assert one["message"].startswith("The network beats") == (low > 0)
     first = found["findings"][0]["message"]
-    beaten = found["intervals"]["gain_over_constant"][metric][0] > 0
-    assert first.startswith("No better than a constant: ") != beaten
+    gain, low = found["gain_over_constant"][metric], found["intervals"]["gain_over_constant"][metric][0]
+    assert first.startswith("No better than a constant: ") == (gain <= 0)
+    assert first.startswith("No proof that it is better than a constant: ") == (gain > 0 >= low)
     text = " ".join(read_page(stage).text.split())
     assert "each model was fitted anew to the network's own rows" in text
     for name in ("constant", "linear", "boosting"):
@@ -584,11 +585,13 @@ def test_where_a_constant_does_as_well_that_is_the_headline_everywhere(tmp_path:
     assert found["intervals"]["gain_over_constant"]["rmse"][0] <= 0
     headline = found["findings"][0]
     assert headline["severity"] == "warning"
-    assert headline["message"].startswith("No better than a constant: ")
+    is_ahead = found["gain_over_constant"]["rmse"] > 0
+    start = "No proof that it is better than a constant: " if is_ahead else "No better than a constant: "
+    assert headline["message"].startswith(start)
     assert summed_up(stage).warnings[-1] == headline["message"]  # the verdict stands just above the last table
     assert summary.read(stage.root).findings[0] == headline["message"]
     page = stage.path("artifacts/report/report.html").read_text(encoding="utf-8")
-    assert re.search(r'class="headline bad"><strong class="mark">Warning</strong> No better than a constant: ', page)
+    assert re.search(rf'class="headline bad"><strong class="mark">Warning</strong> {start}', page)
     assert (
         files.read_json(stage.path("artifacts/evaluate/metrics.json"))["rivals"]["constant"]
         == found["constant"]["rmse"]

@@ -516,7 +516,10 @@ def test_the_next_model_after_a_retired_champion_is_the_first_again(root: Path, 
     found = publish("p2", "bad")
     assert found is not None
     assert found.is_champion
-    assert found.decision.startswith("first champion: ROC AUC 0.371 [0.271, 0.471]")
+    assert found.decision.startswith("first champion since version 1 was retired: ROC AUC 0.371 [0.271, 0.471]")
+    registered = champions.read(client, "hone")
+    assert registered is not None
+    assert champions.status(registered, registered.versions["2"]) == "champion"
     retired = publish("p1", "good")
     assert retired is not None
     assert not retired.is_champion
@@ -590,6 +593,23 @@ def test_each_model_that_sealed_rows_have_judged_is_counted_once(root: Path, pub
     registered = champions.read(client, "hone")
     assert registered is not None
     assert registered.looks("s1") == 3  # what was deleted has looked all the same
+
+
+def test_a_model_that_is_judged_by_another_metric_is_no_further_look(
+    root: Path, publish: Publish, models, tmp_path: Path
+) -> None:
+    publish("p1", "good")
+    other = tmp_path / "other"
+    shutil.copytree(models["good"][0], other)
+    described = json.loads((other / "model.json").read_text(encoding="utf-8"))
+    described["preprocessor"]["problem"]["metric"] = "accuracy"
+    (other / "model.json").write_text(json.dumps(described), encoding="utf-8")
+    found = submit(root, "p2", other, SEALED, {"roc_auc": 0.7, "accuracy": 0.5})
+    assert found is not None
+    assert (found.version, found.looks) == ("2", 1)
+    again = publish("p3", "bad")
+    assert again is not None
+    assert again.looks == 2
 
 
 def test_a_versions_page_says_what_it_is_worth_and_how_it_is_served(root: Path, publish: Publish) -> None:

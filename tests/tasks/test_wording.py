@@ -206,19 +206,32 @@ def test_only_what_became_worse_beyond_doubt_is_called_harm() -> None:
             Interval(-0.14, -0.9, 0.5, 0.4, 100),
             "No better than a constant: a constant did better than the tuned model on these 39 rows, but not beyond "
             "chance, with RMSE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the mean of the "
-            "training rows, whatever the columns say.",
+            "training and validation rows, whatever the columns say.",
         ),
         (
             "mae",
             Interval(0.14, -0.5, 0.9, 0.4, 100),
-            "No better than a constant: the tuned model did better than a constant on these 39 rows, but not beyond "
-            "chance, with MAE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the median",
+            "No proof that it is better than a constant: the tuned model did better than a constant on these 39 rows, "
+            "but not beyond chance, with MAE lower by 0.1 (95 % interval −0.5 to 0.9). A constant predicts the median",
         ),
         (
             "log_loss",
             Interval(-0.14, -0.2, -0.1, 0.4, 100),
             "No better than a constant: a constant did better than the tuned model, with log loss lower by 0.14 "
-            "(95 % interval 0.10 to 0.20). A constant predicts each class by its share of the training rows",
+            "(95 % interval 0.10 to 0.20). A constant predicts each class by its share of the training and "
+            "validation rows",
+        ),
+        (
+            "accuracy",
+            Interval(0.0, 0.0, 0.0, 0.0, 100),
+            "No better than a constant: the tuned model and a constant have the same accuracy on these 39 rows. A "
+            "constant predicts the commonest class of the training and validation rows, whatever",
+        ),
+        (
+            "f1",
+            Interval(-0.1, -0.2, -0.05, 0.0, 100),
+            "No better than a constant: a constant did better than the tuned model, with F1 higher by 0.10 (95 % "
+            "interval 0.05 to 0.20). A constant predicts one class for all rows, chosen by the training and validation",
         ),
     ],
 )
