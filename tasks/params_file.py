@@ -97,7 +97,7 @@ def restore(root: Path, warn: Callable[[str], None]) -> None:
 def restore_if_free(root: Path, warn: Callable[[str], None]) -> None:
     """Do what `restore` does, unless another process is at work in the project: then its overrides are in use."""
     if (root / OVERRIDES / DURING).is_file() and not project.is_held(root):
-        with contextlib.suppress(project.Locked), project.lock(root, "hone"):
+        with contextlib.suppress(project.LockedError), project.lock(root, "hone"):
             restore(root, warn)
 
 
