@@ -1,7 +1,7 @@
 """Looks at params and data, and at nothing else: what a run would refuse, before anything runs."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,23 +46,26 @@ def check(root: Path, reporter: Reporter) -> None:
     report = split.audited(checked, params)
     reporter.message("")
     split.tell(report, reporter)
-    reporter.message(conclusion(report))
+    reporter.message(conclusion(report, checked.remarks))
     reporter.message("`hone plan` says what a run would cost")
 
 
-def conclusion(report: Mapping[str, Any]) -> str:
+def conclusion(report: Mapping[str, Any], remarks: Sequence[Mapping[str, Any]] = ()) -> str:
     """Return what an audit comes to, and what was tested: it can find what is wrong, and cannot prove that nothing is.
 
-    report: what `split.audited` returned.
+    report: what `split.audited` returned. remarks: on how the table was read; all are shown, findings up to a number.
     """
     findings = report["findings"]
-    n_warnings = sum(finding["severity"] == "warning" for finding in findings)
+    shown = [*remarks, *findings[: split.MOST_TOLD]]
+    n_warnings = sum(one["severity"] == "warning" for one in (*remarks, *findings))
+    n_shown = sum(one["severity"] == "warning" for one in shown)
     if n_warnings:
-        found = f"{n_warnings} warning{'' if n_warnings == 1 else 's'} above: look into them before `hone tune`"
+        where = "above" if n_shown == n_warnings else f"({n_shown} of them above)"
+        found = f"{n_warnings} warning{'' if n_warnings == 1 else 's'} {where}: look into them before `hone tune`"
     elif any(finding["kind"] in QUESTIONS for finding in findings):
         found = "no warning, but a question above: answer it before `hone tune`"
     else:
-        found = "nothing obvious found" + (" beyond the notes above" if findings else "")
+        found = "nothing obvious found" + (" beyond the notes above" if shown else "")
     return f"{found}. Tested: {'; '.join(report['tested'])}"
 
 
