@@ -109,6 +109,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _in_folder(path: Path, name: str) -> list[Part]:
+    sources.check_links(path, name)
     files = sorted(
         Path(folder, file).relative_to(path).as_posix() for folder, _, files in os.walk(path) for file in files
     )

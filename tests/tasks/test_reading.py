@@ -137,6 +137,18 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
         tables.read_table(folder)
 
 
+def test_a_link_to_a_folder_among_the_parts_is_refused_by_its_name(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "more").mkdir()
+    for folder in ("parts", "more"):
+        (tmp_path / folder / f"{folder}.csv").write_text(CSV)
+    (tmp_path / "parts" / "linked.csv").symlink_to(tmp_path / "more" / "more.csv")  # as DVC may link files
+    assert len(tables.read_table(tmp_path / "parts")) == 4
+    (tmp_path / "parts" / "sub").symlink_to(tmp_path / "more")
+    with pytest.raises(UserError, match="parts: 'sub' is a link to a folder; put the folder itself there"):
+        tables.read_table(tmp_path / "parts")
+
+
 def test_folders_named_like_a_column_are_one(tmp_path):
     for year in (2023, 2024):
         (tmp_path / f"year={year}").mkdir()
