@@ -17,7 +17,7 @@ from hone.data import cells
 from hone.errors import UserError
 from tasks import pictures, predict, sources, split, tables
 from tasks.params import parse_params
-from tasks.tables import words
+from tasks.tables import parts, words
 from tests.tasks.small_model import raw_rows
 
 CSV = "a,b\n1,x\n2,y\n"
@@ -135,6 +135,20 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
     (folder / "2.csv").write_text("zip,cost\n10115,2\n")
     with pytest.raises(UserError, match=r"2\.csv lacks column 'price' of 1\.csv; the parts of a table"):
         tables.read_table(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("t.csv.gz", gzip.compress), ("t.csv.xz", lzma.compress), ("t.csv.zst", zstandard), ("t.csv.bz2", bz2.compress)],
+)
+def test_what_unpacks_to_far_more_than_its_size_is_refused_if_it_is_large(tmp_path, monkeypatch, name, pack):
+    monkeypatch.setattr(parts, "INFLATES_FREELY", 1 << 21)
+    small, large = (b"a,b\n" + b"1,x\n" * n_rows for n_rows in (1 << 18, 1 << 20))
+    (tmp_path / name).write_bytes(pack(small))
+    assert len(tables.read_table(tmp_path / name)) == 1 << 18
+    (tmp_path / name).write_bytes(pack(large))
+    with pytest.raises(UserError, match="over 100 times its size; unpack it yourself"):
+        tables.read_table(tmp_path / name)
 
 
 def test_a_link_to_a_folder_among_the_parts_is_refused_by_its_name(tmp_path):
