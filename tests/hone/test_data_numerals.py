@@ -32,7 +32,7 @@ def marks(delimiter, *columns):
         (";", [["1,234", "2,500"]], {0: ("comma", False)}),  # thousands are as good a reading
         (";", [["1,234", "2,500"], ["3,14", "1,5"]], {0: ("comma", True), 1: ("comma", True)}),
         (";", [["1,234", "2,500"], ["3.14", "1.5"]], {0: ("point", True)}),
-        (";", [["1.234", "999"], ["3,14", "1,5"]], {0: ("comma", True), 1: ("comma", True)}),
+        (";", [["1.234", "999"], ["3,14", "1,5"]], {0: ("comma", False), 1: ("comma", True)}),  # or an ordinary float
         (";", [["1.234", "999"]], {}),  # an ordinary float
         (",", [["1,234.50", "2,500"]], {0: ("point", True)}),
         (",", [["1,234,567", "12"]], {0: ("point", True)}),
