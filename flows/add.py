@@ -30,6 +30,7 @@ def add(root: Path, table: Path | str, target: str | None, look: Callable[[], ob
             return add(root, file, target, look)
     table = Path(table)
     sources.check_kind(table)
+    sources.check_links(table, str(table))
     params = read_params(root)
     of_pictures = pictures.are_at(table)
     if of_pictures:

@@ -44,7 +44,9 @@ def check(root: Path, reporter: Reporter) -> None:
     report = split.audited(checked, params)
     reporter.message("")
     split.tell(report, reporter)
-    reporter.message(wording.audited(report, "above", "before `hone tune`"))
+    noted = report | {"findings": [*checked.remarks, *report["findings"]]}
+    shown = [*checked.remarks, *report["findings"][: split.MOST_TOLD]]
+    reporter.message(wording.audited(noted, "above", "before `hone tune`", shown))
     reporter.message("`hone plan` says what a run would cost")
 
 

@@ -486,6 +486,11 @@ def _enter() -> Path:
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))  # a network of a person's own is importable, as it is with `python -m`
     os.environ.setdefault("PREFECT_HOME", str(root / ".prefect"))
+    if (root / ".work" / "overrides" / "during.yaml").exists():  # of a killed run: params.yaml has its overrides
+        from tasks import params_file
+
+        with open_reporter() as reporter:
+            params_file.restore_if_free(root, reporter.warning)
     return root
 
 

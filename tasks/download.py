@@ -2,7 +2,11 @@
 
 import base64
 import contextlib
+import errno
+import os
 import shutil
+import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,11 +14,15 @@ from collections.abc import Iterator
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from hone.errors import UserError, without_secrets
 from tasks import sources
 
 FOLDER = (".work", "downloads")
+DAY = 24 * 60 * 60
+LONGEST_NAME = 200
+"""Bytes of a file's name: file systems take 255, and endings are added."""
 PATIENCE = 60
 """Seconds without an answer."""
 TYPES = {
@@ -40,13 +48,39 @@ def fetched(root: Path, address: str) -> Iterator[Path]:
     endpoint from the environment, as the command line of AWS does. Raises UserError if there is no table.
     """
     sources.check_address(address, "FILE")
-    folder = root.joinpath(*FOLDER)
-    shutil.rmtree(folder, ignore_errors=True)  # of a command that was killed
-    folder.mkdir(parents=True)
+    above = root.joinpath(*FOLDER)
+    above.mkdir(parents=True, exist_ok=True)
+    _sweep(above)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))  # other commands may be downloading, too
     try:
         yield (_from_s3 if address.lower().startswith("s3://") else _from_web)(address, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others are in it
+            above.rmdir()
+
+
+def _sweep(above: Path) -> None:
+    """Remove the downloads of commands that were killed: their process is gone, or they are older than a day."""
+    for folder in above.iterdir():
+        try:
+            old = time.time() - folder.stat().st_mtime > DAY
+            if old or not _is_alive(folder.name.partition("-")[0]):
+                shutil.rmtree(folder, ignore_errors=True)
+        except FileNotFoundError:  # its command has just ended
+            pass
+
+
+def _is_alive(process: str) -> bool:
+    if not process.isdecimal():
+        return True  # until it is old
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another person
+        pass
+    return True
 
 
 def _from_web(address: str, folder: Path) -> Path:
@@ -54,9 +88,9 @@ def _from_web(address: str, folder: Path) -> Path:
     try:
         with urllib.request.urlopen(_request(address), timeout=PATIENCE) as answer:
             place = folder / _name(address, answer.headers, shown)
+            length = _length(answer.headers, shown)
             with place.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-            length = answer.headers.get("Content-Length")
     except UserError:
         raise
     except urllib.error.HTTPError as error:
@@ -66,11 +100,28 @@ def _from_web(address: str, folder: Path) -> Path:
             f"{' and what it takes to log in' if error.code in (401, 403) else ''}"
         ) from error
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ValueError) as error:
+        # the network's errors are OSErrors as well, so those come before the disk's
         reason = " ".join(str(getattr(error, "reason", error)).split())[:120]
         raise UserError(f"{shown} cannot be fetched ({reason}); check the address and the network") from error
-    if length is not None and place.stat().st_size < int(length):
+    except OSError as error:
+        raise UserError(_of_the_disk(shown, error)) from error
+    if length is not None and place.stat().st_size < length:
         raise UserError(f"{shown}: the download broke off after {place.stat().st_size:,} of {length} bytes; try again")
     return place
+
+
+def _length(headers: Message, shown: str) -> int | None:
+    """Return how many bytes the server says it sends; None if it does not say."""
+    told = headers.get("Content-Length")
+    if told is None:
+        return None
+    if not (told.strip().isascii() and told.strip().isdecimal()):
+        raise UserError(f"{shown}: the server's Content-Length is no number ({told[:20]!r}); download it yourself")
+    return int(told)
+
+
+def _of_the_disk(shown: str, error: OSError) -> str:
+    return f"{shown} cannot be written to .work/downloads ({error.strerror or error}); free some disk space"
 
 
 def _request(address: str) -> urllib.request.Request:
@@ -78,7 +129,8 @@ def _request(address: str) -> urllib.request.Request:
     parts = urllib.parse.urlsplit(address)
     user, at, host = parts.netloc.rpartition("@")
     path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    request = urllib.request.Request(parts._replace(netloc=host, path=path, fragment="").geturl())
+    query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?[]|")
+    request = urllib.request.Request(parts._replace(netloc=host, path=path, query=query, fragment="").geturl())
     if at:
         known = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {known}")
@@ -90,7 +142,8 @@ def _name(address: str, headers: Message, shown: str) -> str:
     kind = headers.get_content_type()
     told = headers.get_filename() or urllib.parse.unquote(urllib.parse.urlsplit(address).path)
     name = PurePosixPath(told.replace("\\", "/")).name
-    name = "".join(one if one.isprintable() else "_" for one in name).lstrip(".")[-200:]
+    name = "".join(one if one.isprintable() else "_" for one in name).lstrip(".")
+    name = name.encode(errors="replace")[-LONGEST_NAME:].decode(errors="ignore")
     if sources.ending(name) or name.lower().endswith(".npz"):
         return name
     if kind in TYPES:
@@ -109,10 +162,12 @@ def _from_s3(address: str, folder: Path) -> Path:
         there = system.get_file_info(path)
         if there.type == fs.FileType.NotFound:
             raise UserError(f"{shown}: there is no such file or folder; check the address")
-        place = folder / PurePosixPath(path).name
+        name = PurePosixPath(path).name
+        if name in ("", ".."):
+            raise UserError(f"{shown} names no file or folder of a bucket; check the address")
+        place = folder / name
         if there.type == fs.FileType.Directory:
-            place.mkdir()
-            fs.copy_files(path, str(place), source_filesystem=system)
+            _copy_folder(system, path, place, shown)
         elif not sources.ending(place.name):
             raise UserError(f"{shown} is of a kind that is not read; {sources.conversion(place.name)}")
         else:
@@ -121,6 +176,29 @@ def _from_s3(address: str, folder: Path) -> Path:
     except UserError:
         raise
     except (OSError, ValueError) as error:  # Arrow's errors are among them
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(_of_the_disk(shown, error)) from error
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{shown} cannot be fetched ({reason}); check the address and your credentials") from error
     return place
+
+
+def _copy_folder(system: Any, path: str, place: Path, shown: str) -> None:
+    """Copy all files below a path of a store to a folder; UserError for one whose path leads out of it.
+
+    Names in a store are any texts: `../evil.csv` is one.
+    """
+    from pyarrow import fs
+
+    prefix = path.rstrip("/") + "/"
+    files = [one.path for one in system.get_file_info(fs.FileSelector(path, recursive=True)) if one.is_file]
+    for file in files:
+        below = file.removeprefix(prefix)
+        if not file.startswith(prefix) or below.startswith("/") or {"", ".", ".."} & set(below.split("/")):
+            raise UserError(f"{shown} holds a file whose name leads out of the folder ({file[:120]!r}); rename it")
+    place.mkdir()
+    for file in files:
+        copy = place / file.removeprefix(prefix)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with system.open_input_stream(file) as stream, copy.open("xb") as written:
+            shutil.copyfileobj(stream, written)

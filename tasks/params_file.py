@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from hone.errors import UserError
-from tasks import files, plain_yaml
+from tasks import files, plain_yaml, project
 
 PARAMS = "params.yaml"
 OVERRIDES = ".work/overrides"
@@ -62,9 +62,9 @@ def overridden(root: Path, overrides: Mapping[str, object], warn: Callable[[str]
     if not overrides:
         yield
         return
-    before = (root / PARAMS).read_text(encoding="utf-8")
-    during = edited(before, overrides)
-    files.write_text(root / OVERRIDES / BEFORE, before)
+    before = (root / PARAMS).read_bytes()  # bytes: lines may end in \r\n
+    during = edited(before.decode(), overrides)
+    files.write_bytes(root / OVERRIDES / BEFORE, before)
     files.write_text(root / OVERRIDES / DURING, during)
     try:
         files.write_text(root / PARAMS, during)
@@ -76,15 +76,29 @@ def overridden(root: Path, overrides: Mapping[str, object], warn: Callable[[str]
 def restore(root: Path, warn: Callable[[str], None]) -> None:
     """Put params.yaml back as it was before a run with overrides, also one that was killed.
 
-    Nothing happens if there was none, and a file that was edited since stays, with a warning.
+    Nothing happens if there was none, and a file that was edited since stays, with a warning; so does before.yaml
+    then. The project's lock must be held.
     """
     kept = root / OVERRIDES
     if (kept / BEFORE).is_file() and (kept / DURING).is_file():
         if (root / PARAMS).read_bytes() == (kept / DURING).read_bytes():
             files.write_bytes(root / PARAMS, (kept / BEFORE).read_bytes())
         elif (root / PARAMS).read_bytes() != (kept / BEFORE).read_bytes():
-            warn("params.yaml was edited during a run with overrides, so it stays as it is, overrides included")
-    shutil.rmtree(kept, ignore_errors=True)
+            (kept / DURING).unlink()  # it is said once
+            warn(
+                "params.yaml was edited during a run with overrides, so it stays as it is, overrides included; "
+                f"as it was before stands in {OVERRIDES}/{BEFORE}: compare the two, and undo the overrides"
+            )
+            return
+    if (kept / DURING).is_file() or not (kept / BEFORE).is_file():
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def restore_if_free(root: Path, warn: Callable[[str], None]) -> None:
+    """Do what `restore` does, unless another process is at work in the project: then its overrides are in use."""
+    if (root / OVERRIDES / DURING).is_file() and not project.is_held(root):
+        with contextlib.suppress(project.LockedError), project.lock(root, "hone"):
+            restore(root, warn)
 
 
 def _quoted(value: object) -> Any:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from hone.data import cells
 from hone.data.images import IMAGE
+from hone.data.remarks import Remark
 from hone.data.schema import check_column
 from hone.errors import UserError
 from hone.training.predict import BATCH, PICTURES
@@ -36,13 +37,18 @@ def predict(
         raise UserError(f"{out}: predictions are written as {' or '.join(ENDINGS)}; name it so")
     n_rows = 0
     corrupt: list[tuple[str, str]] = []
+
+    def uncertain(noted: Remark) -> None:
+        if noted["severity"] == "warning":
+            warn(f"{table}: {noted['message']}")
+
     if pictures.are_at(table):
         keep = [pictures.PATH, *(name for name in keep if name != pictures.PATH)]
         read = _pictures(model, table, lambda path, reason: corrupt.append((path, reason)))
     else:
         columns = model.preprocessor.schema.columns
         levels = {column.name: frozenset(column.levels) for column in columns if column.kind == "categorical"}
-        read = tables.read_pieces(table, piece_rows(len(model.columns)), levels)
+        read = tables.read_pieces(table, piece_rows(len(model.columns)), levels, uncertain)
 
     def predicted() -> Iterator[pd.DataFrame]:
         nonlocal n_rows

@@ -26,9 +26,13 @@ def find_root(start: Path | None = None) -> Path:
     raise UserError(f"params.yaml: not found in {here} or above; run Hone inside a project")
 
 
+class LockedError(UserError):
+    """Another process holds the project's lock."""
+
+
 @contextlib.contextmanager
 def lock(root: Path, who: str) -> Iterator[None]:
-    """Hold the project's lock; raise UserError naming the holder if another process has it.
+    """Hold the project's lock; raise LockedError, a UserError naming the holder, if another process has it.
 
     The operating system frees the lock when its holder dies, however that happens. A holder's children find
     the lock theirs already, so that a stage may be started from a process that holds it.
@@ -42,7 +46,7 @@ def lock(root: Path, who: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"this project is locked by {_holder(path)}; wait for it, or end it") from None
+            raise LockedError(f"this project is locked by {_holder(path)}; wait for it, or end it") from None
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "who": who}))
         file.flush()

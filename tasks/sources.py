@@ -188,6 +188,15 @@ def conversion(name: str) -> str:
     return f"convert it: `{command}`"
 
 
+def check_links(path: Path, name: str) -> None:
+    """Raise UserError for a folder with a link to a folder in it: some would follow the link, and others would not."""
+    for folder, names, _ in os.walk(path):
+        link = next((Path(folder, each) for each in sorted(names) if Path(folder, each).is_symlink()), None)
+        if link is not None:
+            where = link.relative_to(path).as_posix()
+            raise UserError(f"{name}: {where!r} is a link to a folder; put the folder itself there")
+
+
 def beside(name: str, other: str) -> str:
     """Return the path of a file beside the one that messages call `name`."""
     return str(Path(name.removeprefix("data.source: ")).with_name(other))

@@ -302,13 +302,21 @@ def _turned(gain: Interval) -> Interval:
     return replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
 
 
-def audited(report: Mapping[str, Any], where: str, before: str) -> str:
+def audited(
+    report: Mapping[str, Any], where: str, before: str, shown: Sequence[Mapping[str, Any]] | None = None
+) -> str:
     """Return what an audit comes to, and what was tested: it can find what is wrong, and cannot prove that nothing is.
 
-    report: audit.json. where: findings stand "above" or "below". before: when to look into them.
+    report: audit.json. where: findings stand "above" or "below". before: when to look into them. shown: those that
+    stand there; None is all of them.
     """
     findings = report["findings"]
-    n_warnings = sum(finding["severity"] == "warning" for finding in findings)
+    n_warnings, n_shown = (
+        sum(finding["severity"] == "warning" for finding in each)
+        for each in (findings, findings if shown is None else shown)
+    )
+    if n_shown < n_warnings:
+        where = f"({n_shown} of them {where})"
     if n_warnings:
         found = f"{plural(n_warnings, 'warning')} {where}: look into them {before}"
     elif any(finding["kind"] in QUESTIONS for finding in findings):

@@ -83,11 +83,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a column is read. certain: whether nothing else can be meant. example: one of its texts."""
+    """How a column is read. certain: whether nothing else can be meant. example: one of its texts.
+
+    has_commas: else its numbers have points only, which are read as marks between thousands.
+    """
 
     mark: Mark
     certain: bool
     example: str
+    has_commas: bool = True
 
 
 def readings(columns: Mapping[int, Evidence], delimiter: str) -> dict[int, Reading]:
@@ -107,11 +111,11 @@ def readings(columns: Mapping[int, Evidence], delimiter: str) -> dict[int, Readi
             mark = "comma" if commas > points else "point" if points > commas else _usual(delimiter)
             certain = commas != points
         elif mark is None and commas and not points and (shapes["dots"] or shapes["dot"]) and not shapes["decimal"]:
-            mark, certain = "comma", True
+            mark, certain = "comma", bool(shapes["dots"])
         if mark is None or not (evidence.has_commas or mark == "comma"):
             continue
         shape = next(shape for shape in ("comma", "point", "either", "dots", "dot") if shapes[shape])
-        found[place] = Reading(mark, certain, evidence.examples[shape])
+        found[place] = Reading(mark, certain, evidence.examples[shape], evidence.has_commas)
     return found
 
 

@@ -91,14 +91,16 @@ class Layout:
 
     def remarks(self) -> Iterator[Remark]:
         """Yield what to say of numbers with commas: a line for each way of reading them."""
-        groups: dict[tuple[str, bool], list[int]] = {}
+        groups: dict[tuple[str, bool, bool], list[int]] = {}
         for place, reading in self.readings.items():
-            groups.setdefault((reading.mark, reading.certain), []).append(place)
-        for (mark, certain), places in groups.items():
+            groups.setdefault((reading.mark, reading.certain, reading.has_commas), []).append(place)
+        for (mark, certain, has_commas), places in groups.items():
             names = [self.names[place] for place in places]
             example = self.readings[places[0]].example
             value = numerals.plainly(example, self.readings[places[0]].mark)
             how = "decimal commas" if mark == "comma" else "commas between thousands"
+            if not has_commas:
+                how = "points between thousands"
             message = f"{describe(names)}: read with {how}, e.g. {example!r} as {value}"
             if not certain:
                 message += "; if that is wrong, write numbers as 1234.5 in the file"
@@ -132,12 +134,19 @@ def read(parts: Sequence[Part], missing: Collection[str], tell: Callable[[Remark
     return with_words(table, pd.concat(raw, ignore_index=True), missing, tell)
 
 
-def read_pieces(parts: Sequence[Part], rows: int, levels: Mapping[str, Set[str]] | None) -> Iterator[pd.DataFrame]:
-    """Yield the table with so many rows in each piece but a part's last. levels: see `tasks.tables.read_pieces`."""
+def read_pieces(
+    parts: Sequence[Part], rows: int, levels: Mapping[str, Set[str]] | None, tell: Callable[[Remark], None]
+) -> Iterator[pd.DataFrame]:
+    """Yield the table with so many rows in each piece but a part's last. levels: see `tasks.tables.read_pieces`.
+
+    tell: called with how numbers with commas are read, before the first piece.
+    """
     layout = Layout()
     for piece in _pieces(parts, rows):
         layout.add(piece, parsed(piece, levels=levels))
     layout.decide(_pieces(parts, rows))
+    for noted in layout.remarks():
+        tell(noted)
     for piece in _pieces(parts, rows):
         yield layout.converted(parsed(piece, layout.as_text, levels))
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 from hone.errors import UserError
 from tasks import sources
 
-MOST_INFLATED, INFLATES_FREELY = 1000, 1 << 28
-"""Times that a table in a zip may grow when it is unpacked, beyond some bytes."""
+MOST_INFLATED, INFLATES_FREELY = 100, 1 << 30
+"""Times that a packed table may grow when it is unpacked, beyond some bytes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Part:
             with self.content() as file:
                 if self._packed:
                     with _UNPACK[self._packed](file) as plain:
-                        yield plain
+                        yield io.BufferedReader(_Counted(plain, file, self.shown))
                 else:
                     yield file
         except UserError:
@@ -77,6 +77,26 @@ class Part:
             raise UserError(
                 f"{self.shown} cannot be read ({error.strerror or _one_line(error)}); check its permissions"
             ) from error
+
+
+class _Counted(io.RawIOBase):
+    """What a packed file unpacks to, up to `MOST_INFLATED` times what has been read of it; beyond, a UserError."""
+
+    def __init__(self, plain: IO[bytes], packed: IO[bytes], shown: str) -> None:
+        self._plain, self._packed, self._shown, self._n_bytes = plain, packed, shown, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n_read = int(cast(Any, self._plain).readinto(buffer))
+        self._n_bytes += n_read
+        if self._n_bytes > INFLATES_FREELY and self._n_bytes > MOST_INFLATED * max(1, self._packed.tell()):
+            raise UserError(
+                f"{self._shown} unpacks to more than {self._n_bytes:,} bytes, over {MOST_INFLATED} times its size; "
+                "unpack it yourself if you trust it"
+            )
+        return n_read
 
 
 def _zstandard(file: IO[bytes]) -> IO[bytes]:
@@ -109,6 +129,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _in_folder(path: Path, name: str) -> list[Part]:
+    sources.check_links(path, name)
     files = sorted(
         Path(folder, file).relative_to(path).as_posix() for folder, _, files in os.walk(path) for file in files
     )

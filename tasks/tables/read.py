@@ -41,26 +41,34 @@ def read_table(
     return _joined(parts, frames)
 
 
-def read_pieces(path: Path, rows: int, levels: Mapping[str, Set[str]] | None = None) -> Iterator[pd.DataFrame]:
+def read_pieces(
+    path: Path,
+    rows: int,
+    levels: Mapping[str, Set[str]] | None = None,
+    tell: Callable[[Remark], None] = _ignore,
+) -> Iterator[pd.DataFrame]:
     """Yield a table piece by piece, with so many rows in each but the last.
 
     Of delimited text and Parquet, no more than one piece is in memory; other kinds are read whole. A column that is
     text in any piece of delimited text is text in all of them, as it is in `read_table`: the file is read twice.
-    levels: of columns, words that are values: those of `words.MISSING` among them do not mean a missing one. Errors
-    are those of `read_table`; all of the text is checked before its first piece.
+    levels: of columns, words that are values: those of `words.MISSING` among them do not mean a missing one.
+    tell: called with what a person should know of how numbers were read. Errors are those of `read_table`; all of the
+    text is checked before its first piece.
     """
     parts = parts_of(path, str(path))
     if len(parts) == 1:
-        yield from _pieces(parts, rows, levels)
+        yield from _pieces(parts, rows, levels, tell)
     else:
-        yield from _of_length(_pieces(parts, rows, levels), rows)
+        yield from _of_length(_pieces(parts, rows, levels, tell), rows)
 
 
-def _pieces(parts: Sequence[Part], rows: int, levels: Mapping[str, Set[str]] | None) -> Iterator[pd.DataFrame]:
+def _pieces(
+    parts: Sequence[Part], rows: int, levels: Mapping[str, Set[str]] | None, tell: Callable[[Remark], None]
+) -> Iterator[pd.DataFrame]:
     """Yield the table in pieces of at most so many rows."""
     kind = parts[0].kind
     if kind in sources.DELIMITED and not any(part.levels for part in parts):
-        yield from delimited.read_pieces(parts, rows, levels)
+        yield from delimited.read_pieces(parts, rows, levels, tell)
         return
     if kind == ".parquet":
         names: list[str] | None = None
@@ -80,9 +88,9 @@ def _whole(part: Part, missing: Collection[str], tell: Callable[[Remark], None])
     if part.kind in sources.DELIMITED:
         return delimited.read([part], missing, tell)
     if part.kind in sources.JSON_LINES:
-        return records.read_json_lines(part)
+        return records.read_json_lines(part, missing, tell)
     if part.kind == ".xlsx":
-        return records.read_workbook(part, tell)
+        return records.read_workbook(part, missing, tell)
     return columnar.read_parquet(part) if part.kind == ".parquet" else columnar.read_arrow(part)
 
 

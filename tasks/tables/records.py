@@ -3,7 +3,7 @@
 import json
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,11 +14,14 @@ from hone.data.remarks import Remark, remark
 from hone.errors import UserError
 from tasks.tables import text
 from tasks.tables.parts import Part
-from tasks.tables.words import WORDS
+from tasks.tables.words import NOTED, WORDS, with_words
 
 
-def read_json_lines(part: Part) -> pd.DataFrame:
-    """Return the whole table: a row for each object, a column for each key; a key that a row lacks is missing there."""
+def read_json_lines(part: Part, missing: Collection[str], tell: Callable[[Remark], None]) -> pd.DataFrame:
+    """Return the whole table: a row for each object, a column for each key; a key that a row lacks is missing there.
+
+    missing, tell: see `words.with_words`.
+    """
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(text.lines(part), 1):
         if not line.strip():
@@ -36,13 +39,14 @@ def read_json_lines(part: Part) -> pd.DataFrame:
     names = list(dict.fromkeys(name for row in rows for name in row))
     if not rows or not names:
         raise UserError(f'{part.shown} has no rows with columns; each line is an object such as {{"a": 1}}')
-    return _frame(names, [[row.get(name) for row in rows] for name in names])
+    return _frame(names, [[row.get(name) for row in rows] for name in names], missing, tell)
 
 
-def read_workbook(part: Part, tell: Callable[[Remark], None]) -> pd.DataFrame:
+def read_workbook(part: Part, missing: Collection[str], tell: Callable[[Remark], None]) -> pd.DataFrame:
     """Return the table of a workbook's first sheet: names in the first row that is not empty, values below.
 
-    tell: called if there are other sheets. Raises UserError if openpyxl is not installed, and for what is no table.
+    missing: see `words.with_words`. tell: called as there, and if there are other sheets. Raises UserError if openpyxl
+    is not installed, and for what is no table.
     """
     try:
         import openpyxl
@@ -74,12 +78,7 @@ def read_workbook(part: Part, tell: Callable[[Remark], None]) -> pd.DataFrame:
     if others:
         message = f"{part.path}: the first of {len(others) + 1} sheets is read, {sheet.title!r}"
         tell(remark("sheets", "warning", [], message, len(others)))
-    columns = [[_cell(row[place]) for row in table[1:]] for place in range(width)]
-    return _frame(names, columns)
-
-
-def _cell(value: Any) -> Any:
-    return None if isinstance(value, str) and value.strip() in WORDS else value
+    return _frame(names, [[row[place] for row in table[1:]] for place in range(width)], missing, tell)
 
 
 def _writable(row: dict[str, Any]) -> bool:
@@ -108,6 +107,24 @@ def _float(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _frame(names: Sequence[str], columns: Sequence[list[Any]]) -> pd.DataFrame:
-    """Return a table whose columns have the type that their values have in common."""
-    return pd.concat(map(_column, columns), axis=1, keys=range(len(names))).set_axis(list(names), axis=1)
+def _frame(
+    names: Sequence[str], columns: Sequence[list[Any]], missing: Collection[str], tell: Callable[[Remark], None]
+) -> pd.DataFrame:
+    """Return a table whose columns have the type that their values have in common.
+
+    As in a CSV, words for a missing value are missing in columns of numbers, and in columns of text as `missing` says.
+    """
+    gaps = [[None if _is_gap(cell) else cell for cell in column] for column in columns]
+    frame = pd.concat(map(_column, gaps), axis=1, keys=range(len(names))).set_axis(list(names), axis=1)
+    raw: dict[str, pd.Series[Any]] = {}
+    for name, column in zip(names, columns, strict=True):
+        words = {cell.strip() for cell in column if isinstance(cell, str)}
+        known = frame[name].dropna()
+        if words & NOTED and all(isinstance(cell, str) for cell in known):
+            cells_of_it = [cell.strip() if isinstance(cell, str) and cell.strip() in NOTED else cell for cell in column]
+            raw[name] = pd.Series([None if cell == "" else cell for cell in cells_of_it], dtype=object)
+    return with_words(frame, pd.DataFrame(raw), missing, tell) if raw else frame
+
+
+def _is_gap(value: Any) -> bool:
+    return isinstance(value, str) and (not value or value.strip() in WORDS)

@@ -1,5 +1,6 @@
 """The flow, in Prefect, on the pipeline's first two stages."""
 
+import fcntl
 import logging
 import multiprocessing
 import multiprocessing.synchronize
@@ -23,7 +24,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State
 
-from flows import processes
+from flows import cli, processes
 from flows.artifacts import ToPrefect
 from flows.tune import to_the_end, tune
 from hone.errors import UserError
@@ -160,6 +161,37 @@ def test_params_edited_during_a_run_with_overrides_stay_as_edited(project: Path)
         change(project, "seed: 7 ", "seed: 8 ")
     assert "seed: 8 " in (project / "params.yaml").read_text()
     assert ["params.yaml was edited" in line for line in said] == [True]
+    assert ".work/overrides/before.yaml" in said[0]
+    assert "seed: 7 " not in (project / ".work" / "overrides" / "before.yaml").read_text()
+    params_file.restore(project, said.append)  # of the next command
+    assert len(said) == 1
+    assert (project / ".work" / "overrides" / "before.yaml").is_file()
+
+
+def test_params_with_windows_line_ends_come_back_byte_for_byte(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes().replace(b"\n", b"\r\n")
+    (project / "params.yaml").write_bytes(before)
+    with params_file.overridden(project, {"seed": 7}, print):
+        pass
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_every_command_puts_back_the_params_of_a_killed_run_unless_a_run_is_at_work(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (project / "params.yaml").read_bytes()
+    context = multiprocessing.get_context("fork")
+    killed = context.Process(target=_override_and_die, args=(project,))
+    killed.start()
+    killed.join()
+    during = (project / "params.yaml").read_bytes()
+    monkeypatch.chdir(project)
+    with (project / ".work" / "lock").open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        cli._enter()
+    assert (project / "params.yaml").read_bytes() == during != before
+    cli._enter()
+    assert (project / "params.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def marks(delimiter, *columns):
         (";", [["1,234", "2,500"]], {0: ("comma", False)}),  # thousands are as good a reading
         (";", [["1,234", "2,500"], ["3,14", "1,5"]], {0: ("comma", True), 1: ("comma", True)}),
         (";", [["1,234", "2,500"], ["3.14", "1.5"]], {0: ("point", True)}),
-        (";", [["1.234", "999"], ["3,14", "1,5"]], {0: ("comma", True), 1: ("comma", True)}),
+        (";", [["1.234", "999"], ["3,14", "1,5"]], {0: ("comma", False), 1: ("comma", True)}),  # or an ordinary float
         (";", [["1.234", "999"]], {}),  # an ordinary float
         (",", [["1,234.50", "2,500"]], {0: ("point", True)}),
         (",", [["1,234,567", "12"]], {0: ("point", True)}),
@@ -78,6 +78,10 @@ def test_a_column_written_with_commas_is_read_as_what_was_written(values, groupe
         ("name,age\njohn,34\nmary,28", False),
         ("country,1990,1995,2020\nA,1,2,3\nB,2,3,4", False),
         ("country,2020,2019,2018\nA,1,2,3\nB,2,3,4", False),
+        ("label,4000.1,3998.2,3996.2\nA,1,2,3\nB,2,3,4\nA,1,3,4\nB,2,5,5", False),
+        ("id,4000.1,3998.2,3996.2\nA,1,2,3\nB,2,3,4", False),
+        ("cls,0,1,10,2\nA,1,2,3,4\nB,2,3,4,5\nA,3,2,1,1\nA,3,2,1,1", False),
+        ("5.1,3.5,1.4,0.2\n4.9,3.0,1.4,0.2\n6.3,2.8,5.1,1.5", True),
         (",0,1,2\n0,1,2,3\n1,2,3,4", False),
         ("0,1,2,y\n3,2,1,0\n3,1,1,1", False),
         ("a,b\n1,x\n2,y\na,b\n3,z", False),

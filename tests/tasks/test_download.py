@@ -1,6 +1,10 @@
 """Tables from addresses: what the file is called, what is refused, and that no password is shown or stored."""
 
+import errno
+import io
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +37,8 @@ def test_a_table_is_fetched_and_called_as_its_address_or_its_server_says(
 ) -> None:
     with serving({path.partition("?")[0]: (CSV, headers)}) as (host, _):
         with download.fetched(tmp_path, f"http://{host}{path}") as file:
-            assert file == tmp_path / ".work" / "downloads" / name
+            assert file.name == name
+            assert file.parent.parent == tmp_path / ".work" / "downloads"
             assert tables.read_table(file)["b"].tolist() == ["x", "y"]
         assert not file.exists()
 
@@ -56,6 +61,7 @@ def test_a_password_goes_to_the_server_and_into_no_message(tmp_path: Path) -> No
     [
         ("/page", b"<html>", {"Content-Type": "text/html"}, "is a web page and no table"),
         ("/t.sav", b"$FL2", {}, r"convert it: `pip install pyreadstat && .*read_spss"),
+        ("/t.csv", CSV, {"Content-Length": "many"}, "Content-Length is no number"),
         ("/t.csv", CSV, {"Content-Length": "99"}, "broke off after 12 of 99 bytes"),
     ],
 )
@@ -69,6 +75,62 @@ def test_what_is_no_table_is_refused(
     ):
         pass
     assert not (tmp_path / ".work" / "downloads").exists()
+
+
+def test_a_file_of_a_store_whose_name_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    class Store:
+        def __init__(self, *names: str) -> None:
+            self.names = names
+
+        def get_file_info(self, _: object) -> list[object]:
+            return [SimpleNamespace(path=name, is_file=True) for name in self.names]
+
+        def open_input_stream(self, _: str) -> io.BytesIO:
+            return io.BytesIO(CSV)
+
+    place = tmp_path / "a" / "b" / "dir"
+    place.parent.mkdir(parents=True)
+    for evil in ("bucket/dir/../../evil.csv", "bucket/dir//evil.csv", "/evil.csv", "bucket/other/evil.csv"):
+        with pytest.raises(UserError, match="leads out of the folder"):
+            download._copy_folder(Store("bucket/dir/1.csv", evil), "bucket/dir", place, "s3://bucket/dir")
+    assert [path.name for path in tmp_path.rglob("*.csv")] == []
+    download._copy_folder(Store("bucket/dir/x=1/1.csv"), "bucket/dir/", place, "s3://bucket/dir")
+    assert (place / "x=1" / "1.csv").read_bytes() == CSV
+
+
+def test_two_downloads_at_once_have_a_folder_each_and_those_of_dead_commands_go(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / ".work" / "downloads" / f"{dead.pid}-x"
+    left.mkdir(parents=True)
+    with serving({"/t.csv": (CSV, {})}) as (host, _), download.fetched(tmp_path, f"http://{host}/t.csv") as first:
+        with download.fetched(tmp_path, f"http://{host}/t.csv") as second:
+            assert first != second
+        assert first.read_bytes() == CSV
+        assert not left.exists()
+
+
+def test_a_query_is_quoted_and_a_long_name_is_cut_by_bytes(tmp_path: Path) -> None:
+    name = "é" * 250 + ".csv"
+    with serving({f"/{'%C3%A9' * 250}.csv": (CSV, {}), "/t.csv": (CSV, {})}) as (host, _):
+        with download.fetched(tmp_path, f"http://{host}/t.csv?q=é&r=a b") as file:
+            assert file.read_bytes() == CSV
+        with download.fetched(tmp_path, f"http://{host}/{name}") as file:
+            assert file.name.endswith("é.csv")
+    assert download._request("http://h/t.csv?q=é a%20b").full_url == "http://h/t.csv?q=%C3%A9%20a%20b"
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download.shutil, "copyfileobj", full)
+    with (
+        serving({"/t.csv": (CSV, {})}) as (host, _),
+        pytest.raises(UserError, match=r"cannot be written .*No space left on device.*; free some disk space"),
+        download.fetched(tmp_path, f"http://{host}/t.csv"),
+    ):
+        pass
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hone.data import cells
 from hone.errors import UserError
 from tasks import pictures, predict, sources, split, tables
 from tasks.params import parse_params
-from tasks.tables import words
+from tasks.tables import parts, words
 from tests.tasks.small_model import raw_rows
 
 CSV = "a,b\n1,x\n2,y\n"
@@ -137,6 +137,32 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
         tables.read_table(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("t.csv.gz", gzip.compress), ("t.csv.xz", lzma.compress), ("t.csv.zst", zstandard), ("t.csv.bz2", bz2.compress)],
+)
+def test_what_unpacks_to_far_more_than_its_size_is_refused_if_it_is_large(tmp_path, monkeypatch, name, pack):
+    monkeypatch.setattr(parts, "INFLATES_FREELY", 1 << 21)
+    small, large = (b"a,b\n" + b"1,x\n" * n_rows for n_rows in (1 << 18, 1 << 20))
+    (tmp_path / name).write_bytes(pack(small))
+    assert len(tables.read_table(tmp_path / name)) == 1 << 18
+    (tmp_path / name).write_bytes(pack(large))
+    with pytest.raises(UserError, match="over 100 times its size; unpack it yourself"):
+        tables.read_table(tmp_path / name)
+
+
+def test_a_link_to_a_folder_among_the_parts_is_refused_by_its_name(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "more").mkdir()
+    for folder in ("parts", "more"):
+        (tmp_path / folder / f"{folder}.csv").write_text(CSV)
+    (tmp_path / "parts" / "linked.csv").symlink_to(tmp_path / "more" / "more.csv")  # as DVC may link files
+    assert len(tables.read_table(tmp_path / "parts")) == 4
+    (tmp_path / "parts" / "sub").symlink_to(tmp_path / "more")
+    with pytest.raises(UserError, match="parts: 'sub' is a link to a folder; put the folder itself there"):
+        tables.read_table(tmp_path / "parts")
+
+
 def test_folders_named_like_a_column_are_one(tmp_path):
     for year in (2023, 2024):
         (tmp_path / f"year={year}").mkdir()
@@ -218,11 +244,24 @@ def test_decimal_commas_are_numbers_in_the_table_and_in_its_pieces(tmp_path, row
     assert found["price"].tolist()[:2] == [3.14, 1234.56]
     assert found["area"].tolist() == [1234, 999, 12345]
     assert [line["message"] for line in told] == [
-        "columns 'price', 'area': read with decimal commas, e.g. '3,14' as 3.14"
+        "column 'price': read with decimal commas, e.g. '3,14' as 3.14",
+        "column 'area': read with points between thousands, e.g. '1.234' as 1234; if that is wrong, write numbers as "
+        "1234.5 in the file",
     ]
     pieces = pd.concat(list(tables.read_pieces(path, rows)), ignore_index=True)
     for name in found:
         assert cells.texts(pieces[name]).tolist() == cells.texts(found[name]).tolist()
+
+
+def test_points_read_as_thousands_are_a_warning_of_their_own_also_of_rows_to_predict(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("price;lat\n100,5;48.100\n99,25;47.200\n")
+    of_table, of_pieces = [], []
+    tables.read_table(path, tell=of_table.append)
+    list(tables.read_pieces(path, 9, None, of_pieces.append))
+    assert of_table == of_pieces
+    assert [(line["severity"], line["columns"]) for line in of_table] == [("info", ["price"]), ("warning", ["lat"])]
+    assert "'48.100' as 48100; if that is wrong" in of_table[1]["message"]
 
 
 NA = "alley,size,day,built\nNA,1,2024-01-01,None\nGrvl,NA,NA,x\n,3,2024-01-02,y\n"
@@ -248,6 +287,32 @@ def test_words_for_missing_are_gaps_in_text_or_values_as_params_say_and_it_is_to
     ] == "columns 'alley', 'built': 'NA', 'None' (2 cells) are read as a value"
     found = tables.read_table(path, missing=["NA"])
     assert found["alley"].isna().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "xlsx"])
+def test_words_for_missing_are_read_alike_from_every_kind_of_file(tmp_path, ending):
+    if ending == "xlsx":
+        pytest.importorskip("openpyxl")
+    path = tmp_path / f"t.{ending}"
+    frame = pd.DataFrame({"alley": ["NA", "Grvl", None], "size": ["1", "NA", "3"], "built": ["None", "x", "y"]})
+    if ending == "csv":
+        frame.to_csv(path, index=False)
+    elif ending == "jsonl":
+        frame.assign(size=[1, "NA", 3]).to_json(path, orient="records", lines=True)
+    else:
+        frame.assign(size=[1, "NA", 3]).to_excel(path, index=False)
+    told = []
+    found = tables.read_table(path, tell=told.append)
+    assert found["alley"].fillna("gap").tolist() == ["gap", "Grvl", "gap"]
+    assert [line["message"].split(";")[0] for line in told] == [
+        "column 'alley': 'NA' (1 cell) is read as missing",
+        "column 'built': 'None' (1 cell) is read as a value",
+    ]
+    found = tables.read_table(path, missing=[])
+    assert found["alley"].fillna("gap").tolist() == ["NA", "Grvl", "gap"]
+    assert found["size"].fillna(-1).tolist() == [1, -1, 3]
+    (piece,) = tables.read_pieces(path, 9, {"alley": frozenset({"NA", "Grvl"})})
+    assert piece["alley"].fillna("gap").tolist() == ["NA", "Grvl", "gap"]
 
 
 def checked(root, text, target, **data):

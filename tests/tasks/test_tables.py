@@ -417,7 +417,7 @@ def test_the_same_input_gives_the_same_bytes(root, kind, tmp_path_factory):
     assert set(first) == {
         "raw/shop.csv", "raw/ingested/source.json", "split/train.parquet", "split/validation.parquet",
         "split/folds.parquet", "split/trial_folds.parquet", "split/schema.json", "split/problem.json",
-        "split/audit.json", "split/sealed/test.parquet",
+        "split/audit.json", "split/sealed/test.parquet", "split/sealed/rows.parquet",
     }  # fmt: skip
 
 
