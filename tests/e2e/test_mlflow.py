@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tasks import model_store, pipeline, record, run_page, trials
+from tasks import model_store, pipeline, record, run_page, trials, wording
 from tasks.tracking.mlflow import FACTS
 
 pytestmark = pytest.mark.e2e
@@ -100,7 +100,7 @@ def test_a_run_shows_what_the_sealed_rows_say_and_which_rows_were_used(project, 
     whole = json.loads((project.root / "artifacts/evaluate/evaluation.json").read_text())
     note, tags = parent.data.tags["mlflow.note.content"], parent.data.tags
     assert note.startswith(f"**{whole['findings'][0]['message'].split(':')[0]}")
-    assert "| 36 sealed test rows | defaults | tuned | gain |" in note
+    assert f"| 36 sealed test rows | defaults | {wording.delivered(whole)} | gain |" in note
     for name in json.loads((project.root / "artifacts/search_hyperband/winner.json").read_text())["config"]:
         assert f"| `{name}` |" in note
     assert tags["hone.metric"] == "accuracy"
