@@ -37,7 +37,7 @@ def test_no_time_zone_is_named_with_its_remedy(timezone: str) -> None:
 
 
 def test_a_bad_schedule_is_refused_before_a_server_starts(project: Path) -> None:
-    change(project, 'cron: "0 2 * * *"', 'cron: "61 * * * *"')
+    change(project, "cron: 0 2 * * *", 'cron: "61 * * * *"')
     with pytest.raises(UserError, match=r"schedule.cron"):
         serve.serve(project)
     assert not (project / ".work").exists()

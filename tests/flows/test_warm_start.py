@@ -97,7 +97,7 @@ def test_what_mlflow_was_told_is_what_it_gives_back(project: Path) -> None:
             reporter=NullReporter(),
         )
         for result in reversed(results):
-            tracker.log(stage._trial(result, "accuracy"))
+            tracker.log(stage._trial(result, "accuracy", results))
     tracker.close()
     client = connect(resolve(project, None))
     (experiment,) = [e for e in client.search_experiments() if e.name == "hone"]

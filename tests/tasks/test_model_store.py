@@ -396,7 +396,9 @@ def test_an_mlflow_model_needs_no_repository_and_takes_a_custom_familys_module_a
 
 def test_the_packages_that_a_model_asks_for_bring_all_that_its_code_imports() -> None:
     script = (
-        "import sys; import tasks.model_store, hone.models; print(*(module.__file__ for name, module in"
+        "import importlib, pkgutil, sys; import tasks.model_store, hone.models;"
+        " [importlib.import_module(f'hone.models.{each.name}') for each in pkgutil.iter_modules(hone.models.__path__)];"
+        " print(*(module.__file__ for name, module in"
         " sys.modules.items() if name.partition('.')[0] in ('hone', 'tasks') and module.__file__))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

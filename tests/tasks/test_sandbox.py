@@ -187,7 +187,7 @@ def test_tracking_is_off_in_the_checkout_and_its_workers_fit_the_machine(root: P
     place.copy_tree([])
     assert place.settle_params()["tracking"] == {"wandb": "ours"}
     assert (place.root / "params.yaml").read_text() == (
-        "seed: 1 # a comment\ntracking:\n  wandb: null\n  uri: none\nexecution:\n  workers: auto\n"
+        "seed: 1 # a comment\ntracking:\n  wandb:\n  uri: none\nexecution:\n  workers: auto\n"
     )
     assert "ours" in (root / "params.yaml").read_text()
 
