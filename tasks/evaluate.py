@@ -154,7 +154,7 @@ def run(stage: Stage) -> None:
         "convention": wording.convention(problem),
         **summary(scores, found, winner, findings, errors, len(rows)),
         "per_class": _per_class(problem, truth, networks["tuned"]),
-        "delivered": "tuned" if wording.is_tuned(winner) else "defaults",
+        "delivered": composition.delivered(winner),
     }
     files.write_json(stage.artifact("evaluation.json"), whole)
     files.write_json(stage.artifact("metrics.json"), small(problem.metric, scores, winner))
