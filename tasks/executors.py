@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -30,15 +31,19 @@ class WorkerPool(Executor):
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._pool = self._start()
+        self._unfinished: set[Future[Any]] = set()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Return a future of ``fn(*args, **kwargs)``; it raises BrokenExecutor if its worker dies."""
         try:
-            return self._pool.submit(fn, *args, **kwargs)
+            future = self._pool.submit(fn, *args, **kwargs)
         except BrokenExecutor:
             self._pool.shutdown(wait=False)
             self._pool = self._start()
-            return self._pool.submit(fn, *args, **kwargs)
+            future = self._pool.submit(fn, *args, **kwargs)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        return future
 
     def warm_up(self) -> None:
         """Start the workers now, and not when there is something to train; returns at once."""
@@ -47,6 +52,11 @@ class WorkerPool(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers, once they have done what was submitted unless that is cancelled."""
+        if wait and not cancel_futures:
+            wait_for(list(self._unfinished))
+        if wait or cancel_futures:
+            # Asked to end by themselves, all would wait for ever for one that dies while it holds the queue's lock.
+            self.kill()
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def kill(self) -> None:

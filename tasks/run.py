@@ -138,16 +138,14 @@ def main(arguments: list[str] | None = None) -> int:
 def surroundings(root: Path, reporter: Reporter) -> Iterator[tuple[Tracker, executors.WorkerPool]]:
     """Yield the tracker and the worker processes that params ask for, to be shared by all stages of a process.
 
-    At the end the tracker has sent what it can, and trials that are still queued are dropped.
+    At the end the tracker has sent what it can, and trials that are not done are dropped: a person who pressed Ctrl-C
+    does not wait for what will be trained again anyway.
     """
     params = load_params(root)
     with contextlib.closing(open_tracker(root, params.tracking, reporter.warning)) as tracker:
         pool = executors.WorkerPool(executors.count(params.execution.workers))
         try:
             yield tracker, pool
-        except BaseException:
-            pool.kill()  # a person who pressed Ctrl-C does not wait for trials that will be trained again anyway
-            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

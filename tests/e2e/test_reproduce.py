@@ -146,7 +146,7 @@ def test_the_working_tree_is_verified_as_it_is(short, tmp_path):
     project.change({"split.test": 0.3})
     project.dvc("repro")
     said = project.run("python", "-m", "flows.verify", "--keep").stdout
-    assert "equal to the bit: the working tree, 9 outs of 2 stages" in said
+    assert "equal to the bit: the working tree, 10 outs of 2 stages" in said
     (kept,) = (project.root / ".work" / "reproduce").iterdir()
     assert kept.name in said
     assert record.md5(kept / "checkout" / "data" / "split") == record.md5(project.root / "data" / "split")
@@ -168,7 +168,7 @@ def test_what_a_time_limit_was_measured_to_be_is_not_measured_again(short, tmp_p
 
 def test_a_revision_is_compared_with_its_lock_file(short):
     said = hone(short, "reproduce", "HEAD")
-    assert re.search(r"split +8 +equal", said)
+    assert re.search(r"split +9 +equal", said)
     assert f"equal to the bit: HEAD ({short.git('rev-parse', 'HEAD')[:12]})" in said
 
 

@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, wait
 
 import psutil
 import pytest
@@ -91,3 +92,29 @@ def test_killed_workers_do_not_finish_their_work():
     pool.shutdown()
     assert time.monotonic() - started < 30
     assert isinstance(future.exception(), BrokenExecutor)
+
+
+def test_the_end_waits_for_what_was_submitted():
+    pool = WorkerPool(1)
+    futures = [pool.submit(time.sleep, 0.2) for _ in range(3)]
+    pool.shutdown()
+    assert [future.exception() for future in futures] == [None] * 3
+
+
+def pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_a_worker_that_dies_at_the_end_does_not_hold_up_the_others():
+    pool = WorkerPool(2)
+    wait([pool.submit(time.sleep, 0.2) for _ in range(4)])
+    longer, first = pool.submit(pid_after, 1.0), pool.submit(pid_after, 0.0)
+    wait([longer])
+    time.sleep(0.2)  # until it too waits for work, and for the queue's lock, which the other one holds
+    assert longer.result() != first.result()
+    os.kill(first.result(), signal.SIGKILL)
+    ended = threading.Thread(target=pool.shutdown, daemon=True)
+    ended.start()
+    ended.join(60)
+    assert not ended.is_alive()
