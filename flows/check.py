@@ -30,7 +30,10 @@ def check(root: Path, reporter: Reporter) -> None:
     check_schedule(params.schedule)
     checked = split.check(root, params)
     problem = checked.problem
-    reporter.message(f"{params.data.source}: {problem.task} of {problem.target!r}, by {problem.metric}")
+    positive = ""
+    if problem.classes is not None and problem.positive_index is not None:
+        positive = f"; positive class {str(problem.classes[problem.positive_index])!r} (data.positive)"
+    reporter.message(f"{params.data.source}: {problem.task} of {problem.target!r}, by {problem.metric}{positive}")
     reporter.table("", *split.summary(checked))
     kinds: dict[str, list[str]] = {}
     for column in checked.schema.columns:

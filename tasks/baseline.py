@@ -131,7 +131,9 @@ def run(stage: Stage) -> None:
                 f"baseline: {wording.model(name)} has no score in {n_failed} of {len(tried)} runs: {error}"
             )
     columns, rows = _table(scores, problem.metric)
-    mean = f"; the network: mean of {wording.plural(len(networks), 'training')}" if len(networks) > 1 else ""
+    mean = ""
+    if len(networks) > 1:
+        mean = f"; the network: mean of {wording.plural(len(networks), 'training')}, each at its best epoch"
     stage.reporter.table(f"Baselines on the validation rows{mean}", columns, rows)
     seconds = tuple((f"seconds.{name}", fmean(score.seconds for score in tried), 0) for name, tried in scores.items())
     key = f"{stage.pipeline}/{stage.name}"

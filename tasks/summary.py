@@ -46,7 +46,8 @@ def show(root: Path, reporter: Reporter) -> None:
     winner = files.read_json(root / WINNER) if (root / WINNER).exists() else None
     if winner is not None and (root / BASELINE).exists():
         rows = _on_validation(files.read_json(root / BASELINE), winner, found["metric"])
-        reporter.table(f"Validation rows, {wording.label(found['metric'])}", ("model", "score"), rows)
+        title = f"Validation rows, {wording.label(found['metric'])}; networks: mean of replays, all at one epoch"
+        reporter.table(title, ("model", "score"), rows)
     for table in (scoreboard.by_class(found), scoreboard.rivals(found)):
         if table is not None:
             reporter.table(table.title, table.columns, table.rows)

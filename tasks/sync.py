@@ -102,7 +102,7 @@ def publish(root: Path, reporter: Reporter, params: Params, key: str, tags: Mapp
     if published is not None:
         (root / PENDING).unlink(missing_ok=True)
         reporter.message(f"registry: {published.name} version {published.version}; {published.decision}")
-        if published.looks:
+        if published.looks > 1:  # of one there is nothing to warn of, and the line above has said it
             reporter.message(champions.seen_by(published.looks))
         if published.run is not None:
             reporter.message(_how_to_do_again(root, published.run, tags))

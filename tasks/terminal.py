@@ -145,7 +145,9 @@ class RichReporter:
     def _say(self, sign: str, style: str, *parts: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text.assemble((sign, style), *map(plain, parts)), highlight=False)
+        # A terminal breaks an address itself, and still takes it for one.
+        has_address = any("://" in part for part in parts)
+        self._console.print(Text.assemble((sign, style), *map(plain, parts)), highlight=False, soft_wrap=has_address)
         self._spaced = False
 
     def _space(self) -> None:

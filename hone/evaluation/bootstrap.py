@@ -101,8 +101,9 @@ def gain(
 
     of_tuned, of_defaults: the metric in the same resamples, in the same order (`scores`).
     """
-    sign = 1.0 if metrics.METRICS[name].larger_is_better else -1.0
-    return interval(sign * (tuned - defaults), sign * (of_tuned - of_defaults), confidence)
+    if not metrics.METRICS[name].larger_is_better:  # by subtraction: a factor of -1 makes a negative zero of nothing
+        (tuned, of_tuned), (defaults, of_defaults) = (defaults, of_defaults), (tuned, of_tuned)
+    return interval(tuned - defaults, of_tuned - of_defaults, confidence)
 
 
 def _chunks(counts: Iterator[NDArray[np.int64]], size: int) -> Iterator[Floats]:

@@ -41,7 +41,7 @@ def imported(folder: Path, *arguments: str) -> tuple[int, str, set[str]]:
         (["--help"], 0, "hone tune"),
         (["--version"], 0, "hone 0."),
         (["check", "--help"], 0, "Usage: hone check"),
-        (["check"], 0, "binary of 'y'"),
+        (["check"], 0, "binary of 'y', by roc_auc; positive class 'yes' (data.positive)"),
         (["add", "other.foo"], 2, "of a kind that is not read"),
         (["add", "missing.csv"], 2, "there is no such file"),
         (["predict", "other.foo"], 2, "of a kind that is not read"),

@@ -39,6 +39,13 @@ def sample(problem: Problem, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
     return truth, (np.round(chances, 1) + 0.01).astype(np.float32)
 
 
+def test_of_equal_models_the_gain_is_zero_without_a_sign():
+    same = np.array([1.0, 2.0])
+    for name in ("rmse", "accuracy"):
+        found = bootstrap.gain(name, 0.5, 0.5, same, same, 0.95)
+        assert [math.copysign(1, each) for each in (found.value, found.low, found.high)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("problem", [BINARY, MULTICLASS, REGRESSION], ids=lambda problem: problem.task)
 def test_every_metric_of_a_resample_is_scikit_learns_on_the_repeated_rows(problem: Problem) -> None:
     truth, prediction = sample(problem, 25)  # so few that some resamples miss a class

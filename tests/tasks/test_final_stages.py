@@ -283,7 +283,7 @@ def test_every_baseline_has_every_metric_that_fits_and_no_time(finished: Any) ->
     assert found["network_runs"] == 2
     assert "second" not in json.dumps(found)
     ((title, rows),) = said["baseline"].tables.items()
-    assert title == "Baselines on the validation rows; the network: mean of 2 trainings"
+    assert title == "Baselines on the validation rows; the network: mean of 2 trainings, each at its best epoch"
     assert len(rows[0]) <= 5  # 80 columns hold no more
     assert [row[0] for row in rows] == ["model", "constant", "linear", "boosting", "network, defaults"]
     assert rows[0][-1] == "time"
