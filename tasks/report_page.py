@@ -424,7 +424,7 @@ td { padding: 6.5px 12px; border-bottom: 1px solid var(--line); vertical-align: 
 tbody tr:last-child td { border-bottom: 0; }
 .numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; white-space: nowrap; }
 table.small { width: auto; min-width: min(460px, 100%); }
-.prose td { overflow-wrap: anywhere; min-width: 9ch; }
+.prose td { min-width: 9ch; } .prose td:last-child { overflow-wrap: anywhere; }
 .prose td:first-child { white-space: nowrap; }
 tr.strong td { font-weight: 650; background: var(--tint); }
 .data td, .data th { white-space: nowrap; padding: 5px 10px; }
