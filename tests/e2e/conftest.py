@@ -57,6 +57,19 @@ SMALL: dict[str, Any] = {
     "evaluate.bootstrap": 100,
 }
 
+STAGES = """
+import sys
+
+from tasks import project, run
+from tasks.reporting import NullReporter
+
+if __name__ == "__main__":
+    root = project.find_root()
+    with run.surroundings(root, NullReporter()) as (tracker, executor):
+        for name in sys.argv[1:]:
+            run.run_stage(root, name, reporter=NullReporter(), tracker=tracker, executor=executor)
+"""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -83,6 +96,10 @@ class Project:
     def flow(self) -> str:
         """Run the whole chain as a flow and return what it printed."""
         return self.run("python", "-m", "flows.tune").stdout
+
+    def stages(self, *names: str) -> None:
+        """Run stages, all of them by default, in one process of their own, with neither Prefect nor DVC."""
+        self.run("python", "-c", STAGES, *(names or pipeline.specs(self.root)))
 
     def git(self, *arguments: str) -> str:
         """Run a git command and return what it printed."""

@@ -34,8 +34,7 @@ def test_a_search_goes_on_past_trials_that_hang(make_project):
         changes = {"model.family": "custom.own:Wide", "train.limits": {"time": "3s"}, "search.random.batch": 6}
         project = make_project({**QUICK, **changes}, table(), name=name)
         (project.root / "custom" / "own.py").write_text(NETWORK.format(what=what))
-        for stage in ("ingest", "split", "budget", "search_random", "search_bayes"):
-            project.run("python", "-m", "tasks.run", stage)
+        project.stages("ingest", "split", "budget", "search_random", "search_bayes")
         trials = [
             pd.read_parquet(project.root / f"artifacts/search_{phase}/trials.parquet") for phase in ("random", "bayes")
         ]
