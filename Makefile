@@ -26,7 +26,7 @@ tune: setup
 	python -m flows.cli tune
 
 test: setup
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	ruff format --check .

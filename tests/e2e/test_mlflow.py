@@ -167,8 +167,7 @@ def test_a_file_is_predicted_as_the_registered_model_predicts_it(project, client
 
 def test_running_again_adds_nothing(project, runs, client):
     before = {run.info.run_id for run in runs}
-    for stage in ("search_bayes", "evaluate"):
-        project.run("python", "-m", "tasks.run", stage)
+    project.stages("search_bayes", "evaluate")
     (experiment,) = [each for each in client.search_experiments() if each.name == "hone"]
     after = {run.info.run_id for run in client.search_runs([experiment.experiment_id], max_results=1000)}
     assert after == before
