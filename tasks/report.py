@@ -383,9 +383,11 @@ def _winner(found: Findings) -> Section:
         f"{place}: the defaults" if identity(one["config"]) == default else place
         for place, one in zip(places, standings, strict=True)
     ]
+    tried = {result.trial.identity: _name(result) for result in found.results}  # the last one has most epochs
     rows = [
         [
             name,
+            tried.get(identity(one["config"]), DASH),
             with_std(one["value"], one["std"]) if one["value"] is not None else "failed",
             str(one["n"]),
             str(one["epochs"] or DASH),
@@ -405,7 +407,7 @@ def _winner(found: Findings) -> Section:
     else:
         lead += "No searched config beat the defaults by more than its error, so the defaults are delivered."
     blocks: list[Block] = [
-        Table(["config", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
+        Table(["config", "trial", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
         Text(f"The final model. {composed(metric, found.retrained['model'])}"),
         Table(["hyperparameter", "winner" if tuned else "best searched", "defaults"], compared, prose=True),
     ]

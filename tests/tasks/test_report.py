@@ -137,6 +137,15 @@ def test_figures_of_delivered_defaults_name_no_tuned_model(stage: Stage) -> None
     assert "Expected calibration error: tuned 0" in tuned
 
 
+def test_finalists_name_the_trials_they_come_from(stage: Stage) -> None:
+    found = report.read(replace(stage, name="report"))
+    tried = found.results[-1]
+    standings = [*found.winner["standings"][:1], found.winner["standings"][0] | {"config": dict(tried.trial.config)}]
+    section = report._winner(replace(found, winner=found.winner | {"standings": standings}))
+    table = next(block for block in section.blocks if isinstance(block, report.Table))
+    assert table.rows[1][1] == f"{tried.trial.study.removeprefix('search_')} {tried.trial.number}"
+
+
 @pytest.mark.parametrize(
     ("severities", "said"),
     [
