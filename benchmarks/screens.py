@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import shutil
 import struct
 import subprocess
@@ -26,6 +27,7 @@ GUIDE = ROOT / "docs" / "terminal.md"
 WIDTHS = (80, 120)
 ROWS = 24
 MARK = "<!-- The screens below are written by `python -m benchmarks.screens`. -->"
+ADDRESS = re.compile(r"://\S+$")
 WIDE = 1000  # columns of a terminal in which nothing wraps
 
 
@@ -56,8 +58,11 @@ class Watched:
         return self.left()[-(self.rows - 1) :]  # the cursor is in the last row
 
     def widest(self) -> int:
-        """Return the length of the longest line that was left, if the terminal had not wrapped any."""
-        return max(map(len, self.left(WIDE)), default=0)
+        """Return the length of the longest line that was left, if the terminal had not wrapped any.
+
+        Without those that end with an address: a terminal wraps them itself, so that the address is still a link.
+        """
+        return max((len(line) for line in self.left(WIDE) if ADDRESS.search(line) is None), default=0)
 
 
 def watched(

@@ -36,6 +36,8 @@ def edited(text: str, values: Mapping[str, object]) -> str:
     content = yaml.load(text) or {}
     for key, value in values.items():
         *above, name = key.split(".")
+        if not all((*above, name)):
+            raise UserError(f"{key!r} is no key of params.yaml; write it like train.epochs")
         section = content
         for part in above:
             if section.get(part) is None:

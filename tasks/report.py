@@ -17,7 +17,7 @@ from hone.evaluation.importance import Importances, importances
 from hone.seeds import derive
 from hone.space import SearchSpace, identity
 from hone.trial import Config, Result, State, ranked
-from tasks import files, pipeline, report_figures, trials, wording
+from tasks import files, pipeline, report_figures, scoreboard, trials, wording
 from tasks.params import Params
 from tasks.report_page import (
     Block,
@@ -41,7 +41,6 @@ from tasks.report_page import (
 from tasks.stage import Stage
 from tasks.wording import (
     DASH,
-    RIVALS,
     VALIDATED,
     composed,
     decimals,
@@ -53,6 +52,7 @@ from tasks.wording import (
     number,
     plural,
     signed,
+    why_defaults,
     with_interval,
     with_std,
 )
@@ -233,7 +233,7 @@ def _baselines(found: Findings) -> Section:
         "too good."
     )
     blocks: list[Block] = [
-        Figure("baselines", [report_figures.dots(without_constant, metric)], _constant_caption(there, metric)),
+        Figure("baselines", [report_figures.dots(without_constant, metric)], _constant_caption(there)),
         Table(
             ["model", label(metric)],
             [[name, with_std(value, std)] for name, value, std in there],
@@ -248,18 +248,14 @@ def _baselines(found: Findings) -> Section:
 def _rivals(found: Findings) -> Table | None:
     """Return what models without a network do on the sealed rows; None if none could be fitted."""
     metric, evaluation = found.metric, found.evaluation
-    bounds = evaluation["intervals"]
-    rows = [["delivered network", with_interval(evaluation["tuned"][metric], bounds["tuned"][metric]), DASH]]
-    for name in (name for name in RIVALS if name in evaluation):
-        gain = f"gain_over_{name}"
-        score = with_interval(evaluation[name][metric], bounds[name][metric])
-        won = with_interval(evaluation[gain][metric], bounds[gain][metric], sign=True)
-        rows.append([model(name), score, won])
+    if (rivals := scoreboard.rivals(evaluation)) is None:
+        return None
+    rows = [["delivered network", scoreboard.cell(evaluation, "tuned", metric), DASH], *rivals.rows]
     caption = (
         "The sealed test rows: each model was fitted anew to the network's own rows, training and validation. "
         "A positive gain: the network is better."
     )
-    return Table(["model", label(metric), "network's gain"], rows, caption=caption) if len(rows) > 1 else None
+    return Table(["model", label(metric), "network's gain"], rows, caption=caption)
 
 
 def _search(found: Findings) -> Section:
@@ -405,7 +401,7 @@ def _winner(found: Findings) -> Section:
     if tuned:
         lead += "The best mean wins, not the luckiest run."
     else:
-        lead += "No searched config beat the defaults by more than its error, so the defaults are delivered."
+        lead += f"The defaults are delivered: {why_defaults(winner)}."
     blocks: list[Block] = [
         Table(["config", "trial", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
         Text(f"The final model. {composed(metric, found.retrained['model'])}"),
@@ -445,10 +441,8 @@ def _test(found: Findings) -> Section:
 
 
 def _per_class(found: Findings) -> Table:
-    rows = [
-        [one["class"], *(number(one[name], 3) for name in ("precision", "recall", "f1")), f"{one['support']:,}"]
-        for one in found.evaluation["per_class"]
-    ]
+    classes = scoreboard.by_class(found.evaluation, most=None)
+    rows = [] if classes is None else list(classes.rows)
     caption = "Of each class: the share of its predictions that are right, the share of its rows that are found."
     return Table(["class", "precision", "recall", "F1", "rows"], rows, caption=caption)
 
@@ -658,7 +652,7 @@ def _big(value: float | None, bounds: Sequence[float | None] | None, share: str,
     return write(value, places), f"{write(low, places)} to {write(high, places)} ({share})"
 
 
-def _constant_caption(rows: Sequence[tuple[str, float, float | None]], metric: str) -> str:
+def _constant_caption(rows: Sequence[tuple[str, float, float | None]]) -> str:
     text = "Bars are standard deviations over seeds."
     constant = next((value for name, value, _ in rows if name == "constant"), None)
     return text if constant is None else f"{text} Not drawn: the constant, at {number(constant)}."

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from hone import metrics
 from hone.errors import printable
-from tasks import files, markdown, pipeline, project, record, wording
+from tasks import files, markdown, pipeline, project, record, scoreboard, wording
 from tasks.params import Params
 from tasks.provenance import git
 from tasks.tracking import Dataset
@@ -137,7 +137,7 @@ def _networks(metric: str, found: Mapping[str, Any]) -> str:
     """Return the table of the delivered model and the defaults on the sealed rows, the metric that counts first."""
     shown = [part for part in ("defaults", "tuned", "gain") if part in found]
     rows = [
-        [wording.label(name), *(_cell(found, part, name, sign=part == "gain") for part in shown)]
+        [wording.label(name), *(scoreboard.cell(found, part, name) for part in shown)]
         for name in metrics.in_order(metric, found["tuned"])
     ]
     columns = [wording.delivered(found) if part == "tuned" else part for part in shown]
@@ -148,7 +148,7 @@ def _others(metric: str, found: Mapping[str, Any]) -> str:
     """Return the table of other models on the sealed rows, and the network's gain over each."""
     models = [name.removeprefix("gain_over_") for name in found if name.startswith("gain_over_")]
     rows = [
-        [wording.model(name), _cell(found, name, metric), _cell(found, f"gain_over_{name}", metric, sign=True)]
+        [wording.model(name), scoreboard.cell(found, name, metric), scoreboard.cell(found, f"gain_over_{name}", metric)]
         for name in models
     ]
     return _table(["model", wording.label(metric), "network's gain"], rows)
@@ -163,11 +163,6 @@ def _config(winner: Mapping[str, Any]) -> str:
         for name in names
     ]
     return _table(["hyperparameter", "delivered", "default"], rows)
-
-
-def _cell(found: Mapping[str, Any], part: str, name: str, sign: bool = False) -> str:
-    value, bounds = found.get(part, {}).get(name), found["intervals"].get(part, {}).get(name)
-    return wording.DASH if value is None else wording.with_interval(value, bounds, sign=sign)
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:

@@ -32,8 +32,8 @@ def by_metric(found: Mapping[str, Any]) -> Table:
                 wording.label(name),
                 # Without its interval, for which there is no room: the gain's is the one that compares.
                 wording.number(found.get("defaults", {}).get(name), _places(found, "tuned", name)),
-                _cell(found, "tuned", name),
-                _cell(found, "gain", name),
+                cell(found, "tuned", name),
+                cell(found, "gain", name),
             )
             for name in names
         ),
@@ -44,7 +44,7 @@ def rivals(found: Mapping[str, Any]) -> Table | None:
     """Return the models that train no network, in the problem's metric; None if none could be fitted."""
     metric = found["metric"]
     rows = tuple(
-        (wording.model(name), _cell(found, name, metric), _cell(found, f"gain_over_{name}", metric))
+        (wording.model(name), cell(found, name, metric), cell(found, f"gain_over_{name}", metric))
         for name in wording.RIVALS
         if name in found
     )
@@ -82,7 +82,8 @@ def _places(found: Mapping[str, Any], part: str, name: str) -> int | None:
     return wording.decimals(low, high, found[part].get(name))
 
 
-def _cell(found: Mapping[str, Any], part: str, name: str) -> str:
+def cell(found: Mapping[str, Any], part: str, name: str) -> str:
+    """Return a metric of a part of evaluation.json with its interval, e.g. of "tuned"; gains with their signs."""
     value = found.get(part, {}).get(name)
     bounds = found["intervals"].get(part, {}).get(name)
     return wording.DASH if value is None else wording.with_interval(value, bounds, sign=part.startswith("gain"))

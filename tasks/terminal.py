@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import select
 import signal
 import sys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BEGAN = time.monotonic()
 """When this process came to its work."""
+ADDRESS = re.compile(r"://\S+$")  # at the end of a text
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 AT_ONCE = 0.2
 """Seconds below which a generation was not trained, but read from a journal."""
@@ -145,9 +147,9 @@ class RichReporter:
     def _say(self, sign: str, style: str, *parts: str) -> None:
         from rich.text import Text
 
+        text = Text.assemble((sign, style), *map(plain, parts))
         # A terminal breaks an address itself, and still takes it for one.
-        has_address = any("://" in part for part in parts)
-        self._console.print(Text.assemble((sign, style), *map(plain, parts)), highlight=False, soft_wrap=has_address)
+        self._console.print(text, highlight=False, soft_wrap=ADDRESS.search(text.plain) is not None)
         self._spaced = False
 
     def _space(self) -> None:

@@ -127,7 +127,7 @@ def with_interval(value: float | None, bounds: Sequence[float | None] | None, si
 
 def with_std(value: float | None, std: float | None) -> str:
     """Return a mean with its standard deviation, e.g. ``0.9814 ± 0.0032``; at most four digits of the mean."""
-    if value is None or not std or math.isnan(std):
+    if value is None or not std or not math.isfinite(value) or not math.isfinite(std):
         return number(value)
     places = max(0, min(1 - _power(std), 3 - _power(value)))
     return f"{number(value, places)} ± {number(std, places)}"
@@ -177,6 +177,9 @@ def compare(metric: str, first: str, second: str, gain: Interval, n_rows: int, c
         return Comparison(f"{better} did better than {worse}, with {found}", better, True)
     if math.isnan(towards.low):
         return Comparison(f"{better} did better than {worse}, with {found}", better, False)
+    if towards.high < 0:  # the resamples of a biased metric may all lie on the other side
+        text = f"{better} did better than {worse} {rows}, but the interval says the opposite, with {found}"
+        return Comparison(text, better, False)
     return Comparison(f"{better} did better than {worse} {rows}, but not beyond chance, with {found}", better, False)
 
 
@@ -217,7 +220,7 @@ def verdict(metric: str, gain: Interval, n_rows: int, confidence: float) -> str:
 
 def defaults_delivered(winner: Mapping[str, Any], confidence: float) -> str:
     """Return that the defaults are delivered, and how near the best searched config came. winner: winner.json."""
-    text = "The defaults are delivered: no searched config beat them by more than its error."
+    text = f"The defaults are delivered: {why_defaults(winner)}."
     candidate = winner.get("candidate")
     if candidate is None:
         return text
@@ -227,10 +230,16 @@ def defaults_delivered(winner: Mapping[str, Any], confidence: float) -> str:
         found = compare(
             winner["metric"], "the best searched config", NAMES["defaults"], gain, winner["n_rows"], confidence
         )
-        text += f" On validation rows {found.text}."
-    if failed := candidate.get("n_failed"):
-        text += f" {failed} of the {candidate['n'] + failed} replays of the best searched config failed."
+        text += f" In the replays {found.text}."
     return text
+
+
+def why_defaults(winner: Mapping[str, Any]) -> str:
+    """Return why the defaults are delivered, in a clause. winner: winner.json."""
+    candidate = winner.get("candidate", {})
+    if failed := candidate.get("n_failed"):
+        return f"{failed} of the {plural(candidate['n'] + failed, 'replay')} of the best searched config failed"
+    return "no searched config beat them by more than its error"
 
 
 def no_better_than_constant(metric: str, ours: str, gain: Interval, n_rows: int, confidence: float) -> str | None:

@@ -34,11 +34,6 @@ class Interval:
     deviation: float
     n_resamples: int
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Return whether all of the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
 
 def resamples(
     n_rows: int, n_resamples: int, seed: int, groups: NDArray[np.generic] | None = None

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from hone.trial import Config
 from tasks.tracking.uri import SERVERS
@@ -112,7 +113,7 @@ def links(root: Path, store: str, model: str, pipeline: str | None, port: int = 
     model: the registered one's name. pipeline: the key of the one to show; of one that is not noted, or None, there
     are no links. Without any pipeline in MLflow there is the list of experiments alone.
     """
-    base = f"{store if store.startswith(SERVERS) else f'http://127.0.0.1:{port}'}/#"
+    base = f"{_without_user(store) if store.startswith(SERVERS) else f'http://127.0.0.1:{port}'}/#"
     noted = _noted(root)
     if not noted:
         return [("experiments", f"{base}/experiments?{WORKFLOW}")]
@@ -127,6 +128,12 @@ def links(root: Path, store: str, model: str, pipeline: str | None, port: int = 
             ("as charts", f"{trials}&compareRunsMode=CHART"),
         ]
     return [*found, ("models", f"{base}/models/{model}?{WORKFLOW}")]
+
+
+def _without_user(address: str) -> str:
+    """Return an address without user and password: a browser asks for them, and a link with them is no secret."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _noted(root: Path) -> dict[str, dict[str, str]]:

@@ -128,6 +128,7 @@ def test_overrides_hold_for_one_run_and_the_next_one_brings_the_former_results_b
     [
         ({"split.tset": 0.3}, r"split.tset: unknown key; did you mean `test`"),
         ({"seed.x": 1}, r"seed.x: seed is a value, not a section"),
+        ({"data..x": 1}, r"'data..x' is no key of params.yaml"),
     ],
 )
 def test_overrides_that_params_refuse_fail_the_run_and_leave_params_alone(
@@ -137,6 +138,12 @@ def test_overrides_that_params_refuse_fail_the_run_and_leave_params_alone(
     with pytest.raises(UserError, match=said):
         run(project, overrides=overrides).result()
     assert (project / "params.yaml").read_bytes() == before
+
+
+def test_overrides_of_a_file_that_is_no_yaml_are_refused_in_the_files_own_words(project: Path) -> None:
+    (project / "params.yaml").write_text("a: [1")
+    with pytest.raises(UserError, match=r"^params.yaml: "):
+        run(project, overrides={"seed": 1}).result()
 
 
 def test_params_of_a_run_with_overrides_that_was_killed_are_put_back_by_the_next(project: Path) -> None:

@@ -550,7 +550,7 @@ def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Pa
     assert found["delivered"] == "defaults"
     first, *others = (one["message"] for one in found["findings"])
     assert first == (
-        "The defaults are delivered: no searched config beat them by more than its error. On validation rows the best "
+        "The defaults are delivered: no searched config beat them by more than its error. In the replays the best "
         "searched config did better than the defaults, with RMSE lower by 0.01000 (standard error 0.2000)."
     )
     assert not any("tun" in message.lower().replace("network", "") for message in [first, *others])
@@ -559,7 +559,7 @@ def test_delivered_defaults_are_the_headline_and_no_gain_is_claimed(tmp_path: Pa
     assert columns == ["metric", "defaults", "delivered", "gain"]
     text = " ".join(read_page(stage).text.split())
     assert text.count(first) == 1
-    assert "so the defaults are delivered." in text
+    assert text.count("The defaults are delivered: no searched config beat them by more than its error.") == 2
     assert "Delivered, the defaults, on sealed test rows" in text
 
     # The delivered model is called tuned nowhere: in the terminal, the report, nor in MLflow.

@@ -335,7 +335,7 @@ def test_a_signal_that_comes_where_python_drops_exceptions_is_heard_all_the_same
         f"        os.kill(os.getpid(), {int(number)})\n"
         "def work():\n"
         "    Gone()\n"
-        "    print('goes on', flush=True)\n"
+        "    os.write(1, b'goes on\\n')\n"  # in one piece: the signal may come in the midst of a print
         "    time.sleep(30)\n"
         "sys.exit(guarded(work))\n"
     )
@@ -396,3 +396,14 @@ def test_what_a_ctrl_c_leaves_half_made_says_nothing_when_it_is_dropped(capfd: p
     gc.collect()
     assert capfd.readouterr().err == "interrupted; run the same command to go on where it stopped\n"
     assert sys.unraisablehook is hook
+
+
+def test_an_address_is_one_piece_for_a_terminal_and_words_are_wrapped_between() -> None:
+    written = io.StringIO()
+    reporter = RichReporter(Console(file=written, width=40))
+    address = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
+    reporter.message(f"MLflow:\n  pipelines  {address}")
+    reporter.message("a word and another and one more and the last of them")
+    lines = written.getvalue().splitlines()
+    assert f"  pipelines  {address}" in lines
+    assert all(len(line) <= 40 for line in lines if address not in line)

@@ -219,7 +219,7 @@ def test_views_are_saved_with_the_experiment_and_a_note_says_where_the_pipeline_
     assert experiment.tags["mlflow.sharedViewState.abc"] == "a view"
     assert experiment.tags["mlflow.sharedViewState.pipelines"] == views.pipelines_view()
     run = runs_of(root)["abc"].info.run_id
-    found = dict(views.links(root, "https://host", "mine", "abc"))
+    found = dict(views.links(root, "https://me:secret@host", "mine", "abc"))
     start, end = f"https://host/#/experiments/{experiment.experiment_id}/runs", "workflowType=machine_learning"
     assert found == {
         "pipelines": f"{start}?viewStateShareKey=pipelines&{end}",

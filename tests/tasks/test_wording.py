@@ -57,10 +57,11 @@ def test_a_mean_has_two_digits_of_its_deviation_and_four_of_its_own() -> None:
     assert wording.with_std(0.98144, 0.00322) == "0.9814 ± 0.0032"
     assert wording.with_std(52.033, 0.0981) == "52.03 ± 0.10"
     assert wording.with_std(0.9, 0.0) == "0.9000"
+    assert wording.with_std(math.inf, 0.1) == wording.number(math.inf)
 
 
 SENTENCE = re.compile(
-    r"(?P<better>.+) did better than (?P<worse>.+?)(?P<unproven> on these [\d,]+ rows?, but not beyond chance)?, "
+    r"(?P<better>.+) did better than (?P<worse>.+?)(?P<unproven> on these [\d,]+ rows?, but .*?)?, "
     r"with (?P<label>.+) (?P<way>higher|lower) by (?P<size>\S+) \((?P<about>.+)\)"
 )
 SPAN = re.compile(r"(?P<share>[\d.]+) % interval (?P<low>\S+) to (?P<high>\S+)")
@@ -73,14 +74,16 @@ def parsed(text: str) -> float:
 
 @st.composite
 def gains(draw: st.DrawFn) -> Interval:
-    """Draw a gain: with an interval around it, without any, or undefined."""
+    """Draw a gain: with an interval around it or on the other side of zero, without any, or undefined."""
     value = draw(SIZES)
-    kind = draw(st.sampled_from(["interval", "interval", "interval", "none", "undefined", "error"]))
+    kind = draw(st.sampled_from(["interval", "interval", "interval", "opposite", "none", "undefined", "error"]))
     if kind == "undefined":
         return Interval(math.nan, math.nan, math.nan, math.nan, 0)
     if kind in ("none", "error"):
         return Interval(value, math.nan, math.nan, abs(draw(SIZES)) if kind == "error" else math.nan, 0)
     low, high = value - abs(draw(SIZES)), value + abs(draw(SIZES))
+    if kind == "opposite" and value:  # a percentile interval of a biased metric need not hold its estimate
+        low, high = sorted(-math.copysign(abs(draw(SIZES)) + 1e-9, value) for _ in range(2))
     return Interval(value, low, high, (high - low) / 4, 100)
 
 
@@ -116,7 +119,9 @@ def test_a_comparison_names_the_better_model_and_states_its_lead_and_interval_wi
     span = SPAN.fullmatch(said["about"])
     assert span is not None, found.text
     low, high = parsed(span["low"]), parsed(span["high"])
-    assert low <= size <= high
+    opposite = gain.low > 0 > gain.value or gain.high < 0 < gain.value
+    assert low <= size <= high or opposite
+    assert ("but the interval says the opposite" in found.text) == opposite
     assert parsed(span["share"]) == 100 * confidence
     lowest = gain.low if gain.value > 0 else -gain.high
     assert found.is_proven == (lowest > 0) == (low > 0) == (said["unproven"] is None)
@@ -242,28 +247,27 @@ def test_it_is_said_plainly_when_a_constant_does_as_well(metric: str, gain: Inte
 @pytest.mark.parametrize(
     ("candidate", "text"),
     [
-        (None, ""),
+        (None, "no searched config beat them by more than its error."),
         (
             {"difference": 0.12, "error": 0.3, "n": 5, "n_failed": 0},
-            " On validation rows the best searched config did better than the defaults, with RMSE lower by 0.1200 "
-            "(standard error 0.3000).",
+            "no searched config beat them by more than its error. In the replays the best searched config did better "
+            "than the defaults, with RMSE lower by 0.1200 (standard error 0.3000).",
         ),
         (
             {"difference": -0.12, "error": None, "n": 3, "n_failed": 2},
-            " On validation rows the defaults did better than the best searched config, with RMSE lower by 0.1200 "
-            "(these rows give no interval). 2 of the 5 replays of the best searched config failed.",
+            "2 of the 5 replays of the best searched config failed. In the replays the defaults did better than the "
+            "best searched config, with RMSE lower by 0.1200 (these rows give no interval).",
         ),
         (
             {"difference": None, "error": None, "n": 0, "n_failed": 5},
-            " 5 of the 5 replays of the best searched config failed.",
+            "5 of the 5 replays of the best searched config failed.",
         ),
     ],
 )
 def test_delivered_defaults_are_said_with_what_the_search_came_to(candidate: dict | None, text: str) -> None:
     winner = {"metric": "rmse", "n_rows": 100, "delivered": "defaults"}
     winner |= {} if candidate is None else {"candidate": candidate}
-    start = "The defaults are delivered: no searched config beat them by more than its error."
-    assert wording.defaults_delivered(winner, 0.95) == start + text
+    assert wording.defaults_delivered(winner, 0.95) == f"The defaults are delivered: {text}"
 
 
 @pytest.mark.parametrize(("temperature", "word"), [(0.7, "sharpened"), (1.4, "softened")])
