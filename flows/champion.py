@@ -32,7 +32,7 @@ def champion(root: Path, reporter: Reporter, *, choose: str | None = None, retir
         reporter.message(f"version {choose} is the champion {'now' if changed else 'already'}")
     if retire:
         version = champions.retire(client, registered)
-        reporter.message(f"version {version} is retired; the next model of its line becomes champion")
+        reporter.message(f"version {version} is retired")
     _show(_read(client, name) if choose is not None or retire else registered, reporter)
 
 
@@ -82,7 +82,10 @@ def _show(registered: "Registered", reporter: Reporter) -> None:
     newest = next(iter(registered.versions.values()))
     holder = registered.holder(CHAMPION)
     if holder is None:
-        reporter.message("no champion: the next model becomes champion, or `hone champion --set VERSION` chooses one")
+        reporter.message(
+            "no champion: the next model of a line without a champion becomes champion; "
+            "`hone champion --set VERSION` chooses one"
+        )
     for version in dict.fromkeys((str((holder or newest).version), str(newest.version))):
         tags = registered.versions[version].tags
         said = [text for text in (tags.get(DECISION), tags.get(BY_HAND)) if text]

@@ -401,7 +401,10 @@ def champion(
     choose: Annotated[
         str | None, typer.Option("--set", metavar="VERSION", help="Make this version the champion.")
     ] = None,
-    retire: Annotated[bool, typer.Option("--retire", help="Leave no champion: the next model becomes one.")] = False,
+    retire: Annotated[
+        bool,
+        typer.Option("--retire", help="Leave no champion: the next model of a line without one becomes champion."),
+    ] = False,
 ) -> Work:
     """Show the registered models, and which is champion.
 

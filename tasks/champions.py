@@ -1,8 +1,8 @@
 """Champions in the model registry: lines of models that can be compared, their history, and changes by hand.
 
 A line is all versions with the same features, target, classes, positive class and metric. The alias `champion` serves
-the champion of the line that was worked on last; the alias `line-N` keeps the champion of line N. Importing this
-imports neither MLflow nor torch.
+the champion of the line that was worked on last, or of the line that a person chose; the alias `line-N` keeps the
+champion of line N. Importing this imports neither MLflow nor torch.
 """
 
 import hashlib
@@ -35,7 +35,8 @@ LOOKS, BY_HAND = "hone.looks", "hone.by_hand"
 """Tags of a version: how many models its sealed rows had judged with it, and what people changed, in words."""
 FIRST, NEW, NEW_LINE = "first champion", "new champion", "new line"
 """How the decision of a version begins that became champion."""
-SET, RETIRED = "set by hand", "retired by hand"
+SET, RETIRED, SET_BY_RUN = "set by hand", "retired by hand", "set by a run"
+"""How the notes in `BY_HAND` begin. `SET_BY_RUN` ends what `SET` began."""
 MOST_NAMED = 3
 """Columns that a sentence names."""
 MOST_SHOWN = 20
@@ -185,9 +186,25 @@ def promote(client: "MlflowClient", name: str, version: str, line: str | None) -
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
+def promote_best(client: "MlflowClient", name: str, version: "ModelVersion", line: str | None) -> None:
+    """Make the best version of a line the champion, because a model of this line was registered.
+
+    A person may have set it earlier, and another one since. A note then says that a run has set it now.
+    """
+    if is_set_by_hand(version):
+        _note(client, version, SET_BY_RUN)
+    promote(client, name, str(version.version), line)
+
+
+def is_set_by_hand(version: "ModelVersion") -> bool:
+    """Return whether a champion, or a former one, was last made champion by a person."""
+    return _last_note(version.tags).startswith(SET)
+
+
 def set_by_hand(client: "MlflowClient", registered: Registered, version: str) -> bool:
     """Make a version the champion and note that a person did; return False if it is the champion already.
 
+    A champion that no person has chosen yet gets the note too: from now on no other line takes its place.
     Raises UserError if there is no such version.
     """
     if version not in registered.versions:
@@ -195,12 +212,13 @@ def set_by_hand(client: "MlflowClient", registered: Registered, version: str) ->
         raise UserError(
             f"--set: {registered.name!r} has no version {version}; there are {there}; `hone champion` lists them"
         )
-    if registered.aliases.get(CHAMPION) == version:
-        return False
     chosen = registered.versions[version]
+    is_champion = registered.aliases.get(CHAMPION) == version
+    if is_champion and is_set_by_hand(chosen):
+        return False
     _note(client, chosen, SET)
     promote(client, registered.name, version, chosen.tags.get(LINE))
-    return True
+    return not is_champion
 
 
 def retire(client: "MlflowClient", registered: Registered) -> str:
@@ -252,13 +270,13 @@ def status(registered: Registered, version: "ModelVersion") -> str:
     number, tags = str(version.version), version.tags
     last = _last_note(tags)
     if registered.aliases.get(CHAMPION) == number:
-        return f"{CHAMPION}, by hand" if last.startswith(SET) else CHAMPION
+        return f"{CHAMPION}, by hand" if is_set_by_hand(version) else CHAMPION
     if last.startswith(RETIRED):
         return RETIRED
     if registered.aliases.get(alias(tags.get(LINE, ""))) == number:
         return "line's champion"
     outcome = tags.get(DECISION, "not decided").partition(":")[0].partition(",")[0]
-    if outcome.startswith((FIRST, NEW, NEW_LINE, CHAMPION)) or last.startswith(SET):
+    if outcome.startswith((FIRST, NEW, NEW_LINE, CHAMPION)) or last.startswith((SET, SET_BY_RUN)):
         return "former champion"
     return outcome.removesuffix(" beyond chance")
 

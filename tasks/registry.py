@@ -110,14 +110,16 @@ def publish(
 ) -> Published | None:
     """Register a model as challenger, and as champion if its line has none or it is better than that beyond chance.
 
+    A champion that a person set stays champion against models of other lines: those become champion of their line only.
+
     A version is identified by its model, its sealed rows and its metric; one that is there already gets the scores and
     description of this evaluation, and its decision stays. rows: the sealed rows, target included. A champion of an
     earlier split may have been trained on some of them, so both models are scored on those that neither was trained
     on. example: raw rows that are not sealed, the first few of which are shown with the model.
 
-    A champion that cannot be scored on these rows stays champion, with a warning, and so does one that can be scored
-    on too few of them. Return None, after one warning, if anything fails: a tuned model is worth keeping whether a
-    registry takes it or not.
+    A line's champion that cannot be scored on these rows stays its champion, with a warning, and so does one that can
+    be scored on too few of them. Return None, after one warning, if anything fails: a tuned model is worth keeping
+    whether a registry takes it or not.
     """
     tracking = settings.tracking
     if tracking.uri == OFF:
@@ -161,10 +163,14 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Verdict:
-    """Whether a challenger is better than the champion, None if they cannot be compared, and why."""
+    """Whether a challenger is better than the champion, None if they cannot be compared, and why.
+
+    is_there: whether the champion's files could be read.
+    """
 
     is_better: bool | None
     decision: str
+    is_there: bool = True
 
 
 class _Registry:
@@ -272,9 +278,12 @@ class _Registry:
         rival = champion if is_of_line else registered.holder(champions.alias(line_number))
         own = f"{wording.label(line.metric)} {champions.score(tags)}"
         judged = f"the sealed rows have judged {wording.plural(champions.whole(tags.get(LOOKS)), 'model')}"
+        # A person's decision stands: against a champion of another line that was set by hand, this one wins its line.
+        kept = champion if champion is not None and not is_of_line and champions.is_set_by_hand(champion) else None
         if rival is not None and str(rival.version) == number:  # a kill came between the alias and the tag
-            champions.promote(self._client, self._name, number, line_number)
-            return f"{CHAMPION}: {own}; {judged}"
+            self._promote(number, line_number, kept)
+            begins = CHAMPION if kept is None else f"{CHAMPION} of its line"
+            return f"{begins}: {own}; {judged}{_stays(kept, number)}"
         if rival is None:
             others = [one for version, one in registered.versions.items() if version != number]
             is_new = all(one.tags.get(LINE_KEY) != line.key for one in others)
@@ -283,31 +292,56 @@ class _Registry:
             if retired is not None and decision.startswith(FIRST):
                 decision += f" since version {retired} was retired"
             if champion is not None:
-                decision += f": {self._passed_by(champion, number, line)}; not compared"
-            champions.promote(self._client, self._name, number, line_number)
-            return f"{decision}{':' if champion is None else ';'} {own}; {judged}"
+                why = self._differs(champion, line)
+                if kept is None:
+                    self._warn_of(champion, number, why)
+                decision += f": {why}; not compared"
+            self._promote(number, line_number, kept)
+            return f"{decision}{':' if champion is None else ';'} {own}; {judged}{_stays(kept, number)}"
         found = self._compare(challenger, rival, rows)
-        decision = f"{found.decision}; {judged}"
+        best, decision, outcome = str(rival.version), found.decision, ""
         if found.is_better:
-            champions.promote(self._client, self._name, number, line_number)
-        elif found.is_better is None:
+            if kept is not None:
+                decision = decision.replace(NEW, f"{NEW} of its line", 1)
+            self._promote(number, line_number, kept)
+            outcome = _stays(kept, number)
+        elif kept is not None:
+            outcome = _stays(kept, best if found.is_there else number)
+        elif not is_of_line:
+            # `champion` is to take the project's columns, so it moves even if the two could not be compared.
+            back = f"there was no {CHAMPION}" if champion is None else f"the project is back at line {line_number}"
+            if found.is_there:
+                champions.promote_best(self._client, self._name, rival, line_number)
+                outcome = f"; {back}, so version {best} is {CHAMPION}"
+            else:  # nothing could load it
+                now = "there still is none" if champion is None else f"version {champion.version} stays {CHAMPION}"
+                outcome = f"; {back}, but the files of version {best} cannot be read, so {now}"
+        if found.is_better is None:
             self._warn(
-                f"registry: {self._name!r} {found.decision}; version {rival.version} stays champion of its line, "
+                f"registry: {self._name!r} {decision}; version {best} stays champion of its line{outcome}; "
                 f"version {number} is registered as {CHALLENGER}: `hone champion --set {number}` makes it champion"
             )
-        elif not is_of_line:  # the project has come back to a former line
-            champions.promote(self._client, self._name, str(rival.version), line_number)
-            decision += f"; the project is back at line {line_number}, so version {rival.version} is {CHAMPION} again"
-        return decision
+        return f"{decision}; {judged}{outcome}"
 
-    def _passed_by(self, champion: "ModelVersion", number: str, line: Line) -> str:
-        """Return in what the line of version `number` differs from the champion's, and warn that it takes its place."""
+    def _promote(self, number: str, line: str, kept: "ModelVersion | None") -> None:
+        """Make a version champion of its line, and the champion unless another version is to be kept as that."""
+        if kept is None:
+            champions.promote(self._client, self._name, number, line)
+        else:
+            self._client.set_registered_model_alias(self._name, champions.alias(line), number)
+
+    def _differs(self, champion: "ModelVersion", line: Line) -> str:
+        """Return, in words, in what a line differs from the champion's."""
         former = str(champion.version)
         try:
             held = self._open(champion).predictor
-            why = line.differs(Line.of(held.preprocessor.schema, held.problem), former)
+            return line.differs(Line.of(held.preprocessor.schema, held.problem), former)
         except Exception:  # its files may be gone, and it is not needed
-            why = f"features, target, classes or metric are not those of version {former}"
+            return f"features, target, classes or metric are not those of version {former}"
+
+    def _warn_of(self, champion: "ModelVersion", number: str, why: str) -> None:
+        """Warn that version `number`, of a new line, takes the champion's place. why: in what the lines differ."""
+        former = str(champion.version)
         if (kept := champion.tags.get(LINE)) is None:
             there = f"models:/{self._name}/{former}"
         else:
@@ -316,12 +350,12 @@ class _Registry:
             f"registry: version {number} of {self._name!r} is {CHAMPION} in place of version {former}, without a "
             f"comparison: {why}. The former champion is {there}; `hone champion --set {former}` brings it back"
         )
-        return why
 
     def _compare(self, challenger: "_Model", champion: "ModelVersion", rows: pd.DataFrame) -> _Verdict:
         """Compare a challenger with the champion of its line on the sealed rows that neither was trained on."""
         problem, evaluate = challenger.predictor.problem, self._settings.evaluate
         group = composition.group(self._settings)
+        holder = None
         try:
             holder = self._open(champion)
             (theirs_seen, sure), (ours_seen, as_sure) = holder.knows(rows), challenger.knows(rows)
@@ -334,7 +368,7 @@ class _Registry:
                 }
         except Exception as error:
             said = f"not compared: champion version {champion.version} cannot be scored on these rows"
-            return _Verdict(None, f"{said} ({one_line(error)})")
+            return _Verdict(None, f"{said} ({one_line(error)})", is_there=holder is not None)
         if len(unseen) < FEWEST_ROWS:
             few = f"only {len(unseen)} of {len(rows)} test rows are new to both models, and {FEWEST_ROWS} are needed"
             return _Verdict(None, f"not comparable: {few}")
@@ -470,6 +504,19 @@ def _content(described: Mapping[str, Any]) -> str:
     problem = {key: value for key, value in preprocessor["problem"].items() if key != "metric"}
     content = {**described, "preprocessor": {**preprocessor, "problem": problem}}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _stays(kept: "ModelVersion | None", best: str) -> str:
+    """Return the end of a decision that leaves the champion as it was set by hand; empty if none is kept.
+
+    best: the version that would be champion otherwise.
+    """
+    if kept is None:
+        return ""
+    return (
+        f"; version {kept.version} stays {CHAMPION}, as it was {champions.SET}: "
+        f"`hone champion --set {best}` changes that"
+    )
 
 
 def _next(lines: Mapping[str, str]) -> str:

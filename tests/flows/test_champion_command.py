@@ -36,7 +36,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             champions.LINE_KEY: f"key {line}",
             champions.METRIC: "roc_auc",
             champions.SCORE + "roc_auc": str(score),
-            champions.INTERVAL: f"[{score - 0.05}, {score + 0.04}]",
+            champions.INTERVAL: f"[{score - 0.05}, {min(1.0, score + 0.04)}]",
             champions.SEALED: "s",
             champions.MODEL: f"m{number}",
             champions.LOOKS: number,
@@ -94,7 +94,7 @@ def test_the_history_shows_every_version_within_80_columns(registry: Path, say: 
     assert rows(text) == {
         "3": "2 0.853 [0.803, 0.893] not better",
         "2": "2 0.851 [0.801, 0.891] champion",
-        "1": "1 0.987 [0.937, 1.027] line's champion",
+        "1": "1 0.987 [0.937, 1.000] line's champion",
     }
     assert list(rows(text)) == ["3", "2", "1"]
     assert f"version 2: {DECISIONS['2']}\n" in text
@@ -136,13 +136,29 @@ def test_a_person_chooses_another_champion_and_the_history_says_so(registry: Pat
 
 def test_a_person_retires_the_champion_and_the_history_says_so(registry: Path, say: Callable[..., str]) -> None:
     text = say("--retire")
-    assert "version 2 is retired" in text
-    assert "no champion: the next model becomes champion" in text
+    assert "version 2 is retired\n" in text
+    assert (
+        "no champion: the next model of a line without a champion becomes champion; "
+        "`hone champion --set VERSION` chooses one\n"
+    ) in text
     assert aliases(registry) == {"line-1": "1", "challenger": "3"}
     assert rows(text)["2"].endswith("retired by hand")
     assert "no champion" in say()
     say("--set", "2")
     assert aliases(registry)["champion"] == aliases(registry)["line-2"] == "2"
+
+
+def test_the_help_says_which_model_becomes_champion_after_a_retired_one(say: Callable[..., str]) -> None:
+    text = " ".join(re.sub(r"[^\w\s:.,-]", " ", say("--help")).split())
+    assert "Leave no champion: the next model of a line without one becomes champion." in text
+
+
+def test_a_person_says_that_the_champion_is_to_stay(registry: Path, say: Callable[..., str]) -> None:
+    text = say("--set", "2")
+    assert "version 2 is the champion already" in text
+    assert rows(text)["2"].endswith("champion, by hand")
+    assert re.search(r"version 2: .*; set by hand on \d{4}-\d\d-\d\d \d\d:\d\d\n", text)
+    assert say("--set", "2") == text  # the note is there once
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 
+from flows import cli
 from hone import metrics
 from hone.data import preprocessing
 from hone.data import problem as problems
@@ -25,6 +27,7 @@ from hone.data.problem import Problem
 from hone.data.rows import Marks, Seen, packed
 from hone.data.schema import Column, Schema
 from hone.errors import UserError
+from hone.evaluation import bootstrap
 from hone.models import build, default_space
 from hone.training.train import Settings, TrainingData, train
 from tasks import champions, model_store, registry, wording
@@ -33,6 +36,7 @@ from tasks.registry import Candidate, Published
 from tasks.tracking import Entry, MlflowTracker
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import resolve
+from tests.flows.editing import HERE
 from tests.tasks import small_model
 from tests.tasks.small_model import raw_rows
 
@@ -457,7 +461,10 @@ def test_a_champion_that_does_not_say_what_it_saw_is_not_called_new_to_the_rows(
 
 @pytest.fixture(scope="module")
 def titanic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return models of passengers: one that sees `boat`, known after the sinking only, and two that do not."""
+    """Return models of passengers: one that sees `boat`, known after the sinking only, and three that do not.
+
+    "poor" has learned that who stayed left, so that it is worse than "honest" beyond chance.
+    """
     folder = tmp_path_factory.mktemp("titanic")
     rows = pd.concat(map(with_boat, range(3, 7)), ignore_index=True)
     honest = rows.drop(columns="boat")
@@ -465,6 +472,7 @@ def titanic(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "leaking": trained(folder / "leaking", rows, 30),
         "honest": trained(folder / "honest", honest, 30),
         "hasty": trained(folder / "hasty", honest, 1),
+        "poor": trained(folder / "poor", honest.assign(left=honest["left"].map({"yes": "no", "no": "yes"})), 10),
     }
 
 
@@ -502,8 +510,207 @@ def test_a_model_without_the_leak_becomes_champion_of_a_new_line(root: Path, tit
     again = call("leaking", 4)
     assert again.decision.startswith("not better beyond chance: ")
     assert "this version and version 1 have the same ROC AUC on these" in again.decision
-    assert again.decision.endswith("; the project is back at line 1, so version 1 is champion again")
+    assert again.decision.endswith("; the project is back at line 1, so version 1 is champion")
     assert aliases(root) == {"champion": "1", "line-2": "2", "line-1": "1", "challenger": "4"}
+
+
+class Passengers:
+    """Publishes the models of passengers, each time on sealed rows of its own, and changes champions by hand."""
+
+    def __init__(self, root: Path, models: dict[str, Path], sealed: pd.DataFrame) -> None:
+        self.root = root
+        self.models = models
+        self.sealed = sealed
+        self.scores = {name: auc(model, sealed) for name, model in models.items()}
+        self.client = connect(resolve(root, None))
+        self.warnings: list[str] = []
+        self._n_published = 0
+
+    def publish(self, name: str, rows: pd.DataFrame | None = None, **more: Any) -> Published:
+        self._n_published += 1
+        model, scores = self.models[name], {"roc_auc": self.scores[name]}
+        rows, pipeline = self.sealed if rows is None else rows, f"p{self._n_published}"
+        more = {"sealed": f"s{self._n_published}", "example": with_boat(2), **more}
+        found = submit(self.root, pipeline, model, rows, scores, self.warnings.append, **more)
+        assert found is not None, self.warnings
+        return found
+
+    def registered(self) -> champions.Registered:
+        found = champions.read(self.client, "hone")
+        assert found is not None
+        return found
+
+    def set(self, version: str) -> bool:
+        return champions.set_by_hand(self.client, self.registered(), version)
+
+    def retire(self) -> str:
+        return champions.retire(self.client, self.registered())
+
+    def status(self, version: str) -> str:
+        registered = self.registered()
+        return champions.status(registered, registered.versions[version])
+
+
+@pytest.fixture
+def passengers(root: Path, titanic: dict[str, Path]) -> Passengers:
+    return Passengers(root, titanic, with_boat(1))
+
+
+def stays(version: str, instead: str) -> str:
+    return f"; version {version} stays champion, as it was set by hand: `hone champion --set {instead}` changes that"
+
+
+def test_a_champion_set_by_hand_stays_when_a_model_of_another_line_wins_or_loses(
+    root: Path, passengers: Passengers
+) -> None:
+    passengers.publish("leaking")
+    passengers.publish("poor")  # a new line: it is champion without a comparison
+    passengers.set("1")
+    passengers.warnings.clear()
+    won = passengers.publish("honest")
+    assert won.decision.startswith("new champion of its line: this version did better than version 2, ")
+    assert won.decision.endswith(stays("1", "3"))
+    assert not won.is_champion
+    assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "3", "challenger": "3"}
+    lost = passengers.publish("poor")
+    assert lost.decision.startswith("worse: ")
+    assert lost.decision.endswith(stays("1", "3"))
+    assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "3", "challenger": "4"}
+    few = passengers.publish("poor", passengers.sealed.head(29))
+    assert few.decision.startswith("not comparable: ")
+    assert few.decision.endswith(stays("1", "3"))
+    assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "3", "challenger": "5"}
+    (warning,) = passengers.warnings  # that two models could not be compared
+    assert f"version 3 stays champion of its line{stays('1', '3')}; version 5 is registered" in warning
+    assert passengers.status("3") == "line's champion"
+    passengers.set("3")
+    assert aliases(root) == {"champion": "3", "line-1": "1", "line-2": "3", "challenger": "5"}
+
+
+def test_a_champion_set_by_hand_stays_when_a_new_line_begins(root: Path, passengers: Passengers) -> None:
+    passengers.publish("leaking")
+    assert not passengers.set("1")  # it is champion already, and a person says that it is to stay that
+    assert passengers.status("1") == "champion, by hand"
+    found = passengers.publish("honest")
+    assert found.decision.startswith("new line: features differ from version 1's (`boat` is no longer used); ")
+    assert found.decision.endswith(stays("1", "2"))
+    assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "2", "challenger": "2"}
+    assert passengers.warnings == []
+    # A kill came between the alias and the tag.
+    passengers.client.delete_model_version_tag("hone", "2", champions.DECISION)
+    again = passengers.publish("honest", sealed="s2")
+    assert again.version == "2"
+    assert again.decision.startswith("champion of its line: ROC AUC ")
+    assert again.decision.endswith(stays("1", "2"))
+    assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "2", "challenger": "2"}
+
+
+def test_a_champion_set_by_hand_is_defended_like_any_other_of_its_line(root: Path, publish: Publish) -> None:
+    publish("p1", "good")
+    publish("p2", "bad")
+    client = connect(resolve(root, None))
+    registered = champions.read(client, "hone")
+    assert registered is not None
+    champions.set_by_hand(client, registered, "2")
+    found = publish("p3", "near")
+    assert found is not None
+    assert found.is_champion
+    assert found.decision.startswith("new champion: this version did better than version 2, ")
+    assert aliases(root) == {"champion": "3", "line-1": "3"}
+
+
+def test_a_version_once_set_by_hand_that_a_run_makes_champion_is_set_by_hand_no_more(
+    root: Path, passengers: Passengers
+) -> None:
+    passengers.publish("leaking")
+    passengers.publish("honest")
+    for version in "21":
+        passengers.set(version)
+    assert passengers.retire() == "1"
+    assert aliases(root) == {"line-2": "2"}
+    found = passengers.publish("hasty")
+    assert found.decision.endswith("; there was no champion, so version 2 is champion")
+    assert aliases(root) == {"champion": "2", "line-2": "2", "challenger": "3"}
+    assert passengers.status("2") == "champion"
+    again = passengers.publish("leaking")
+    assert again.is_champion  # of a line without a champion
+    assert again.decision.startswith("first champion of its line since version 1 was retired: ")
+    assert passengers.status("2") == "line's champion"
+
+
+@pytest.mark.parametrize("why", ["too few rows", "undefined"])
+def test_back_at_a_former_line_its_champion_is_champion_even_if_none_can_be_compared(
+    root: Path, passengers: Passengers, why: str
+) -> None:
+    passengers.publish("leaking")
+    passengers.publish("honest")
+    passengers.warnings.clear()
+    sealed = passengers.sealed
+    rows = sealed.head(29) if why == "too few rows" else sealed[sealed["left"] == "yes"]
+    found = passengers.publish("leaking", rows)
+    assert found.decision.startswith("not comparable: ")
+    assert found.decision.endswith("; the project is back at line 1, so version 1 is champion")
+    assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "2", "challenger": "3"}
+    (warning,) = passengers.warnings
+    assert "; the project is back at line 1, so version 1 is champion; version 3 is registered as challenger" in warning
+
+
+@pytest.mark.parametrize(
+    ("champion", "said"),
+    [
+        ("by a run", "the project is back at line 1, but {gone}, so version 2 stays champion"),
+        ("set by hand", stays("2", "3").removeprefix("; ")),  # version 1 could not be loaded
+        ("retired", "there was no champion, but {gone}, so there still is none"),
+    ],
+)
+def test_back_at_a_former_line_whose_champions_files_are_gone_nothing_moves(
+    root: Path, passengers: Passengers, champion: str, said: str
+) -> None:
+    passengers.publish("leaking")
+    for file in (root / "mlartifacts").rglob("model.json"):
+        file.unlink()
+    passengers.publish("honest")
+    if champion == "set by hand":
+        passengers.set("2")
+    elif champion == "retired":
+        passengers.retire()
+    passengers.warnings.clear()
+    before = aliases(root)
+    found = passengers.publish("leaking")
+    assert found.decision.startswith("not compared: champion version 1 cannot be scored on these rows (")
+    outcome = said.format(gone="the files of version 1 cannot be read")
+    assert found.decision.endswith(f"; {outcome}")
+    assert aliases(root) == {**before, "challenger": "3"}
+    (warning,) = passengers.warnings
+    assert f"; {outcome}; version 3 is registered as challenger: `hone champion --set 3`" in warning
+
+
+def test_the_sample_in_the_documentation_is_what_the_command_prints(
+    root: Path, passengers: Passengers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores depend on the machine's arithmetic: numbers, dates and which of two like models is ahead are left out."""
+    for name in ("leaking", "honest", "hasty"):
+        predictor = model_store.load(passengers.models[name])
+        problem, truth = predictor.problem, problems.encode(predictor.problem, passengers.sealed["left"])
+        seen = {name: predictor.proba(passengers.sealed)}
+        drawn = bootstrap.scores(["roc_auc"], problem, truth, seen, n_resamples=200, seed=0)[name]["roc_auc"]
+        found = bootstrap.interval(passengers.scores[name], drawn, 0.95)
+        passengers.publish(name, sealed="s1", intervals={"tuned": {"roc_auc": [found.low, found.high]}})
+    (root / "params.yaml").write_text("")
+    monkeypatch.chdir(root)
+    capsys.readouterr()
+    assert cli.main(["champion"]) == 0
+    printed = capsys.readouterr().out
+    sample = (HERE / "docs" / "champions.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+
+    def bare(text: str) -> str:
+        text = re.sub(r"(?<=beyond chance: ).*?(?=; )", "_", text)
+        return re.sub(r" +", " ", re.sub(r"\d{4}-\d\d-\d\d|\d+\.\d+|-{4,}", "_", text))
+
+    assert bare(sample) == bare(printed), printed
+    bounds = [float(one) for pair in re.findall(r"\[(\d\.\d+), (\d\.\d+)\]", sample) for one in pair]
+    assert bounds
+    assert max(bounds) <= 1
 
 
 def test_the_next_model_after_a_retired_champion_is_the_first_again(root: Path, publish: Publish) -> None:
