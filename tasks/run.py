@@ -97,6 +97,7 @@ def run_stage(
                 sync.publish(root, reporter, params, stage.pipeline, tags)
         taken = time.perf_counter() - started
         stage.track_end("finished", taken, outs=spec.outs, page=run_page.after(root, name, params, data_hash))
+        tracker.secure()  # where not even the records find room, the stage has not ended
         with contextlib.suppress(OSError):  # words for people, and no reason to lose a stage
             run_notes.note(root, name, stage.fingerprint, taken, tags)
             if name == "report":

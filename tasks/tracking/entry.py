@@ -118,6 +118,9 @@ class Tracker(ABC):
     def close(self) -> None:
         """Let go of whatever is open; nothing is logged afterwards."""
 
+    def secure(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Return once all that was logged outlives this process; raise OSError if a full disk does not let it."""
+
     @property
     def down(self) -> frozenset[str]:
         """The names of those trackers that could not record, for now, what they were told last."""
@@ -147,6 +150,11 @@ class Fanout(Tracker):
         for tracker in self._trackers:
             tracker.log(entry)
 
+    def secure(self) -> None:
+        """Have every tracker do so."""
+        for tracker in self._trackers:
+            tracker.secure()
+
     @property
     def down(self) -> frozenset[str]:
         """The names of those that are."""
@@ -170,6 +178,10 @@ class WithoutTrials(Tracker):
         """Hand on the entry unless it is a trial's."""
         if entry.kind != "trial":
             self._tracker.log(entry)
+
+    def secure(self) -> None:
+        """Have the tracker do so."""
+        self._tracker.secure()
 
     @property
     def down(self) -> frozenset[str]:

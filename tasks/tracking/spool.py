@@ -59,6 +59,7 @@ class SpoolingTracker(Tracker):
         self._handle: TextIO | None = None
         self._closing = False
         self._abandoned = False
+        self._unwritten = False
         self._down = False
         self._warned: set[str] = set()
         # A daemon: a server that never answers must not keep the process from ending.
@@ -80,6 +81,18 @@ class SpoolingTracker(Tracker):
             self._changed.notify_all()
             if self._thread.ident is None:
                 self._thread.start()
+
+    def secure(self) -> None:
+        """Return once every entry is in the file or sent; raise OSError if the file takes none, and nobody else."""
+        with self._changed:
+            if not self._unwritten:
+                return
+            try:
+                self._rewrite()
+            except OSError:
+                self._changed.wait_for(lambda: not self._entries or self._down, self._patience)
+                if self._entries:
+                    raise
 
     @property
     def down(self) -> frozenset[str]:
@@ -116,6 +129,7 @@ class SpoolingTracker(Tracker):
                 self._warn_once("failed", f"it takes no entries now ({one_line(error)})")
                 with self._changed:
                     self._down = True
+                    self._changed.notify_all()
                     if last_attempt or self._abandoned:
                         break
                     self._changed.wait_for(lambda: self._closing, wait)
@@ -125,6 +139,7 @@ class SpoolingTracker(Tracker):
             with self._changed:
                 self._down = False
                 self._entries.popleft()
+                self._changed.notify_all()
                 if self._abandoned:  # close() has given up waiting and left the file as it should be
                     return
                 if not self._entries:
@@ -145,6 +160,7 @@ class SpoolingTracker(Tracker):
         except OSError as error:
             with contextlib.suppress(OSError):  # it still holds what could not be written
                 self._let_go()
+            self._unwritten = True
             self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); entries wait in memory")
 
     def _let_go(self) -> None:
@@ -156,17 +172,21 @@ class SpoolingTracker(Tracker):
     def _compact(self) -> None:
         """Leave just what is not yet sent in the file."""
         try:
-            with contextlib.suppress(OSError):
-                self._let_go()
-            if not self._entries:
-                self._file.unlink(missing_ok=True)
-                return
+            self._rewrite()
+        except OSError as error:
+            self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); some entries may be lost")
+
+    def _rewrite(self) -> None:
+        with contextlib.suppress(OSError):
+            self._let_go()
+        if self._entries:
             part = self._file.with_suffix(".part")
             self._file.parent.mkdir(parents=True, exist_ok=True)
             part.write_text("".join(map(_line, self._entries)), encoding="utf-8")
             os.replace(part, self._file)
-        except OSError as error:
-            self._warn_once("unwritten", f"its spool cannot be written ({one_line(error)}); some entries may be lost")
+        else:
+            self._file.unlink(missing_ok=True)
+        self._unwritten = False
 
     def _warn_once(self, kind: str, text: str) -> None:
         if kind in self._warned:

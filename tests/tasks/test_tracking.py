@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -38,6 +39,7 @@ from tasks.tracking import (
     open_tracker,
     views,
 )
+from tasks.tracking.entry import WithoutTrials
 from tasks.tracking.logged import read_run, read_trials
 from tasks.tracking.mlflow import FACTS, connect
 from tasks.tracking.mlflow_tables import Tables, make_tables
@@ -784,6 +786,36 @@ def test_a_spool_on_a_full_disk_costs_no_entry_and_stops_nobody(tmp_path: Path) 
     log_all(tracker, (named("a"), named("b")))
     assert slow.names == ["a", "b"]
     assert len(warnings) == 1
+
+
+class Full(Tracker):
+    """Takes nothing."""
+
+    def log(self, entry: Entry) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None: ...
+
+
+def test_entries_that_are_neither_written_nor_sent_are_not_secure(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    file = tmp_path / "spool" / "s.jsonl"
+    (tmp_path / "spool").write_text("")  # no folder: no file in it can be written
+    full = SpoolingTracker(Full(), file, name="full", warn=warnings.append, patience=5)
+    full.log(named("a"))
+    with pytest.raises(OSError, match="spool"):
+        Fanout([NullTracker(), WithoutTrials(full)]).secure()
+    (tmp_path / "spool").unlink()  # there is room again
+    full.secure()
+    assert len(file.read_text().splitlines()) == 1
+    full.close()
+
+    (tmp_path / "spool2").write_text("")
+    sent = SpoolingTracker(Slow(0.1), tmp_path / "spool2" / "s.jsonl", name="slow", warn=warnings.append)
+    sent.log(named("b"))
+    sent.secure()  # by being sent
+    assert sent.down == frozenset()
+    sent.close()
 
 
 def test_a_spool_that_cannot_be_written_costs_no_entry(tmp_path: Path) -> None:
