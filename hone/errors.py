@@ -7,6 +7,13 @@ OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFI
 
 SECRET = "password|passwd|pwd|secret|token|credential|api_?key|access_?key|signature"
 """What names of secrets hold."""
+_BY_QUOTES = r"[^\s'\"`<>]*@"
+"""The rest of an address up to its last @: in a text, an address ends at a space or a quote."""
+_BY_COLON = r"[^\s/:@\['\"`<>]*:(?!\d+(?:\W|$))(?:(?!://|['\"`][\s,;.)])[^\n@])*@(?=[\w\[*.-])"
+"""A user and a password with a space or a quote in it, up to the @ before a host. No port is behind the colon, and no
+quote before a space, which ends what is quoted."""
+_PARAMETER = rf"(?:(?<=[?&;])sig|\b[\w.-]*(?:{SECRET})[\w.-]*)="
+"""The name of a secret parameter: "sig" is Azure's."""
 LONGEST = 600
 """Characters of a line in it: what a message quotes may be any cell, name or file."""
 
@@ -36,8 +43,15 @@ def without_secrets(text: str) -> str:
 
     A password may hold @ and / itself, so all up to an address's last @ is hidden.
     """
-    text = re.sub(r"://(?!user:password@)[^\s'\"`<>]*@", "://***@", text)
-    return re.sub(rf"(?i)\b([\w.-]*(?:{SECRET})[\w.-]*=)[^&;,\s'\"`<>)]+", r"\1***", text)
+    text = re.sub(rf"://(?!user:password@)(?:{_BY_COLON}(?:{_BY_QUOTES})?|{_BY_QUOTES})", "://***@", text)
+    return re.sub(rf"(?i)({_PARAMETER})[^&;,\s'\"`<>)]+", r"\1***", text)
+
+
+def address_without_secrets(address: str) -> str:
+    """Return a whole address without its user, password and tokens, whatever signs are in them."""
+    scheme, mark, rest = address.partition("://")
+    _, at, place = rest.rpartition("@")
+    return re.sub(rf"(?i)({_PARAMETER})[^&;]+", r"\1***", f"{scheme}{mark}***@{place}" if at else address)
 
 
 def shortened(text: str, most: int) -> str:

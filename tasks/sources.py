@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hone.data.endings import PICTURES
-from hone.errors import UserError, without_secrets
+from hone.errors import UserError, address_without_secrets
 
 SKLEARN = "sklearn:"
 COMPRESSED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
@@ -25,6 +25,8 @@ READ = ".csv, .tsv, .jsonl (also .gz, .bz2, .xz, .zst), .parquet, .feather, .arr
 """The kinds of files that are read, as messages list them."""
 FETCHED = ("https", "http", "s3")
 """Schemes of addresses that `tasks.download` fetches."""
+DOWNLOADS = (".work", "downloads")
+"""Where it puts them, each into a folder that is gone once the command has ended."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _PANDAS = 'python -c "import pandas; pandas.{reader}({name!r}).to_parquet({stem!r})"'
@@ -69,17 +71,17 @@ _COMMANDS = {
     ".avro": "duckdb -csv -c \"INSTALL avro; LOAD avro; SELECT * FROM read_avro('{raw}')\" > {csv}",
 }
 _EXPORTS = {
-    "postgresql": "psql '{address}' -c \"\\copy TABLE TO 'TABLE.csv' CSV HEADER\"",
-    "postgres": "psql '{address}' -c \"\\copy TABLE TO 'TABLE.csv' CSV HEADER\"",
+    "postgresql": "psql {address} -c \"\\copy TABLE TO 'TABLE.csv' CSV HEADER\"",
+    "postgres": "psql {address} -c \"\\copy TABLE TO 'TABLE.csv' CSV HEADER\"",
     "mysql": "mysql --host HOST --user USER -p --batch -e 'SELECT * FROM TABLE' DATABASE > TABLE.tsv",
     "mariadb": "mariadb --host HOST --user USER -p --batch -e 'SELECT * FROM TABLE' DATABASE > TABLE.tsv",
     "sqlite": "sqlite3 -header -csv FILE 'SELECT * FROM TABLE' > TABLE.csv",
-    "mongodb": "mongoexport --uri '{address}' --collection NAME --type csv --fields A,B --out NAME.csv",
-    "gs": "gcloud storage cp '{address}' .",
+    "mongodb": "mongoexport --uri {address} --collection NAME --type csv --fields A,B --out NAME.csv",
+    "gs": "gcloud storage cp {address} .",
     "hf": "hf download REPOSITORY FILE --repo-type dataset --local-dir .",
     "az": "az storage blob download --blob-url URL --file FILE",
-    "ftp": "curl -O '{address}'",
-    "sftp": "curl -O '{address}'",
+    "ftp": "curl -O {address}",
+    "sftp": "curl -O {address}",
     "file": "hone add FILE  # the path alone",
 }
 
@@ -106,7 +108,11 @@ def locate(root: Path, source: str) -> Path:
     """
     if is_address(source):
         check_address(source, "data.source")
-        raise UserError(f"data.source: {source} is no file of the project; `hone add {source}` downloads it")
+        shown = address_without_secrets(source)
+        raise UserError(
+            f"data.source: {shown} is no file of the project; `hone add {shlex.quote(shown)}`{_fill_in(shown)} "
+            "downloads it"
+        )
     # links are not followed: DVC may keep the file itself in its cache
     path = Path(os.path.abspath(root / source))
     raw = Path(os.path.abspath(root / "data" / "raw"))
@@ -114,7 +120,7 @@ def locate(root: Path, source: str) -> Path:
         raise UserError(f"data.source: {source} is the folder of all data; name a file or a folder in it")
     if not path.is_relative_to(raw):
         known = raw / path.name
-        hint = f"use data/raw/{path.name}" if known.is_file() else f"`hone add {source}` puts it there"
+        hint = f"use data/raw/{path.name}" if known.is_file() else f"`hone add {shlex.quote(source)}` puts it there"
         raise UserError(f"data.source: {source} is not in data/raw/, so its changes would go unseen; {hint}")
     return root / source
 
@@ -125,15 +131,19 @@ def check_address(address: str, name: str) -> None:
     scheme = match.group(1).lower() if match else ""
     if scheme in FETCHED:
         return
-    shown = re.sub(r"^(\w+)\+\w+://", r"\1://", without_secrets(address))
+    shown = re.sub(r"^(\w+)\+\w+://", r"\1://", address_without_secrets(address))
     command = _EXPORTS.get(scheme.split("+")[0])
-    fill_in = " (with your password for ***)" if command and "{address}" in command and "***" in shown else ""
+    fill_in = _fill_in(shown) if command and "{address}" in command else ""
     remedy = (
-        f"export the table first: `{command.format(address=shown)}`{fill_in}"
+        f"export the table first: `{command.format(address=shlex.quote(shown))}`{fill_in}"
         if command
         else "save the table as .csv first"
     )
     raise UserError(f"{name}: {shown}: tables are fetched from https:// and s3:// only; {remedy}")
+
+
+def _fill_in(shown: str) -> str:
+    return " (with your password for ***)" if "***" in shown else ""
 
 
 def check_file(path: Path, name: str) -> None:

@@ -39,7 +39,8 @@ class Piece:
 class Layout:
     """How a table's columns are read, by their places; the same in all pieces.
 
-    text: those that hold text in any piece. fractions: those that pandas read as numbers with a point in any piece.
+    text: those that hold text in any piece. fractions: those that pandas read as numbers, and that have a point in any
+    piece, as far as that is known without a second look.
     """
 
     names: list[str] = field(default_factory=list)
@@ -57,8 +58,8 @@ class Layout:
             if is_text(column):
                 self.text.add(place)
                 self.evidence.setdefault(place, Evidence()).add(column)
-            elif column.dtype.kind == "f" and bool((column % 1 > 0).any()):
-                self.fractions.add(place)
+            elif column.dtype.kind == "f" and (".000" in piece.text or bool((column % 1 > 0).any())):
+                self.fractions.add(place)  # 50.000 has no fraction any more, and may be a number with thousands
 
     def decide(self, pieces: Iterator[Piece]) -> None:
         """Settle how numbers with commas are read. pieces: of the whole table; read only if there are such numbers."""
@@ -304,14 +305,12 @@ def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], part: Par
     """Raise UserError for a table without a header, and for columns of the same name."""
     if header.is_row(names, rows):
         words = ", ".join(repr(name[:20]) for name in names[:4]) + (", …" if len(names) > 4 else "")
-        stem = part.path[: len(part.path) - len(part.ending)]
         mark = "\\t" if delimiter == "\t" else delimiter
         encoding = texts.encoding(part)
         rows_of_it = part.shell if encoding is None else f"{part.shell} | iconv -f {encoding.upper()} -t UTF-8"
-        place = texts.quoted(f"{stem}.named{part.kind}")
-        command = f"(echo c{{1..{len(names)}}} | tr ' ' '{mark}'; {rows_of_it}) > {place}"
+        command = f"(echo c{{1..{len(names)}}} | tr ' ' '{mark}'; {rows_of_it}) > {part.copy('named')}"
         raise UserError(
             f"{part.shown} has no header: its first line ({words}) is a row like the others; add one, with names of "
-            f"your own or by `{command}`"
+            f"your own or by {part.advice(command)}"
         )
     check_names(names, part.shown)

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import shlex
 import zipfile
 import zlib
@@ -29,13 +30,16 @@ class Part:
     """A file with a whole table, or with rows of one.
 
     shown: what messages call it. ending: as `sources.ending` gives it. content: opens the file as it lies there.
-    levels: columns that the names of its folders tell, as in ``year=2024/part.parquet``.
+    levels: columns that the names of its folders tell, as in ``year=2024/part.parquet``. member: its name in the zip
+    that it is in; "" if it is in none. in_folder: whether it is one of the files of a folder.
     """
 
     shown: str
     ending: str
     content: Callable[[], IO[bytes]]
     levels: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
+    in_folder: bool = False
 
     @property
     def kind(self) -> str:
@@ -51,7 +55,36 @@ class Part:
     def shell(self) -> str:
         """Return a shell command that writes what is in the file, unpacked, to its output."""
         program = sources.COMPRESSED.get(self._packed)
-        return f"{program} -dc {shlex.quote(self.path)}" if program else f"cat {shlex.quote(self.path)}"
+        if self.member:
+            unzip = _unzip("-p", self.path.removesuffix(f"/{self.member}"), self.member)
+            return f"{unzip} | {program} -dc" if program else unzip
+        path = shlex.quote(_in_commands(self.path))
+        return f"{program} -dc {path}" if program else f"cat {path}"
+
+    def copy(self, mark: str) -> str:
+        """Return the path of a mended copy as a shell takes it, with a mark in its name, beside the file.
+
+        It is in the current folder for a file in a zip or of a download, and for one of a folder: there the copy would
+        be one more part of the table.
+        """
+        path = self.member or _in_commands(self.path)
+        stem = path[: len(path) - len(self.ending)] if path.lower().endswith(self.ending) else path
+        if self.member or self.in_folder or self._is_download:
+            stem = stem.rpartition("/")[2]
+        return shlex.quote(f"{stem}.{mark}{self.kind}")
+
+    def advice(self, command: str) -> str:
+        """Return a command that mends the file as the end of a message, with what to do before and after it."""
+        notes = []
+        if self._is_download:
+            notes.append("download it yourself first")
+        if self.in_folder:
+            notes.append("the copy takes the place of that part")
+        return f"`{command}`" + (f" ({'; '.join(notes)})" if notes else "")
+
+    @property
+    def _is_download(self) -> bool:
+        return _in_commands(self.path) != self.path
 
     @property
     def _packed(self) -> str:
@@ -111,6 +144,17 @@ _UNPACK: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
 }
 
 
+def _in_commands(path: str) -> str:
+    """Return a path as commands name it: of a download, whose folder is gone by then, what is below that folder."""
+    _, folder, below = f"/{path}".partition(f"/{'/'.join(sources.DOWNLOADS)}/")
+    return below.partition("/")[2] if folder else path
+
+
+def _unzip(option: str, archive: str, member: str) -> str:
+    pattern = re.sub(r"([*?[])", r"[\1]", member)  # unzip takes a name for a pattern
+    return f"unzip {option} {shlex.quote(_in_commands(archive))} {shlex.quote(pattern)}"
+
+
 def parts_of(path: Path, name: str) -> list[Part]:
     """Return the files that a table is in, in the order of their names; UserError if they make no table.
 
@@ -135,7 +179,8 @@ def _in_folder(path: Path, name: str) -> list[Part]:
     )
     tables = [file for file in files if sources.is_part(file)]
     parts = [
-        Part(f"{name}/{file}", sources.ending(file), partial(_open, path / file), _levels(file)) for file in tables
+        Part(f"{name}/{file}", sources.ending(file), partial(_open, path / file), _levels(file), in_folder=True)
+        for file in tables
     ]
     kinds = sorted({part.kind for part in parts})
     if len(kinds) > 1:
@@ -162,16 +207,22 @@ def _in_zip(path: Path, name: str) -> Part:
     if len(members) != 1:
         if not members:
             raise UserError(f"{name} holds no table; it must hold one ({sources.READ})")
+        whole = Part(name, sources.ending(path.name), partial(_open, path))
         raise UserError(
             f"{name} holds {len(members)} tables ({sources.listed(one.filename for one in members)}); unpack the one "
-            f"that you want: `unzip -j {shlex.quote(path.name)} {shlex.quote(members[0].filename)}`"
+            f"that you want: {whole.advice(_unzip('-j', whole.path, members[0].filename))}"
         )
     (member,) = members
     if member.flag_bits & 1:
         raise UserError(f"{name}: {member.filename!r} is encrypted; pack it without a password")
     if member.file_size > INFLATES_FREELY and member.file_size > MOST_INFLATED * max(1, member.compress_size):
         raise UserError(f"{name} unpacks to {member.file_size:,} bytes, over {MOST_INFLATED} times its size; unpack it")
-    return Part(f"{name}/{member.filename}", sources.ending(member.filename), partial(_member, path, member))
+    return Part(
+        f"{name}/{member.filename}",
+        sources.ending(member.filename),
+        partial(_member, path, member),
+        member=member.filename,
+    )
 
 
 def _member(path: Path, member: zipfile.ZipInfo) -> IO[bytes]:

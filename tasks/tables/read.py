@@ -37,7 +37,8 @@ def read_table(
         tell(remark("parts", "info", [], f"{name}: {len(parts)} files are read as one table", len(parts)))
     if parts[0].kind in sources.DELIMITED and not any(part.levels for part in parts):
         return delimited.read(parts, missing, tell)
-    frames = [_with_levels(_whole(part, missing, tell), part) for part in parts]
+    numbers = _whole_numbers(parts)
+    frames = [_with_levels(_whole(part, missing, tell), part, numbers) for part in parts]
     return _joined(parts, frames)
 
 
@@ -70,16 +71,17 @@ def _pieces(
     if kind in sources.DELIMITED and not any(part.levels for part in parts):
         yield from delimited.read_pieces(parts, rows, levels, tell)
         return
+    numbers = _whole_numbers(parts)
     if kind == ".parquet":
         names: list[str] | None = None
         for part in parts:
             for piece in columnar.parquet_pieces(part, rows):
-                frame = _with_levels(piece, part)
+                frame = _with_levels(piece, part, numbers)
                 names = _same(list(frame.columns), names, part, parts[0])
                 yield frame[names]
         return
     words = WORDS - {word for known in (levels or {}).values() for word in known}
-    frame = _joined(parts, [_with_levels(_whole(part, words, _ignore), part) for part in parts])
+    frame = _joined(parts, [_with_levels(_whole(part, words, _ignore), part, numbers) for part in parts])
     for start in range(0, len(frame), rows):
         yield frame.iloc[start : start + rows].reset_index(drop=True)
 
@@ -94,17 +96,24 @@ def _whole(part: Part, missing: Collection[str], tell: Callable[[Remark], None])
     return columnar.read_parquet(part) if part.kind == ".parquet" else columnar.read_arrow(part)
 
 
-def _with_levels(frame: pd.DataFrame, part: Part) -> pd.DataFrame:
-    """Return the table with the columns that the names of folders tell: whole numbers where they look like that."""
+def _whole_numbers(parts: Sequence[Part]) -> frozenset[str]:
+    """Return the columns that folders tell by whole numbers, all of them in the usual way: 1, and neither 01 nor x.
+
+    The parts decide together: of month=01 to month=12, the last three alone would be numbers.
+    """
+    return frozenset(
+        name
+        for name in parts[0].levels
+        if all(re.fullmatch(r"0|[1-9]\d{0,15}", part.levels.get(name, "")) for part in parts)
+    )
+
+
+def _with_levels(frame: pd.DataFrame, part: Part, numbers: Set[str]) -> pd.DataFrame:
+    """Return the table with the columns that the names of folders tell. numbers: those of whole numbers."""
     taken = [name for name in part.levels if name in frame.columns]
     if taken:
         raise UserError(f"{part.shown}: {describe(taken)} is named by its folder and stands in it, too; rename one")
-    return frame.assign(
-        **{
-            name: int(value) if re.fullmatch(r"0|[1-9]\d{0,15}", value) else value
-            for name, value in part.levels.items()
-        }
-    )
+    return frame.assign(**{name: int(value) if name in numbers else value for name, value in part.levels.items()})
 
 
 def _joined(parts: Sequence[Part], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 import codecs
 import io
-import shlex
 from collections.abc import Iterator
 from itertools import chain
 from typing import IO
@@ -81,22 +80,12 @@ def _lines(head: bytes, file: IO[bytes]) -> Iterator[bytes]:
     return chain(first, file)
 
 
-def quoted(path: str) -> str:
-    """Return a path as a shell takes it."""
-    return shlex.quote(path)
-
-
 def _not_utf8(part: Part, byte: int, number: int) -> str:
     encoding = "LATIN1" if byte in NOT_IN_1252 else "WINDOWS-1252"
-    path = part.path
-    stem = path[: len(path) - len(part.ending)] if path.lower().endswith(part.ending) else path
-    place, source = quoted(f"{stem}.utf8{part.kind}"), quoted(path)
-    command = (
-        f"iconv -f {encoding} -t UTF-8 {source} > {place}"
-        if part.shell == f"cat {source}"
-        else f"{part.shell} | iconv -f {encoding} -t UTF-8 > {place}"
-    )
+    convert, plain = f"iconv -f {encoding} -t UTF-8", part.shell.removeprefix("cat ")
+    source = f"{convert} {plain}" if plain != part.shell else f"{part.shell} | {convert}"
+    command = f"{source} > {part.copy('utf8')}"
     return (
         f"{part.shown} is not UTF-8: byte 0x{byte:02x} in line {number}; if it was written in Western Europe or "
-        f"America: `{command}`"
+        f"America: {part.advice(command)}"
     )

@@ -36,7 +36,7 @@ def with_words(
     value there. Columns of dates keep none. tell: called with which columns have such words, and how they were read.
     """
     kept: dict[str, pd.Series[Any]] = {}
-    values, gaps = _Noted(), _Noted()
+    values, gaps, of_dates = _Noted(), _Noted(), _Noted()
     for name in map(str, raw.columns):
         column = raw[name]
         present = table[name].dropna()
@@ -44,11 +44,12 @@ def with_words(
         lost = frozenset(WORDS if all_missing else missing)
         words = column[column.isin(NOTED)].value_counts()
         for word, count in words.items():
-            (gaps if word in lost else values).add(name, str(word), int(count))
+            noted = values if word not in lost else of_dates if all_missing else gaps
+            noted.add(name, str(word), int(count))
         if any(word in WORDS and word not in lost for word in words.index):
             kept[name] = column.where(~column.isin(lost))
     keep = "; data.missing: [] keeps such words as values" if set(missing) >= gaps.words else ""
-    for noted, how in ((gaps, f"as missing{keep}"), (values, "as a value")):
+    for noted, how in ((gaps, f"as missing{keep}"), (of_dates, "as missing"), (values, "as a value")):
         if noted.count:
             shown = ", ".join(map(repr, sorted(noted.words)))
             n_cells = f"{noted.count:,} cell{'s' * (noted.count > 1)}"

@@ -80,6 +80,39 @@ def test_a_column_that_gives_the_class_away_is_a_leak(kind):
     )
 
 
+@pytest.mark.parametrize("names", [["leak"], ["leak", "other"]])
+def test_a_message_of_a_leak_asks_of_one_column_or_of_several(names):
+    frame = rows()
+    report, _ = audited(frame.assign(**dict.fromkeys(names, frame["label"].map({"yes": "churned", "no": "kept"}))))
+    asked = "Is it" if len(names) == 1 else "Are they"
+    (message,) = messages(report, "leak")
+    assert message.endswith(f"). {asked} known before 'label' is? If not, data.drop: [{', '.join(names)}]")
+
+
+CLOCKS = {
+    "date": lambda days: pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D"),
+    "date as text": lambda days: (pd.Timestamp("2020-01-01") + pd.to_timedelta(days, unit="D")).strftime("%Y-%m-%d"),
+    "running number": lambda days: days,
+    "hour": lambda days: days / 24,
+}
+
+
+@pytest.mark.parametrize("n_days", [365, 1500])
+@pytest.mark.parametrize("given", [{}, {"time": "when"}])
+@pytest.mark.parametrize("kind", CLOCKS)
+def test_a_season_follows_from_its_date_and_that_is_no_leak(kind, given, n_days):
+    for seed in range(3):
+        random, days = np.random.default_rng(seed), np.arange(n_days)
+        frame = pd.DataFrame({"when": CLOCKS[kind](days), "z": random.normal(size=n_days)})
+        frame["price"] = 20 + 10 * np.sin(2 * np.pi * days / 365) + random.normal(0, 0.5, n_days)
+        if kind == "hour":
+            frame = frame.rename(columns={"when": "hour"})
+            given = {"time": "hour"} if given else {}
+        shuffled = frame.sample(frac=1, random_state=seed, ignore_index=True)
+        for table in (frame, shuffled) if kind.startswith("date") or given else (frame,):
+            assert not {"leak", "dominant"} & {one["kind"] for one in audited(table, "price", **given)[0]["findings"]}
+
+
 @pytest.mark.parametrize(
     "leak", [lambda price: 3 * price + 1, lambda price: np.exp(price), lambda price: -price.round(2)]
 )
@@ -192,12 +225,21 @@ def test_columns_that_count_up_are_named_and_may_be_dropped_by_the_line_given(ki
 
 
 FORMULAS = {
-    "sum": (lambda f: f["a"] + f["b"], {"a", "b"}, "'target' can be computed: it is 'a' + 'b'"),
-    "difference": (lambda f: f["a"] - f["b"], {"a", "b"}, "'a' − 'b'"),
-    "weights, rounded": (lambda f: (2 * f["a"] - 0.5 * f["b"] + 3).round(2), {"a", "b"}, "it is 2 × 'a' − 0.5 × 'b'"),
+    "sum": (lambda f: f["a"] + f["b"], {"a", "b"}, "'target' can be computed: it is 'a' + 'b'."),
+    "difference": (lambda f: f["a"] - f["b"], {"a", "b"}, "it is 'a' − 'b'."),
+    "weights, rounded": (
+        lambda f: (2 * f["a"] - 0.5 * f["b"] + 3).round(2),
+        {"a", "b"},
+        "it is 2 × 'a' − 0.5 × 'b' + 3.",
+    ),
+    "sum and a constant": (lambda f: f["a"] + f["b"] + 32, {"a", "b"}, "it is 'a' + 'b' + 32."),
+    "difference and a constant": (lambda f: f["a"] - f["b"] - 273.15, {"a", "b"}, "it is 'a' − 'b' − 273.1."),
     "five": (lambda f: f[list("abcde")].sum(axis=1), set("abcde"), "a weighted sum of"),
-    "product": (lambda f: f["a"] * f["b"], {"a", "b"}, "'a' × 'b'"),
-    "ratio": (lambda f: f["a"] / f["b"], {"a", "b"}, "'a' / 'b'"),
+    "product": (lambda f: f["a"] * f["b"], {"a", "b"}, "it is 'a' × 'b'."),
+    "ratio": (lambda f: f["a"] / f["b"], {"a", "b"}, "it is 'a' / 'b'."),
+    "product and a factor": (lambda f: 703 * f["a"] / f["b"] ** 2, {"a", "b"}, "it is 703 × 'a' / 'b'^2."),
+    "factor of rounded values": (lambda f: (1e4 * f["a"] * f["b"]).round(), {"a", "b"}, "it is 1e+04 × 'a' × 'b'."),
+    "reciprocal": (lambda f: 1 / (f["a"] * f["b"]), {"a", "b"}, "it is 1 / 'a' / 'b'."),
     "of three": (lambda f: f["a"] * f["b"] / f["c"], {"a", "b", "c"}, "/ 'c'"),
 }
 
@@ -213,6 +255,7 @@ def test_columns_from_which_the_target_can_be_computed_are_named_and_no_others(k
     assert found["severity"] == "warning"
     assert set(found["columns"]) == columns
     assert formula in found["message"]
+    assert ". Are these columns known before 'target' is? If not, data.drop: [" in found["message"]
     noisy = make(frame) * (1 + 0.03 * random.normal(size=500))
     assert messages(audited(frame.assign(target=noisy), "target")[0], "leak_formula") == []
 
@@ -250,7 +293,7 @@ def test_a_column_that_tells_more_than_all_others_is_a_question_and_not_a_warnin
     duration = np.where(frame["label"] == "yes", 2.2, 0.0) + random.normal(size=2000)
     report, _ = audited(frame.assign(duration=duration))
     assert kinds(report) == {("dominant", "info", "duration")}
-    assert messages(report, "dominant")[0].endswith("known before 'label' is? If not, data.drop: [duration]")
+    assert messages(report, "dominant")[0].endswith("). Is it known before 'label' is? If not, data.drop: [duration]")
     twice = frame.assign(duration=duration, again=duration + 0.1 * random.normal(size=2000))
     assert kinds(audited(twice)[0]) == set()  # neither tells more than the other
 

@@ -170,14 +170,24 @@ def test_a_file_and_a_folder_of_parts_come_from_s3(tmp_path: Path, monkeypatch: 
         ("postgresql://user:secret@host/db", r"psql 'postgresql://\*\*\*@host/db'"),
         ("postgresql+psycopg2://user:se/cr@secret@host/db", r"psql 'postgresql://\*\*\*@host/db'"),
         ("mysql://user:secret@host/db", "mysql --host HOST"),
-        ("gs://bucket/t.csv", "gcloud storage cp 'gs://bucket/t.csv'"),
+        ("gs://bucket/t.csv", r"`gcloud storage cp gs://bucket/t\.csv \.`"),
+        ("gs://bucket/it's.csv", r"""`gcloud storage cp 'gs://bucket/it'"'"'s\.csv' \.`"""),
+        *((f"postgresql://user:se{sign}cret@host/db", r"psql 'postgresql://\*\*\*@host/db'") for sign in "'\"<> `"),
+        ("mongodb://user@host/db?authSource=x&password=it's secret", r"mongoexport --uri 'mongodb://\*\*\*@host/db\?"),
         ("odd://user:secret@host", "save the table as .csv first"),
     ],
 )
 def test_an_address_that_is_not_fetched_is_refused_with_the_command_that_exports_it(address: str, command: str) -> None:
-    with pytest.raises(UserError, match=command) as refused:
-        sources.check(address)
-    assert "secret" not in str(refused.value)
-    with pytest.raises(UserError, match=command) as refused:
+    for check in (sources.check, lambda source: sources.locate(Path("/project"), source)):
+        with pytest.raises(UserError, match=command) as refused:
+            check(address)
+        assert "secret" not in str(refused.value)
+        assert "cret" not in str(refused.value)
+
+
+def test_an_address_as_source_is_refused_with_a_command_that_can_be_run_and_without_its_secrets() -> None:
+    address = "https://user:se'cret@host/a b.csv?sv=1&sig=se'cret"
+    with pytest.raises(UserError, match="no file of the project") as refused:
         sources.locate(Path("/project"), address)
-    assert "secret" not in str(refused.value)
+    assert "cret" not in str(refused.value)
+    assert "`hone add 'https://***@host/a b.csv?sv=1&sig=***'` (with your password for ***)" in str(refused.value)

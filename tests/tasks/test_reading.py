@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
 import subprocess
 import zipfile
 
@@ -15,9 +16,9 @@ import pytest
 
 from hone.data import cells
 from hone.errors import UserError
-from tasks import pictures, predict, sources, split, tables
+from tasks import download, pictures, predict, sources, split, tables
 from tasks.params import parse_params
-from tasks.tables import parts, words
+from tasks.tables import delimited, parts, words
 from tests.tasks.small_model import raw_rows
 
 CSV = "a,b\n1,x\n2,y\n"
@@ -174,10 +175,33 @@ def test_folders_named_like_a_column_are_one(tmp_path):
     assert pd.concat(pieces).to_dict("list") == expected
 
 
+def months(folder, numbers):
+    for number in numbers:
+        (folder / f"month={number}").mkdir(parents=True)
+        pd.DataFrame({"a": range(10), "y": ["u", "v"] * 5}).to_parquet(folder / f"month={number}" / "part-0.parquet")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_folders_of_months_are_text_in_all_parts_or_numbers_in_all(tmp_path, ending):
+    months(tmp_path / "data" / "raw" / "months", [f"{month:02}" for month in range(1, 13)])
+    months(tmp_path / "plain", range(1, 13))
+    for folder in (tmp_path / "data" / "raw" / "months", tmp_path / "plain"):
+        for part in folder.rglob("*.parquet") if ending == "csv" else ():
+            pd.read_parquet(part).to_csv(part.with_suffix(".csv"), index=False)
+            part.unlink()
+    found = tables.read_table(tmp_path / "data" / "raw" / "months")["month"]
+    assert found.unique().tolist() == [f"{month:02}" for month in range(1, 13)]
+    assert sorted(tables.read_table(tmp_path / "plain")["month"].unique()) == [*range(1, 13)]
+    pieces = list(tables.read_pieces(tmp_path / "data" / "raw" / "months", 7))
+    assert pd.concat(pieces)["month"].tolist() == found.tolist()
+    checked = split.check(tmp_path, parse_params({"data": {"source": "data/raw/months", "target": "y"}}))
+    assert split._storable(checked.frame).column("month").to_pylist() == found.tolist()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("two.zip", zipped(train__csv=CSV, test__csv=CSV), r"holds 2 tables .*: `unzip -j two\.zip train\.csv`"),
+        ("two.zip", zipped(train__csv=CSV, test__csv=CSV), r"holds 2 tables .*: `unzip -j \S+/two\.zip train\.csv`"),
         ("t.csv.bz2", b"a,b\n1,2\n", "does not unpack"),
         ("t.csv.xz", lzma.compress(CSV.encode() * 9)[:-9], "does not unpack"),
         ("t.csv.zst", zstandard(CSV.encode() * 9)[:-9], "does not unpack"),
@@ -232,6 +256,51 @@ def test_the_command_in_the_message_mends_the_file_and_leaves_it_as_it_was(tmp_p
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("place", ["zip", "folder", "download", "zipped download"])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("content", ["a,b\ncaf\xe9,1\nth\xe9,2\n".encode("latin1"), b"5.1,3.5,a\n4.9,3.0,b\n"])
+def test_the_command_for_a_file_in_a_zip_a_folder_or_a_download_can_be_run(tmp_path, place, ending, content):
+    packed = gzip.compress(content) if ending.endswith("gz") else content
+    here, data = tmp_path / "here", tmp_path / "data"
+    if "download" in place:
+        data = tmp_path.joinpath(*download.FOLDER, "123-abc")
+    here.mkdir()
+    data.mkdir(parents=True)
+    if "zip" in place:
+        path = data / "the z.zip"
+        path.write_bytes(zipped(**{f"a folder/t [1].{ending}": packed, "readme.txt": "hello"}))
+    elif place == "folder":
+        path = data / "parts"
+        (path / "x=1").mkdir(parents=True)
+        (path / "x=1" / f"the t.{ending}").write_bytes(packed)
+    else:
+        path = data / f"the t.{ending}"
+        path.write_bytes(packed)
+    with pytest.raises(UserError) as refused:
+        tables.read_table(path)
+    said = str(refused.value)
+    assert ("(download it yourself first" in said) == ("download" in place)
+    assert ("the copy takes the place of that part" in said) == (place == "folder")
+    if "download" in place:
+        shutil.move(path, here / path.name)  # as it says
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    subprocess.run(["bash", "-c", said.split("`")[1]], check=True, cwd=here)
+    after = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    (mended,) = set(after) - set(before)
+    assert {file: after[file] for file in before} == before
+    assert mended.parent == here
+    assert len(tables.read_table(mended)) == 2
+
+
+def test_of_several_tables_in_a_download_the_command_names_the_file_alone(tmp_path):
+    folder = tmp_path.joinpath(*sources.DOWNLOADS, "123-abc")
+    folder.mkdir(parents=True)
+    (folder / "two.zip").write_bytes(zipped(train__csv=CSV, test__csv=CSV))
+    with pytest.raises(UserError, match=r"`unzip -j two\.zip train\.csv` \(download it yourself first\)"):
+        tables.read_table(folder / "two.zip")
+    assert sources.DOWNLOADS == download.FOLDER
+
+
 EUROPEAN = "id;price;area;name\n1;3,14;1.234;a\n2;1.234,56;999;b\n3;;12.345;c\n"
 
 
@@ -264,6 +333,31 @@ def test_points_read_as_thousands_are_a_warning_of_their_own_also_of_rows_to_pre
     assert "'48.100' as 48100; if that is wrong" in of_table[1]["message"]
 
 
+SALARIES = "preis;gehalt\n0,05;45.000\n0,10;50.000\n1,50;60.000\n2,00;75.000\n3,25;900\n"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+@pytest.mark.parametrize("first", ["45.000", "40.000"])
+def test_thousands_without_any_other_fraction_are_read_as_thousands(tmp_path, rows, first):
+    path = tmp_path / "t.csv"
+    path.write_text(SALARIES.replace("45.000", first))
+    expected = [int(first[:2]) * 1000, 50_000, 60_000, 75_000, 900]
+    told = []
+    assert tables.read_table(path, tell=told.append)["gehalt"].tolist() == expected
+    assert f"column 'gehalt': read with points between thousands, e.g. '{first}' as" in told[1]["message"]
+    pieces = pd.concat(list(tables.read_pieces(path, rows)), ignore_index=True)
+    assert pieces["gehalt"].tolist() == expected
+
+
+def test_columns_that_cannot_hold_thousands_are_not_read_as_text_again(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("preis;gaps\n0,05;1\n0,10;\n")
+    read, asked = delimited._read_csv, []
+    monkeypatch.setattr(delimited, "_read_csv", lambda *args, **given: asked.append(given) or read(*args, **given))
+    assert tables.read_table(path)["preis"].tolist() == [0.05, 0.1]
+    assert not any(given.get("usecols") for given in asked)
+
+
 NA = "alley,size,day,built\nNA,1,2024-01-01,None\nGrvl,NA,NA,x\n,3,2024-01-02,y\n"
 
 
@@ -274,7 +368,8 @@ def test_words_for_missing_are_gaps_in_text_or_values_as_params_say_and_it_is_to
     found = tables.read_table(path, tell=told.append)
     assert found["alley"].fillna("gap").tolist() == ["gap", "Grvl", "gap"]
     assert [line["message"] for line in told] == [
-        "columns 'alley', 'day': 'NA' (2 cells) is read as missing; data.missing: [] keeps such words as values",
+        "column 'alley': 'NA' (1 cell) is read as missing; data.missing: [] keeps such words as values",
+        "column 'day': 'NA' (1 cell) is read as missing",
         "column 'built': 'None' (1 cell) is read as a value",
     ]
     told.clear()

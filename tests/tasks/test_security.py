@@ -367,6 +367,27 @@ def test_a_refusal_of_params_shows_no_password(text: str, tmp_path: Path) -> Non
     assert SECRET not in str(refusal.value)
 
 
+@pytest.mark.parametrize("sign", ["'", '"', "<", ">", " ", "/", "@"])
+def test_no_message_shows_a_password_with_a_sign_that_may_end_an_address(sign: str) -> None:
+    text = f"cannot reach 'postgresql://someone:pass{sign}word@host/db' in time"
+    assert without_secrets(text) == "cannot reach 'postgresql://***@host/db' in time"
+
+
+def test_signatures_of_azure_are_hidden_and_what_only_looks_like_a_secret_is_not() -> None:
+    address = "https://account.blob.core.windows.net/c/t.csv?sv=2024&sig=ab%2Bc%3D&se=2025"
+    assert without_secrets(f"{address} is lost") == f"{address.replace('ab%2Bc%3D', '***')} is lost"
+    for text in (
+        "sig=0.05 of http://host:5000, ask me@host",
+        "http://[::1]:5000 is down, ask me@host",
+        "'http://host:port' is none, ask me@host; write @ in a password as %40",
+        "http://host:port is none; write @ in a password as %40",
+        "'odd://a:b' is none; use postgresql://user:password@host/name",
+        "https://host/t.csv?design=x&sv=1",
+        "postgresql://host/db is of me@host",
+    ):
+        assert without_secrets(text) == text
+
+
 def test_secrets_of_the_environment_are_hidden_and_folders_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct horse")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "battery/staple")

@@ -596,6 +596,38 @@ def test_levels_of_an_index_that_have_a_name_are_columns(root, names):
     pd.testing.assert_frame_equal(in_pieces(place, 3), whole)
 
 
+@pytest.mark.parametrize(("start", "step"), [(100, 1), (0, 1), (7, -2)])
+def test_a_running_index_with_a_name_is_a_column_and_one_without_is_none(root, start, step):
+    index = pd.RangeIndex(start, start + 30 * step, step)
+    frame = pd.DataFrame({"a": np.arange(30.0)}, index=index)
+    place = root / "data" / "raw" / "t.parquet"
+    frame.to_parquet(place, row_group_size=11)
+    whole = tables.read_table(place)
+    pd.testing.assert_frame_equal(whole, frame.reset_index(drop=True))
+    pd.testing.assert_frame_equal(in_pieces(place), whole)
+    frame.rename_axis("id").to_parquet(place, row_group_size=11)
+    whole = tables.read_table(place)
+    pd.testing.assert_frame_equal(whole, frame.rename_axis("id").reset_index())
+    for rows in (7, 11, 30):
+        pd.testing.assert_frame_equal(in_pieces(place, rows), whole)
+    table = pa.Table.from_pandas(frame.rename_axis("id"))
+    with pa.ipc.new_file(root / "t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    pd.testing.assert_frame_equal(tables.read_table(root / "t.arrow"), whole)
+    frame.rename_axis("a").to_parquet(place)
+    with pytest.raises(UserError, match="its index is called 'a', like a column"):
+        tables.read_table(place)
+
+
+def test_rows_of_a_table_that_was_cut_are_numbered_as_they_stand_in_the_file(root):
+    place = root / "data" / "raw" / "shop.parquet"
+    dirty(300).iloc[100:].to_parquet(place)
+    run_both(root, params_for("data/raw/shop.parquet"))
+    numbers = pd.read_parquet(root / "data" / "split" / "sealed" / "rows.parquet")["row"]
+    rows = pd.read_parquet(root / "data" / "split" / "sealed" / "test.parquet")
+    assert tables.read_table(place)["id"].iloc[numbers - 1].tolist() == rows["id"].tolist()
+
+
 @pytest.mark.parametrize("notes", [b"{", b"{}", b"[]", b"\xff", b'{"index_columns": ["a"]}'])
 def test_broken_notes_of_pandas_are_no_traceback(root, notes):
     table = pa.table({"a": [1.0, 2.0]}).replace_schema_metadata({b"pandas": notes})

@@ -1,14 +1,20 @@
 """Columns that tell the target: alone, by being missing, or far better than all others together.
 
 The first two are warnings. The last is a note: an honest column may be that good, so a person has to judge.
+
+A date says much of whatever changes slowly, if rows before and after are known: that is no leak. So a clock, which is a
+date or another column that tells when a row is of, is judged on times that lie apart from those that are fitted to.
 """
+
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hone.data.audit import predictions
+from hone.data.audit import ids, order, predictions
 from hone.data.audit.findings import Finding, drop, finding, named
-from hone.data.audit.sample import Sample
+from hone.data.audit.sample import N_FOLDS, Sample
+from hone.data.schema import Schema
 
 # Balanced accuracy, or R2, from one column alone, above which it is taken for a leak.
 LEAK_SCORE = 0.98
@@ -17,6 +23,7 @@ MISSING_LEAKS = 0.8
 MISSING_TELLS = 5.0  # standard errors
 FEWEST_MISSING = 20
 CHANCE = 1e-6
+KNOWN = 0.95  # of the values of a column by which rows are sorted
 # One column against all others; skills are R2 or 2 ROC AUC - 1.
 FEWEST_TO_COMPARE = 100
 DOMINANT_ALONE = 0.5
@@ -83,13 +90,50 @@ def _is_pure(missing: NDArray[np.bool_], sample: Sample) -> bool:
     return False
 
 
-def alone(sample: Sample) -> list[Finding]:
-    """Return the columns from which alone the target follows almost perfectly, on rows not fitted to."""
+def clocks(sample: Sample, schema: Schema, time: str | None) -> frozenset[str]:
+    """Return the columns that tell when a row is of: dates, the split's time, and numbers by which rows are sorted.
+
+    Such numbers are whole and never repeat, or have a name like a time's. Others may sort the rows, too: a leak does in
+    a table that is sorted by its target. time: the column that rows are split by, if they are.
+    """
+    used = (column for column in schema.columns if column.name in sample.columns)
+    return frozenset(
+        column.name
+        for column in used
+        if column.kind == "date"
+        or column.name == time
+        or (column.kind == "numeric" and _count_or_sort(sample.columns[column.name][0].values, column.name))
+    )
+
+
+def _count_or_sort(values: NDArray[np.float64], name: str) -> bool:
+    """Return whether numbers count the rows, or sort them and are called like a time."""
+    known = values[~np.isnan(values)]
+    if len(known) < KNOWN * len(values):
+        return False
+    if ids.counts(known) and bool((known == np.round(known)).all()):
+        return True
+    steps = np.diff(known)
+    return order.NAME.search(name) is not None and bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def alone(sample: Sample, clocks: Collection[str] = ()) -> list[Finding]:
+    """Return the columns from which alone the target follows almost perfectly, on rows not fitted to.
+
+    clocks: of these, the moment alone is judged, on blocks of rows that follow one another in time. Neither its month
+    nor another of its parts is: seasons are no leak.
+    """
     scores: dict[str, float] = {}
     classes = sample.problem.classes is not None
     for name, features in sample.columns.items():
-        sharp = [predictions.out_of_fold(each, sample.outcomes, sample.folds, sharp=True) for each in features]
-        for told in (*sharp, *sample.smooth[name]):
+        if name in clocks:
+            folds = _blocks(features[0].values, sample)
+            smooth = [predictions.out_of_fold(features[0], sample.outcomes, folds)]
+            features = features[:1]
+        else:
+            folds, smooth = sample.folds, sample.smooth[name]
+        sharp = [predictions.out_of_fold(each, sample.outcomes, folds, sharp=True) for each in features]
+        for told in (*sharp, *smooth):
             score = predictions.balanced_accuracy(sample.target, told) if classes else sample.skill(told)
             scores[name] = max(score, scores.get(name, -np.inf))
     leaks = sorted((name for name in scores if scores[name] >= LEAK_SCORE), key=lambda name: -scores[name])
@@ -98,16 +142,27 @@ def alone(sample: Sample) -> list[Finding]:
     measure = "balanced accuracy" if classes else "R2"
     message = (
         f"{named(leaks)} alone {'predicts' if len(leaks) == 1 else 'predict'} {sample.problem.target!r} "
-        f"almost perfectly ({measure} {scores[leaks[-1]]:.3f}): known before it is? If not, {drop(leaks)}"
+        f"almost perfectly ({measure} {scores[leaks[-1]]:.3f}). "
+        f"{'Is it' if len(leaks) == 1 else 'Are they'} known before {sample.problem.target!r} is? If not, {drop(leaks)}"
     )
     return [finding("leak", "warning", leaks, message, len(leaks))]
 
 
-def dominant(sample: Sample) -> list[Finding]:
-    """Return the column that tells far more than all others together, if there is one."""
-    if len(sample.target) < FEWEST_TO_COMPARE or len(sample.columns) < 2:
+def _blocks(values: NDArray[np.float64], sample: Sample) -> NDArray[np.int64]:
+    """Return folds of neighbouring values: rows in their order are cut where each has as many. Missing ones stay."""
+    folds = sample.folds.copy()
+    known = np.flatnonzero(~np.isnan(values))
+    in_order = known[np.argsort(values[known], kind="stable")]
+    folds[in_order] = np.arange(len(in_order)) * N_FOLDS // max(1, len(in_order))
+    return folds
+
+
+def dominant(sample: Sample, clocks: Collection[str] = ()) -> list[Finding]:
+    """Return the column that tells far more than all others together, if there is one. clocks: are never that one."""
+    candidates = [name for name in sample.columns if name not in clocks]
+    if len(sample.target) < FEWEST_TO_COMPARE or len(sample.columns) < 2 or not candidates:
         return []
-    best = max(sample.alone, key=lambda name: sample.alone[name])
+    best = max(candidates, key=lambda name: sample.alone[name])
     skill = sample.alone[best]
     if skill < DOMINANT_ALONE:
         return []
@@ -122,7 +177,7 @@ def dominant(sample: Sample) -> list[Finding]:
     else:
         measure, figures = "ROC AUC", ((1 + skill) / 2, (1 + without) / 2)
     message = (
-        f"{best!r} tells more than all others together ({measure} {figures[0]:.2f} alone, they {figures[1]:.2f}): "
-        f"known before {sample.problem.target!r} is? If not, {drop([best])}"
+        f"{best!r} tells more than all others together ({measure} {figures[0]:.2f} alone, they {figures[1]:.2f}). "
+        f"Is it known before {sample.problem.target!r} is? If not, {drop([best])}"
     )
     return [finding("dominant", "info", [best], message, 1)]

@@ -97,6 +97,7 @@ def _leaks(
     repeats = groups.find(train, target, problem, schema, seed) if at_random else None
     drawn = sample.draw(train, target, problem, schema, seed)
     named: set[str] = set()
+    clocks: frozenset[str] = frozenset()
     if drawn is not None:
         if repeats is not None:
             codes = repeats.codes
@@ -105,8 +106,9 @@ def _leaks(
         else:
             codes = np.arange(len(train))
         drawn = drawn.dealt(codes[drawn.rows], seed)
+        clocks = leaks.clocks(drawn, schema, time)
         named |= tests.add("missing values that tell the target", leaks.by_missingness(drawn))
-        named |= tests.add("columns that tell it alone", leaks.alone(drawn.without(named)))
+        named |= tests.add("columns that tell it alone", leaks.alone(drawn.without(named), clocks))
         if problem.classes is None:
             named |= tests.add("columns that add up or multiply to it", formulas.formulas(drawn.without(named)))
     if at_random:
@@ -122,5 +124,5 @@ def _leaks(
         drifting = [] if explained else order.by_time(train, target, problem, schema, found_ids)
         named |= tests.add("rows in order of time", drifting)
     if drawn is not None:
-        named |= tests.add("a column that tells more than all others", leaks.dominant(drawn.without(named)))
+        named |= tests.add("a column that tells more than all others", leaks.dominant(drawn.without(named), clocks))
     return named
