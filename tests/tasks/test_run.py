@@ -1,5 +1,6 @@
 """Running a stage: what is told to the tracker, and what is not."""
 
+import errno
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from hone.errors import UserError
+from hone.errors import MachineError, UserError
 from tasks import evaluate, project, record, run, run_page, sync, versioning
 from tasks.params import Params
 from tasks.reporting import NullReporter
-from tasks.tracking import MlflowTracker
+from tasks.tracking import Entry, MlflowTracker, Tracker
 from tasks.tracking.logged import read_run
 from tasks.tracking.mlflow import connect
 from tasks.tracking.uri import resolve
@@ -117,6 +118,20 @@ def test_a_pipelines_run_records_what_is_needed_to_do_it_again(root: Path) -> No
     }
     with pytest.raises(UserError, match="is it a run there"):
         read_run(root, None, "0" * 32)
+
+
+def test_a_stage_whose_records_find_no_room_has_not_ended(root: Path) -> None:
+    class Full(Tracker):
+        def log(self, entry: Entry) -> None: ...
+
+        def close(self) -> None: ...
+
+        def secure(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", ".work/spool/mlflow.jsonl")
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(MachineError, match=r"spool/mlflow.jsonl: No space left"):
+        run.run_stage(root, "ingest", reporter=NullReporter(), tracker=Full(), executor=executor)
+    assert not list(root.glob(f".work/ingest-*/{run.ENDED}"))
 
 
 @pytest.mark.parametrize("changed", [[], ["data/raw", "seed"]])
