@@ -16,10 +16,9 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hone.errors import UserError, without_secrets
+from hone.errors import UserError, address_without_secrets
 from tasks import sources
 
-FOLDER = (".work", "downloads")
 DAY = 24 * 60 * 60
 LONGEST_NAME = 200
 """Bytes of a file's name: file systems take 255, and endings are added."""
@@ -48,7 +47,7 @@ def fetched(root: Path, address: str) -> Iterator[Path]:
     endpoint from the environment, as the command line of AWS does. Raises UserError if there is no table.
     """
     sources.check_address(address, "FILE")
-    above = root.joinpath(*FOLDER)
+    above = root.joinpath(*sources.DOWNLOADS)
     above.mkdir(parents=True, exist_ok=True)
     _sweep(above)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))  # other commands may be downloading, too
@@ -84,7 +83,7 @@ def _is_alive(process: str) -> bool:
 
 
 def _from_web(address: str, folder: Path) -> Path:
-    shown = without_secrets(address)
+    shown = address_without_secrets(address)
     try:
         with urllib.request.urlopen(_request(address), timeout=PATIENCE) as answer:
             place = folder / _name(address, answer.headers, shown)
@@ -156,7 +155,7 @@ def _name(address: str, headers: Message, shown: str) -> str:
 def _from_s3(address: str, folder: Path) -> Path:
     from pyarrow import fs
 
-    shown = without_secrets(address)
+    shown = address_without_secrets(address)
     try:
         system, path = fs.FileSystem.from_uri(address)
         there = system.get_file_info(path)

@@ -16,7 +16,7 @@ import pytest
 
 from hone.data import cells
 from hone.errors import UserError
-from tasks import download, pictures, predict, sources, split, tables
+from tasks import pictures, predict, sources, split, tables
 from tasks.params import parse_params
 from tasks.tables import delimited, parts, words
 from tests.tasks.small_model import raw_rows
@@ -263,7 +263,7 @@ def test_the_command_for_a_file_in_a_zip_a_folder_or_a_download_can_be_run(tmp_p
     packed = gzip.compress(content) if ending.endswith("gz") else content
     here, data = tmp_path / "here", tmp_path / "data"
     if "download" in place:
-        data = tmp_path.joinpath(*download.FOLDER, "123-abc")
+        data = tmp_path.joinpath(*sources.DOWNLOADS, "123-abc")
     here.mkdir()
     data.mkdir(parents=True)
     if "zip" in place:
@@ -298,7 +298,6 @@ def test_of_several_tables_in_a_download_the_command_names_the_file_alone(tmp_pa
     (folder / "two.zip").write_bytes(zipped(train__csv=CSV, test__csv=CSV))
     with pytest.raises(UserError, match=r"`unzip -j two\.zip train\.csv` \(download it yourself first\)"):
         tables.read_table(folder / "two.zip")
-    assert sources.DOWNLOADS == download.FOLDER
 
 
 EUROPEAN = "id;price;area;name\n1;3,14;1.234;a\n2;1.234,56;999;b\n3;;12.345;c\n"
