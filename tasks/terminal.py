@@ -103,8 +103,8 @@ class RichReporter:
         self._live.start(refresh=True)
 
     def stage_finished(self, name: str, seconds: float, note: str = "") -> None:
-        """Print a line that stays."""
-        self._clear()
+        """Print a line that stays. The live line goes on: what the stage wrote is taken into DVC and MLflow."""
+        self._name, self._info = f"finishing {name}", None
         self._say("✓ ", "green", f"{name:<18}", f"{duration(seconds):>12}" + (f"  {note}" if note else ""))
 
     def stage_skipped(self, name: str, note: str = "up to date") -> None:

@@ -238,7 +238,7 @@ def test_an_interrupted_reproduction_leaves_nothing_and_a_killed_one_a_checkout_
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         process, left = begun(short)
         os.kill(process.pid, number)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=120)[1]
         assert process.returncode == code
         wait_for_nobody(left)
         assert left.exists() == (number == signal.SIGKILL)

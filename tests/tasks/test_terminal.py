@@ -59,6 +59,16 @@ def everything(reporter: Reporter) -> None:
     reporter.close()
 
 
+def test_the_live_line_says_what_goes_on_after_a_stage() -> None:
+    reporter, stream = rich()
+    reporter.stage_started("split")
+    reporter.stage_finished("split", 3.0)
+    reporter._live.refresh()
+    assert "finishing split" in stream.getvalue().rpartition("3.0 s")[2]
+    reporter.close()
+    assert not any("finishing" in line for line in Screen(stream.getvalue(), 80).left())
+
+
 EXPECTED = [
     "ingest",
     "up to date",
@@ -319,7 +329,7 @@ def test_a_signal_unwinds_the_stack_and_says_how_to_go_on(number: signal.Signals
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     child.send_signal(number)
-    out, said = child.communicate(timeout=20)
+    out, said = child.communicate(timeout=60)
     assert out == "tidied\n"
     assert said.endswith("run the same command to go on where it stopped\n")
     assert child.returncode == code
@@ -341,7 +351,7 @@ def test_a_signal_that_comes_where_python_drops_exceptions_is_heard_all_the_same
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=20, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=False
     )
     assert done.stdout == "goes on\n"
     assert done.returncode == code
