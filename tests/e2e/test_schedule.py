@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from tasks.tracking.logged import read_run
 from tests.e2e.conftest import Project
+from tests.e2e.test_every_family import QUICK
 
 pytestmark = pytest.mark.e2e
 FIRING = "*/1 * * * *"
@@ -57,9 +58,7 @@ def served(make_project):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", "c"])
     table["y"] = np.where(table["a"] + table["b"] > 0, "up", "down")
-    project = make_project(
-        {"data.source": "data/raw/table.csv", "data.target": "y", "schedule.cron": FIRING}, table, name="served"
-    )
+    project = make_project({**QUICK, "data.target": "y", "schedule.cron": FIRING}, table, name="served")
     project.flow()
     before = project.hashes()
     environment = {**project.environment, "PREFECT_HOME": str(project.root / ".prefect"), "PYTHONUNBUFFERED": "1"}
