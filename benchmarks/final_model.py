@@ -25,7 +25,7 @@ import typer
 from numpy.typing import NDArray
 from sklearn import datasets
 
-from benchmarks.portfolio import frame
+from benchmarks.generated import frame
 from hone import metrics, models
 from hone.data import problem as problems
 from hone.data import targets

@@ -4,10 +4,9 @@
 
 Networks of the family mlp are trained on three sets as production trains them: on the split of the stage `split`, with
 checkpoints continued and early stopping; an epoch is paid for if it was run. All methods have the same budget, in
-epochs over all training rows, and begin with the default config: the default chain of params.yaml, without a portfolio;
-the chain with one (learned on those sets of benchmarks/portfolio.py that are not of the same making); random search;
-and Optuna's TPE as it comes, in batches of 8. The latter two train to the end. Seeds vary search and training; the
-split stays.
+epochs over all training rows, and begin with the default config: the default chain of params.yaml; random search; and
+Optuna's TPE as it comes, in batches of 8. The latter two train to the end. Seeds vary search and training; the split
+stays.
 
 The target is the best validation score of any of a peer's trials within the budget, set by set and seed by seed. It is
 reached when the first trial ends that scores as well or better: scores of few rows tie. A ratio is the budget over
@@ -40,7 +39,7 @@ from rich.table import Table
 from scipy import stats
 from sklearn import datasets
 
-from benchmarks import portfolio
+from benchmarks.generated import frame
 from benchmarks.search import methods, peers, runs
 from benchmarks.search.__main__ import checked, listed, n_workers
 from hone import metrics, models
@@ -51,7 +50,7 @@ from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.training.checkpoint import Checkpoint
 from hone.training.train import TrainingData, train
-from hone.trial import Config, Result, State, Trial
+from hone.trial import Result, State, Trial
 from tasks import split, tables, trainables
 from tasks.params import Params, parse_params, search_space
 
@@ -63,15 +62,13 @@ HEADER = ("set", "method", "its score", "seeds that reach", "the score of", "bud
 
 SETS: dict[str, Callable[[], pd.DataFrame]] = {
     "digits": lambda: tables.load_sklearn("sklearn:digits")[0],
-    "classes": lambda: portfolio.frame(
+    "classes": lambda: frame(
         *datasets.make_classification(
             3000, 20, n_informative=10, n_clusters_per_class=4, class_sep=0.8, flip_y=0.05, random_state=0
         )
     ),
-    "friedman1": lambda: portfolio.frame(*datasets.make_friedman1(2000, n_features=10, noise=1.0, random_state=0)),
+    "friedman1": lambda: frame(*datasets.make_friedman1(2000, n_features=10, noise=1.0, random_state=0)),
 }
-AKIN = {"digits": ("digits",), "classes": ("wide", "clusters", "binned"), "friedman1": ("friedman1",)}
-"""Of the sets that the portfolio was learned on, those that are the same set, or of the same generator."""
 
 
 @cache
@@ -120,10 +117,8 @@ class Trainer:
         )
 
 
-def chain(trainer: Trainer, space: SearchSpace, budget: float, seed: int, starts: Sequence[Config] = ()) -> None:
-    methods.chained(
-        parse_params({"seed": seed}), space, budget, lambda each: methods.play(each, trainer), portfolio=starts
-    )
+def chain(trainer: Trainer, space: SearchSpace, budget: float, seed: int) -> None:
+    methods.chained(parse_params({"seed": seed}), space, budget, lambda each: methods.play(each, trainer))
 
 
 def random(trainer: Trainer, space: SearchSpace, budget: float, seed: int) -> None:
@@ -145,7 +140,7 @@ def tpe(trainer: Trainer, space: SearchSpace, budget: float, seed: int) -> None:
                 study.tell(asked, state=TrialState.FAIL)
 
 
-METHODS = {"chain": chain, "random": random, "tpe": tpe, "chain_portfolio": chain}
+METHODS = {"chain": chain, "random": random, "tpe": tpe}
 
 
 def execute(job: runs.Job) -> runs.Run:
@@ -153,8 +148,7 @@ def execute(job: runs.Job) -> runs.Run:
     rows, started = data(job.task), time.process_time()
     space = models.without_idle(search_space(DEFAULTS), rows.inputs)
     trainer, seed = Trainer(rows, job.seed), derive(job.seed, job.method, job.task)
-    learned = portfolio.learned_without(FAMILY, AKIN[job.task], space) if job.method == "chain_portfolio" else []
-    METHODS[job.method](trainer, space, job.budget, seed, *([learned] if learned else []))
+    METHODS[job.method](trainer, space, job.budget, seed)
     assert trainer.spent <= job.budget + TOLERANCE, f"{job.method} spent {trainer.spent:g} epochs"
     return runs.Run(job, runs.thinned(trainer.trace), trainer.spent, time.process_time() - started)
 

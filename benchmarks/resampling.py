@@ -38,28 +38,43 @@ import numpy as np
 import pandas as pd
 import typer
 
-from benchmarks.portfolio import GENERATED, candidates
+from benchmarks import generated
+from hone import models
 from hone.data import problem as problems
 from hone.data import schema, splitting
 from hone.data.splitting import SplitIndices
+from hone.search.sobol import sobol
 from hone.seeds import derive, numpy_generator
 from hone.training.cross_validation import clearly_beaten
 from hone.training.train import Settings, train
-from hone.trial import State, best_epoch, mean_curve, padded
+from hone.trial import Config, State, Value, best_epoch, mean_curve, padded
 from tasks import tables, trainables
 
 FAMILY, MOST_UNSEEN, EPOCHS, PATIENCE = "mlp", 1000, 18, 6
 N_FOLDS, N_NETWORKS, N_SEARCHES, N_FINALISTS = 5, 2, 200, 3
 ENDS = ("alone", "finalists")
 BUDGETS = (5, 10, 80)  # in whole trainings; the last pays for all configs on all folds
+DIGITS = 3  # significant ones of a number in a config
 SETS = {
     "diabetes": lambda: tables.load_sklearn("sklearn:diabetes")[0],
-    **GENERATED,
+    **generated.TABLES,
     "breast_cancer": lambda: tables.load_sklearn("sklearn:breast_cancer")[0],
     "digits": lambda: tables.load_sklearn("sklearn:digits")[0],
 }
 Curve = Sequence[float]
 Array = np.ndarray
+
+
+def candidates(n: int) -> list[Config]:
+    """Return the default, then n configs spread over the family's space."""
+    space = models.without(models.default_space(FAMILY), "target_transform")
+    points = sobol(space, 0)
+    drawn = [{name: rounded(value) for name, value in next(points).items()} for _ in range(n)]
+    return [space.default, *(config for config in drawn if space.contains(config))]
+
+
+def rounded(value: Value) -> Value:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def trained(name: str, n_rows: int, n_configs: int) -> dict[str, Any]:
@@ -80,7 +95,7 @@ def trained(name: str, n_rows: int, n_configs: int) -> dict[str, Any]:
     splits = [data(*(known.iloc[rows] for rows in splitting.fold_rows(folds, fold))) for fold in range(N_FOLDS)]
     final = data(known, unseen)
     curves = []
-    for number, config in enumerate(candidates(FAMILY, n_configs - 1)):
+    for number, config in enumerate(candidates(n_configs - 1)):
         found = []
         for i, rows in enumerate([*splits, *[final] * N_NETWORKS]):
             patience = PATIENCE if i < len(splits) else 0

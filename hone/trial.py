@@ -35,8 +35,8 @@ class Trial:
     replicate: which of several repeated seeds. fold: which fold is held out; None is what the study scores its
     trials on. bar: objective on each fold of a config to be beaten; a trial over folds that is clearly beaten by it
     after some of them is not trained on the rest (hone/training/cross_validation.py).
-    origin: why it was proposed (default, family, warm_start, portfolio, random, sobol, grid, surrogate, outside, whole,
-    former, promoted, replay).
+    origin: why it was proposed (default, family, warm_start, random, sobol, grid, surrogate, outside, whole, former,
+    promoted, replay).
     """
 
     study: str

@@ -231,7 +231,6 @@ class Replay(Section):
 
 class Search(Section):
     space: dict[Name, Any] = {}
-    portfolio: bool = False
     warm_start: Tables = []
     random: Random = Random()
     bayes: Bayes = Bayes()

@@ -43,8 +43,7 @@ class Findings:
     full: the space as params state it. space: what the former phase left of it. budget: what this phase may spend,
     in epochs over all training rows: its share, and what the former phases left of theirs. total: of all phases.
     n_folds: where trials train on folds, how many; budget and total count an epoch on all of them once, then.
-    transfer: what earlier studies say. portfolio: configs that were good on other tables, those in the full space.
-    families: where the family is a hyperparameter, the default config of each.
+    transfer: what earlier studies say. families: where the family is a hyperparameter, the default config of each.
     replays: what the replays of finalists may take, in whole trainings of the default; None: what params say.
     """
 
@@ -55,7 +54,6 @@ class Findings:
     budget: float
     total: float
     transfer: Transfer | None = None
-    portfolio: tuple[Config, ...] = ()
     families: tuple[Config, ...] = ()
     replays: int | None = None
     n_folds: int = 1
@@ -100,7 +98,6 @@ def findings(stage: Stage, shares: Sequence[float], *former: str) -> Findings:
         allowance(total, shares, prior, n_folds, full) / n_folds,
         total / n_folds,
         transfer=Transfer(full, studies) if studies else None,
-        portfolio=models.portfolio(stage.params.model.family, full) if search.portfolio else (),
         families=models.starts(stage.params.model.family, full),
         replays=stage.allowed.replays,
         n_folds=n_folds,

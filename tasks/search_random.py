@@ -1,12 +1,10 @@
-"""The coarse phase: some configs, for few epochs: the default, what was good elsewhere, points of the whole space."""
+"""The coarse phase: the default, the best of earlier studies, points of the whole space, for few epochs each."""
 
 import math
-from collections.abc import Sequence
 
 from hone.search.proposals import TOLERANCE, Proposal, first_new, paid_for
 from hone.search.registry import SAMPLERS
 from hone.search.strategy import Strategy
-from hone.trial import Config
 from tasks import phase
 from tasks.allowance import within
 from tasks.params import Params
@@ -43,32 +41,20 @@ def _budget(params: Params, found: Findings) -> float:
 
 
 def starts(found: Findings, n: int, price: float = math.inf) -> tuple[Proposal, ...]:
-    """Return up to n configs to begin with: the best of earlier studies, each family's default, the portfolio's.
+    """Return the configs to begin with: up to n of the best of earlier studies, and each family's default.
 
     Not more than half of the phase, nor what takes more, nor what is too dear for the space: what is to be learned of
     this table, its other trials teach. But of families, the cheapest first, as many as there are within a price:
     nothing else says as much about them.
     """
-    earlier = _within(n, found.transfer.starts(n) if found.transfer is not None else [], found)
-    known = [found.full.default, *earlier]
+    offered = found.transfer.starts(n) if found.transfer is not None else []
+    best = [Proposal(each, "warm_start") for each in offered if found.full.price(each) <= found.full.dearest]
+    earlier = paid_for([(each, 1.0) for each in best], found.full, n + TOLERANCE)
+    known = [found.full.default, *(each.config for each in earlier)]
     funds = price - math.fsum(map(found.full.price, known)) + TOLERANCE
-    families = list[Config]()
-    for config in first_new(sorted(found.families, key=found.full.price), known, len(found.families)):
-        funds -= found.full.price(config)
-        families += [config] if funds >= 0 else []
-    portfolio = first_new(found.portfolio, [*known, *families], max(0, n - len(earlier) - len(families)))
-    portfolio = _within(n - math.fsum(map(found.full.price, [*earlier, *families])), portfolio, found)
-    return tuple(
-        Proposal(config, origin)
-        for origin, configs in (("warm_start", earlier), ("family", families), ("portfolio", portfolio))
-        for config in configs
-    )
-
-
-def _within(funds: float, configs: Sequence[Config], found: Findings) -> list[Config]:
-    """Return those of the configs that are not too dear, as far as the funds, in trainings, pay for them in turn."""
-    asked = [(Proposal(each, ""), 1.0) for each in configs if found.full.price(each) <= found.full.dearest]
-    return [each.config for each in paid_for(asked, found.full, funds + TOLERANCE)]
+    new = first_new(sorted(found.families, key=found.full.price), known, len(found.families))
+    families = paid_for([(Proposal(each, "family"), 1.0) for each in new], found.full, funds)
+    return (*earlier, *families)
 
 
 def run(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from hone.search.uniform import Uniform
 from hone.seeds import derive
 from hone.space import SearchSpace
 from hone.study import Trainable, generations
-from hone.trial import Config, Result
+from hone.trial import Result
 from tasks import phase, search_bayes, search_hyperband, search_random
 from tasks.params import Params, parse_params
 from tasks.phase import Findings
@@ -54,7 +54,6 @@ def chained(
     played: Callable[[Strategy], Sequence[Result]],
     *,
     narrowed_by: Callable[[SearchSpace, Sequence[Result], float], SearchSpace] = by_results,
-    portfolio: Sequence[Config] = (),
 ) -> list[Result]:
     """Return all results of the three stages. played: gives those of a strategy that has run to its end."""
     search = given.search
@@ -67,7 +66,7 @@ def chained(
     for make, share, keep, study in phases:
         shares.append(share)
         due = phase.allowance(budget, shares, prior)
-        found = Findings(PROBLEM, space, narrowed, tuple(prior), due, budget, portfolio=tuple(portfolio))
+        found = Findings(PROBLEM, space, narrowed, tuple(prior), due, budget)
         results = played(make(given, found, study))
         narrowed = narrowed_by(narrowed, results, keep)
         prior += results

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from hone.errors import UserError
 from hone.models import auto, prices, spaces
 from hone.models.inputs import InputSpec, inputs_of
-from hone.models.portfolios import PORTFOLIOS
 from hone.models.spaces import TRAINING
 from hone.seeds import derive
 from hone.space import Int, Prices, SearchSpace, reachable
@@ -40,7 +39,6 @@ __all__ = [
     "fitted",
     "inputs_of",
     "is_trainable",
-    "portfolio",
     "priced",
     "resolved",
     "rough_prices",
@@ -186,20 +184,6 @@ def is_trainable(family: str) -> bool:
     from hone.models import custom
 
     return custom.is_trainable(family)
-
-
-def portfolio(family: str, space: SearchSpace) -> tuple[Config, ...]:
-    """Return the configs of a family's portfolio that lie in a space, less what the space lacks; none for a custom one.
-
-    space: the family's, without what is idle, and as params narrow it.
-    """
-    # None was learned on a skewed target.
-    known = {"target_transform": "none"}
-    here = [
-        {name: value for name, value in {**known, **config}.items() if name in space.domains}
-        for config in PORTFOLIOS.get(family, ())
-    ]
-    return tuple(config for config in here if space.contains(config))
 
 
 def fitted(

@@ -1,6 +1,5 @@
 """The benchmark on real training: what an epoch costs, when a score is reached, and what the ratios are of."""
 
-import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ import pytest
 from sklearn import datasets
 from typer.testing import CliRunner
 
-from benchmarks import portfolio, real_training
+from benchmarks import real_training
+from benchmarks.generated import frame
 from benchmarks.search import peers, runs
 from hone import models
 from hone.training.train import Outcome
@@ -24,7 +24,7 @@ BUDGET = 170.0
 @pytest.fixture
 def tiny(monkeypatch):
     """One set, of 100 rows, by the name digits."""
-    rows = portfolio.frame(*datasets.make_classification(100, 6, n_informative=4, random_state=0))
+    rows = frame(*datasets.make_classification(100, 6, n_informative=4, random_state=0))
     monkeypatch.setattr(real_training, "SETS", {"digits": lambda: rows})
     real_training.data.cache_clear()
     yield real_training.data("digits")
@@ -74,8 +74,6 @@ def test_a_method_repeats_itself_keeps_to_its_budget_and_begins_with_the_default
     assert values == sorted(values, reverse=True)
     default = models.without_idle(SPACE, tiny.inputs).default
     assert default in seen[:8]
-    others = portfolio.learned_without("mlp", ["digits"], models.without_idle(SPACE, tiny.inputs))
-    assert all(config in seen for config in others[:1]) is (name == "chain_portfolio")
     assert real_training.execute(runs.Job(name, "digits", 1, BUDGET)).trace != first.trace
 
 
@@ -165,18 +163,6 @@ def test_what_is_suggested_in_turn_is_a_config_of_what_is_active_only():
     configs = [peers.suggested(study.ask(), SPACE) for _ in range(50)]
     assert all(SPACE.contains(config) for config in configs)
     assert len({len(config) for config in configs}) > 1
-
-
-def test_a_portfolio_without_a_set_does_not_hang_on_it(monkeypatch, tmp_path):
-    space = models.without(SPACE, "target_transform")  # its configs were drawn without
-    assert portfolio.learned_without("mlp", [], space) == list(models.portfolio("mlp", space))
-    before = portfolio.learned_without("mlp", ["digits"], space)
-    content = json.loads(portfolio.MEASURED.read_text())
-    content["families"]["mlp"]["objectives"]["digits"].reverse()
-    monkeypatch.setattr(portfolio, "MEASURED", tmp_path / "portfolio.json")
-    portfolio.MEASURED.write_text(json.dumps(content))
-    assert portfolio.learned_without("mlp", ["digits"], space) == before
-    assert portfolio.learned_without("mlp", [], space) != list(models.portfolio("mlp", space))
 
 
 def test_a_second_call_does_only_what_is_missing_and_a_failure_is_told(tmp_path, monkeypatch, capsys):

@@ -35,7 +35,6 @@ def stale(project) -> list[str]:
         ("search.hyperband.reduction_factor", 2, ["report", "search_hyperband"]),
         ("search.bayes.outside", 0.25, ["report", "search_bayes"]),
         ("search.random.keep", 0.5, ["report", "search_random"]),
-        ("search.portfolio", True, ["report", "search_random"]),
         ("search.warm_start", ["data/warm_start/a.parquet"], ["report", *SEARCHES]),
         ("evaluate.bootstrap", 200, ["evaluate", "report"]),
         ("report.title", "Ours", ["report"]),

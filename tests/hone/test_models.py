@@ -18,7 +18,7 @@ from hone.models import InputSpec, inputs_of, spaces
 from hone.models.embeddings import EMBEDDING_SIZE, ONE_HOT_UP_TO, Features
 from hone.models.ft_transformer import Transformer
 from hone.search.geometry import Geometry
-from hone.space import Categorical, identity
+from hone.space import Categorical
 
 FAMILIES = tuple(name for name, family in models.FAMILIES.items() if family.takes == "table")
 INPUTS = InputSpec(3, (4, 30), 2, ((-1.0, 0.0, 1.0), (0.0, 1.0), (-2.0, -1.0, 0.5, 3.0)))
@@ -297,24 +297,6 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("hone_test_nets", "hone_test_broken"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return tmp_path
-
-
-@pytest.mark.parametrize("family", ["mlp", "resnet"])
-def test_a_portfolio_lies_in_its_familys_space_beside_the_default(family: str) -> None:
-    space = models.default_space(family)
-    portfolio = models.portfolio(family, space)
-    assert len(portfolio) == len(models.PORTFOLIOS[family]) >= 3
-    assert len({identity(config) for config in (*portfolio, space.default)}) == len(portfolio) + 1
-
-
-def test_of_a_portfolio_only_what_lies_in_a_space_is_left() -> None:
-    space = models.default_space("mlp")
-    numbers_only = InputSpec(0, (4,), 1, ())  # nothing to embed, no classes to smooth
-    for config in models.portfolio("mlp", models.without_idle(space, numbers_only)):
-        assert not {"embedding", "label_smoothing"} & set(config)
-    assert models.portfolio("mlp", space.merged({"dropout": 0.3})) == ()
-    assert len(models.portfolio("mlp", space.merged({"optimizer": ["sgd"]}))) == 1
-    assert models.portfolio("custom.mine:make", space) == ()
 
 
 def test_an_ensemble_in_one_network_averages_probabilities_when_it_is_evaluated() -> None:

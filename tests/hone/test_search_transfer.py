@@ -151,10 +151,10 @@ def test_it_starts_with_the_best_of_each_study_in_turn():
 def test_starts_come_right_after_the_default_and_are_not_tried_again(sampler):
     chosen = SAMPLERS[sampler](study="s", space=MIXED, seed=0, budget=60, resource=3, batch=4)
     without = [result.trial.config for result in results(chosen, Trainer(MIXED))]
-    starts = tuple(Proposal(config, "portfolio") for config in (without[5], MIXED.decode(np.full(8, 0.9)), without[2]))
+    starts = tuple(Proposal(config, "warm_start") for config in (without[5], MIXED.decode(np.full(8, 0.9)), without[2]))
     trials = [result.trial for result in results(replace(chosen, starts=starts), Trainer(MIXED))]
     assert [trial.config for trial in trials[:4]] == [MIXED.default, *(start.config for start in starts)]
-    assert [trial.origin for trial in trials[:4]] == ["default", "portfolio", "portfolio", "portfolio"]
+    assert [trial.origin for trial in trials[:4]] == ["default", *["warm_start"] * 3]
     assert len({trial.identity for trial in trials}) == len(trials) == 20
     rest = [config for config in without[1:] if config not in (without[5], without[2])]
     assert [trial.config for trial in trials[4:]] == rest[:16]

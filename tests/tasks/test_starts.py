@@ -1,4 +1,4 @@
-"""The search stages with earlier studies and the portfolio, on real trainings, small."""
+"""The search stages with earlier studies, on real trainings, small."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hone import models
 from hone.search.freeze_thaw import FreezeThaw
 from hone.seeds import derive
 from hone.trial import Result, State
@@ -73,38 +72,19 @@ def origins(results: list[Result]) -> list[str]:
     return [result.trial.origin for result in results]
 
 
-def test_the_portfolio_comes_after_the_default_and_can_be_turned_off(root: Path) -> None:
-    found = searched(stage(root, portfolio=True), "search_random")["search_random"]
-    portfolio = models.PORTFOLIOS["mlp"]
-    assert origins(found) == ["default", *["portfolio"] * 4, *["sobol"] * 3]
-    assert [dict(result.trial.config) for result in found[1:5]] == [dict(config) for config in portfolio]
-    off = searched(stage(root, portfolio=False), "search_random")["search_random"]
-    assert origins(off) == ["default", *["sobol"] * 7]
-    assert [result.trial.config for result in off[1:4]] == [result.trial.config for result in found[5:]]
-
-
-def test_of_the_portfolio_only_what_lies_in_the_space_is_tried(root: Path) -> None:
-    rates = sorted(float(config["learning_rate"]) for config in models.PORTFOLIOS["mlp"])
-    low = (rates[0] * rates[1]) ** 0.5
-    space = {"learning_rate": {"type": "float", "low": low, "high": 0.1, "log": True}}
-    found = searched(stage(root, portfolio=True, space=space), "search_random")["search_random"]
-    assert origins(found)[:5] == ["default", *["portfolio"] * 3, "sobol"]
-    assert all(float(result.trial.config["learning_rate"]) >= low for result in found)
-
-
 @pytest.fixture
 def old(root: Path) -> list[Result]:
     """An earlier study of the same space, its order of configs this one's reversed; written where params name it."""
-    done = searched(stage(root, portfolio=False), "search_random")["search_random"]
+    done = searched(stage(root), "search_random")["search_random"]
     known = [replace(result, objective=-result.objective, curve=(-result.objective,) * 2) for result in done]
     trials.write(root / SOURCE, known, "accuracy")
     return known
 
 
-def test_the_best_of_an_earlier_study_come_before_the_portfolio(root: Path, old: list[Result]) -> None:
-    given = stage(root, portfolio=True, warm_start=[SOURCE])
+def test_the_best_of_an_earlier_study_come_after_the_default(root: Path, old: list[Result]) -> None:
+    given = stage(root, warm_start=[SOURCE])
     found = searched(given, "search_random")["search_random"]
-    assert origins(found) == ["default", *["warm_start"] * 3, "portfolio", *["sobol"] * 3]
+    assert origins(found) == ["default", *["warm_start"] * 3, *["sobol"] * 4]
     best = sorted(old, key=lambda result: (result.objective, result.trial.number))
     others = [result.trial.config for result in best if result.trial.origin != "default"]
     assert [result.trial.config for result in found[1:4]] == others[:3]

@@ -63,3 +63,9 @@ def test_a_table_of_a_version_without_folds_is_read(tmp_path):
     pq.write_table(old, tmp_path / "old.parquet")
     _, results = trials.foreign(tmp_path / "old.parquet")
     assert results == [replace(result, seconds=0.0) for result in RESULTS[:2]]
+
+
+def test_a_table_of_a_version_with_other_origins_is_read(tmp_path):
+    result = replace(RESULTS[0], trial=replace(RESULTS[0].trial, origin="portfolio"), seconds=0.0)
+    trials.write(tmp_path / "old.parquet", [result], "accuracy")
+    assert trials.foreign(tmp_path / "old.parquet")[1] == [result]
