@@ -232,15 +232,13 @@ def measure(bench: Bench) -> Iterator[tuple[str, float]]:
     """Yield (choice, gain in points) for one set and seed."""
     yield from delivery(bench)
     metric = bench.problem.metric
-    each = {kind: bench.composed(ensemble=kind) for kind in ("one", "seeds", "greedy", "auto")}
+    each = {kind: bench.composed(ensemble=kind) for kind in ("seeds", "greedy")}
     predicted = {kind: bench.averaged(made_of) for kind, made_of in each.items()}
     n_networks = sum(member.networks for member in each["greedy"].members)
     yield from numbers_of_seeds(bench)
     yield "greedy ensemble, over 3 seeds", bench.gain(metric, predicted["greedy"], predicted["seeds"])
     same_cost = bench.averaged(each["seeds"], n_networks)
     yield "as many seeds of the winner, over 3 seeds", bench.gain(metric, same_cost, predicted["seeds"])
-    yield "ensemble: auto, over 3 seeds", bench.gain(metric, predicted["auto"], predicted["seeds"])
-    yield "(share of runs in which auto takes greedy)", 100.0 * (each["auto"].kind == "greedy")
     yield "(networks of greedy)", float(n_networks)
     yield from alternatives(bench)
     if bench.problem.classes is None:

@@ -1,4 +1,4 @@
-"""Whether cross-validation or reshuffled splits as the objective find configs that are better on unseen rows.
+"""Whether cross-validation as the objective finds configs that are better on unseen rows.
 
     python -m benchmarks.resampling [--rows 160] [--configs 16] [--sets diabetes,wide,…] [--workers 1]
 
@@ -7,18 +7,17 @@ Sobol' sequence are trained on each of five folds, and twice on all of them, to 
 other rows, which no search sees. From these curves searches are put together, so that there can be many: each tries the
 configs in an order of its own, the default first, until its epochs are spent.
 
-holdout     all configs are scored on one fold, the same for all
-reshuffled  each config is scored on one fold, drawn for it
-folds       each config is scored on the five folds, and pays for each that it was trained on; one that is clearly
-            beaten by the best before it is left off, by the rule of the product
+holdout  all configs are scored on one fold, the same for all
+folds    each config is scored on the five folds, and pays for each that it was trained on; one that is clearly
+         beaten by the best before it is left off, by the rule of the product
 
 A search ends in one of two ways. alone: with the config whose curve has the best value, trained to the epoch where it
 has it: the objective has to find both. finalists: the three best configs and the default are compared over the five
-folds, at a cost that is not counted and the same for all, as the product does with `split.folds: 5`; the best mean says
-which config wins, and its epoch. The loss is the RMSE or 1 less the metric, on the unseen rows, the mean over the two
-trainings. A gain is holdout's mean loss less that of the method, in percent of holdout's; ± is the standard error over
-the sets; holdout's own line has what comparing finalists gains over not doing so. Configs are drawn blindly:
-a surrogate may make more, or less, of an objective with less noise.
+folds, at a cost that is not counted and the same for both, as the product does with `split.folds: 5`; the best mean
+says which config wins, and its epoch. The loss is the RMSE or 1 less the metric, on the unseen rows, the mean over the
+two trainings. A gain is holdout's mean loss less that of folds, in percent of holdout's; ± is the standard error over
+the sets; holdout's own line has what comparing finalists gains over not doing so. Configs are drawn blindly: a
+surrogate may make more, or less, of an objective with less noise.
 
 What was trained is kept in OUT and not trained again: delete it once trainings have changed.
 """
@@ -137,7 +136,7 @@ def searched(
                 continue
             curve: Curve = mean_curve(own)
         else:
-            curve = own[fixed if method == "holdout" else int(random.integers(N_FOLDS))]
+            curve = own[fixed]
             spent += len(curve)
         epoch = best_epoch(curve)
         if method == "folds" and (not scored or curve[epoch - 1] < min(scored)[0]):
@@ -163,7 +162,7 @@ def report(found: Sequence[dict[str, Any]]) -> list[str]:
     ]
     for budget in BUDGETS:
         holdout: dict[str, Array] = {}
-        for method in ("holdout", "folds", "reshuffled"):
+        for method in ("holdout", "folds"):
             all_sets = [[searched(one["configs"], method, budget, seed) for seed in range(N_SEARCHES)] for one in found]
             tried, left_off = (np.mean([[each[i] for each in one] for one in all_sets]) for i in (1, 2))
             cells = []

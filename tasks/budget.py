@@ -181,9 +181,9 @@ def _certain(params: Params, networks: int, seeds: int, training: float) -> floa
 
 
 def final_networks(params: Params, seeds: int) -> int:
-    """Return how many networks the stage `retrain` trains; where an ensemble is left to `auto`, without one."""
-    tuned = {"one": 1, "greedy": seeds * (params.search.replay.finalists + 1)}.get(params.retrain.ensemble)
-    return seeds + (tuned or seeds)
+    """Return how many networks the stage `retrain` trains."""
+    tuned = {"one": 1, "seeds": seeds, "greedy": seeds * (params.search.replay.finalists + 1)}
+    return seeds + tuned[params.retrain.ensemble]
 
 
 def seconds_for(params: Params, measured: Measurement, allowed: Allowance | None = None) -> float:

@@ -1,7 +1,7 @@
 """What the final model is made of: one network, an average over seeds or an ensemble of the finalists; calibration.
 
-All is chosen by what the finalists' replays predict for rows that they did not see, and by cross-fitting where
-something is learnt from these rows. What is not better by more than its own standard error is left out.
+All is chosen by what the finalists' replays predict for rows that they did not see. A temperature or threshold that is
+not better by more than its own standard error, by cross-fitting, is left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -79,9 +79,7 @@ def compose(winner: Mapping[str, Any], held_out: HeldOut, params: Retrain, seed:
             if count
         ),
     }
-    kind = chooser.best(options, default="seeds") if params.ensemble == "auto" else params.ensemble
-    if kind == "greedy" and only_defaults:
-        kind = "seeds"
+    kind = "seeds" if params.ensemble == "greedy" and only_defaults else params.ensemble
     scores = {
         name: {"value": chooser.value(found), "networks": sum(member.networks for member in members[name])}
         for name, found in options.items()
@@ -161,27 +159,19 @@ class _Chooser:
         name = metric or self._metric
         return float(np.mean([metrics.score(name, self._problem, self._truth, one) for one in predictions]))
 
-    def best(self, options: Mapping[str, Sequence[Floats]], default: str) -> str:
-        """Return the best option, or the default if no other is better by more than chance."""
-        gains = {name: self.gain(self._metric, found, options[default]) for name, found in options.items()}
-        better = [name for name, (gain, error) in gains.items() if gain > MARGIN * error]
-        return max(better, key=lambda name: gains[name][0], default=default)
-
-    def gain(self, metric: str, ours: Sequence[Floats], theirs: Sequence[Floats]) -> tuple[float, float]:
-        """Return by how much the mean metric of some predictions is better than of others, and its standard error."""
-        named = {f"{side}{n}": one for side, found in (("+", ours), ("-", theirs)) for n, one in enumerate(found)}
+    def gain(self, metric: str, ours: Floats, theirs: Floats) -> tuple[float, float]:
+        """Return by how much the metric of some predictions is better than of others, and its standard error."""
         drawn = bootstrap.scores(
             [metric],
             self._problem,
             self._truth,
-            named,
+            {"ours": ours, "theirs": theirs},
             n_resamples=N_RESAMPLES,
             seed=self._seed,
             groups=self._groups,
         )
-        means = [np.mean([drawn[name][metric] for name in named if name[0] == side], axis=0) for side in "+-"]
-        values = [self.value(found, metric) for found in (ours, theirs)]
-        found = bootstrap.gain(metric, values[0], values[1], means[0], means[1], 0.95)
+        after, before = self.value([ours], metric), self.value([theirs], metric)
+        found = bootstrap.gain(metric, after, before, drawn["ours"][metric], drawn["theirs"][metric], 0.95)
         return (found.value, found.deviation) if found.n_resamples else (0.0, 0.0)
 
     def calibrate(self, prediction: Floats, params: Retrain) -> Calibration:
@@ -197,7 +187,7 @@ class _Chooser:
                 return calibration.tempered(prediction[rows], found)
 
             tempered = self.fit(temper)
-            gain, error = self.gain("log_loss", [tempered], [prediction])
+            gain, error = self.gain("log_loss", tempered, prediction)
             before, after = (self.value([one], "log_loss") for one in (prediction, tempered))
             measured["log_loss"] = {"before": before, "after": after}
             off = [calibration.error(problem, one, truth) for one in (prediction, tempered)]
@@ -213,7 +203,7 @@ class _Chooser:
                 return calibration.for_metric(metric, problem, prediction[rows], found)
 
             chosen = self.fit(decided)
-            gain, error = self.gain(metric, [chosen], [prediction])
+            gain, error = self.gain(metric, chosen, prediction)
             measured[metric] = {"before": self.value([prediction]), "after": self.value([chosen])}
             if gain > MARGIN * error:
                 threshold = calibration.threshold(metric, problem, prediction, truth)

@@ -102,7 +102,7 @@ class Split(Section):
     test: Share = 0.2
     gap: int | str = 0
     folds: Count = 0
-    objective: Literal["holdout", "folds", "reshuffled"] = "holdout"
+    objective: Literal["holdout", "folds"] = "holdout"
 
     @field_validator("gap")
     @classmethod
@@ -240,7 +240,7 @@ class Search(Section):
 
 class Retrain(Section):
     seeds: Positive = 5
-    ensemble: Literal["auto", "one", "seeds", "greedy"] = "seeds"
+    ensemble: Literal["one", "seeds", "greedy"] = "seeds"
     calibrate: bool = True
     threshold: bool = True
 

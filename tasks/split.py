@@ -197,7 +197,7 @@ def check_frame(
         gap=scheme.gap,
         seed=params.seed,
     )
-    _check_draws(known, split, folds, problem, params)
+    _check_stopping(known, split, folds, problem, params)
     remarks = tuple(of_target(frame[target], problem))
     return Checked(known, problem, split, columns, folds, remarks=remarks)
 
@@ -223,28 +223,24 @@ def summary(checked: Checked) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     return ("part", "rows", *labels), [(part, str(len(rows)), *map(str, counts[part])) for part, rows in parts.items()]
 
 
-def _check_draws(
+def _check_stopping(
     frame: pd.DataFrame, split: SplitIndices, folds: pd.DataFrame, problem: Problem, params: Params
 ) -> None:
-    """Raise UserError if rows cannot be drawn as trials and replays will draw them."""
-    scheme, training = params.split.scheme, frame.iloc[split.train]
+    """Raise UserError if the rows that stop a training cannot be taken out of its training rows, of each fold too."""
+    if params.train.stopping != "apart":
+        return
+    scheme, share = params.split.scheme, params.train.stopping_rows
+    seed = derive(params.seed, "stopping")  # see `trainables.stopping`
+    training = frame.iloc[split.train]
+    splitting.hold_out(training, problem, scheme, share=share, seed=seed, key="train.stopping: apart")
     rows = frame.iloc[np.concatenate([split.train, split.validation])]
-    if params.split.objective == "reshuffled":
-        share = len(split.validation) / len(rows)
-        chosen, _ = splitting.hold_out(
-            rows, problem, scheme, share=share, seed=params.seed, key="split.objective: reshuffled", moving=True
-        )
-        training = rows.iloc[chosen]
-    if params.train.stopping == "apart":
-        share, seed = params.train.stopping_rows, derive(params.seed, "stopping")  # see `trainables.stopping`
-        splitting.hold_out(training, problem, scheme, share=share, seed=seed, key="train.stopping: apart")
-        for fold in range(params.split.folds):
-            training = rows.iloc[splitting.fold_rows(folds, fold)[0]]
-            key = f"train.stopping: apart, fold {fold} of split.folds: {params.split.folds}"
-            try:
-                splitting.hold_out(training, problem, scheme, share=share, seed=seed, key=key)
-            except UserError as error:
-                raise UserError(f"{error}, or fewer folds") from None
+    for fold in range(params.split.folds):
+        training = rows.iloc[splitting.fold_rows(folds, fold)[0]]
+        key = f"train.stopping: apart, fold {fold} of split.folds: {params.split.folds}"
+        try:
+            splitting.hold_out(training, problem, scheme, share=share, seed=seed, key=key)
+        except UserError as error:
+            raise UserError(f"{error}, or fewer folds") from None
 
 
 def _kept(checked: Checked) -> pd.DataFrame:

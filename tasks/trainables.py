@@ -51,8 +51,8 @@ class TrainTrial:
 
     rows: the stage's folder of encoded rows. store: the folder of this study's checkpoints, or of what its replays
     predict for held-out rows. former: folders of the best checkpoints of former studies.
-    objective: what trials of the search are scored on: `holdout`, the validation rows; `folds`, of which there are
-    n_folds; `reshuffled`, rows that each trial draws for itself by the scheme. Replays are scored on what they name.
+    n_folds: how many folds trials of the search are scored on; 1: on the validation rows. Replays are scored on what
+    they name.
     start_from: the file in the project at `root` that holds weights to start from. prices: of epochs.
     limits: of one trial.
     """
@@ -65,9 +65,7 @@ class TrainTrial:
     seed: int
     store: Path
     former: tuple[Path, ...] = ()
-    objective: str = "holdout"
     n_folds: int = 1
-    scheme: Scheme = field(default_factory=Scheme)
     stopping: Stopping | None = None
     root: Path = Path()
     start_from: str | None = None
@@ -170,20 +168,14 @@ class TrainTrial:
         recorder: of a replay, given its predictions after each epoch.
         """
         seed = self._seed(trial)
-        if trial.origin != "replay" and self.objective == "folds":
+        if trial.origin != "replay" and self.n_folds > 1:
 
             def train_fold(fold: int, before: Checkpoint | None) -> tuple[Outcome, Checkpoint | None]:
                 return self._train(trial, self._load(fold, TRIAL_FOLDS), derive(seed, "fold", fold), before)
 
             apart = self.stopping is not None
             return train_folds(train_fold, self.n_folds, bar=trial.bar, parent=parent, apart=apart)
-        if trial.origin != "replay" and self.objective == "reshuffled":
-            # A trial that is continued brings its seed, and with it the rows that it drew.
-            seed = seed if parent is None else int(parent.info["seed"])
-            data = reshuffled(self.split, self.scaling, self.scheme, self.stopping, seed)
-        else:
-            data = self._load(trial.fold, FOLDS)
-        outcome, checkpoint = self._train(trial, data, seed, parent, recorder)
+        outcome, checkpoint = self._train(trial, self._load(trial.fold, FOLDS), seed, parent, recorder)
         return FoldsOutcome(outcome=outcome), checkpoint
 
     def _train(
@@ -228,9 +220,7 @@ def of_stage(stage: Stage, store: Path, former: Sequence[str] = ()) -> TrainTria
         seed=params.seed,
         store=store,
         former=tuple(stage.path("artifacts", name, "checkpoints") for name in former),
-        objective=params.split.objective,
         n_folds=params.split.n_folds,
-        scheme=params.split.scheme,
         stopping=stopping(params),
         root=stage.root,
         start_from=params.model.start_from,
@@ -278,31 +268,12 @@ def _loaded(
 
 
 def _encode(split: Path, scaling: Scaling, fold: int | None, folds: str, stopping: Stopping | None) -> TrainingData:
-    training, validation = _parts(split)
+    training, validation = (pd.read_parquet(split / f"{part}.parquet") for part in ("train", "validation"))
     if fold is not None:
         rows = pd.concat([training, validation], ignore_index=True)
         chosen = splitting.fold_rows(pd.read_parquet(split / folds), fold)
         training, validation = (rows.iloc[part] for part in chosen)
     return encoded(training, validation, read_schema(split), read_problem(split), scaling, stopping)
-
-
-def reshuffled(split: Path, scaling: Scaling, scheme: Scheme, stopping: Stopping | None, seed: int) -> TrainingData:
-    """Return training and validation rows, dealt anew by a seed; of as many rows as the split has, as many validate.
-
-    They are not kept: no other trial wants them.
-    """
-    training, validation = _parts(split)
-    problem = read_problem(split)
-    rows, share = (
-        pd.concat([training, validation], ignore_index=True),
-        len(validation) / (len(training) + len(validation)),
-    )
-    key = "split.objective: reshuffled"
-    chosen = splitting.hold_out(
-        rows, problem, scheme, share=share, seed=derive(seed, "reshuffled"), key=key, moving=True
-    )
-    training, validation = (rows.iloc[part] for part in chosen)
-    return encoded(training, validation, read_schema(split), problem, scaling, stopping)
 
 
 def encoded(
@@ -333,11 +304,6 @@ def encoded(
         target_std=preprocessor.target_std,
         stopping=None if apart is None else preprocessor.transform(apart),
     )
-
-
-def _parts(split: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the raw training and validation rows."""
-    return pd.read_parquet(split / "train.parquet"), pd.read_parquet(split / "validation.parquet")
 
 
 def n_held_out(split: Path, fold: int | None) -> int:

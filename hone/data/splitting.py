@@ -194,12 +194,11 @@ def fold_rows(folds: pd.DataFrame, fold: int) -> tuple[Rows, Rows]:
 
 
 def hold_out(
-    frame: pd.DataFrame, problem: Problem, scheme: Scheme, *, share: float, seed: int, key: str, moving: bool = False
+    frame: pd.DataFrame, problem: Problem, scheme: Scheme, *, share: float, seed: int, key: str
 ) -> tuple[Rows, Rows]:
     """Return positions of (training, held-out) rows, by the scheme; the same seed gives the same ones.
 
-    share: of the rows, about, to hold out. In order of time the newest are held out; moving: the block that is may
-    lie further back, as long as half as many rows as at most are older; newer rows are in neither part.
+    share: of the rows, about, to hold out; in order of time, the newest.
     Raises UserError, naming `key`, if no draw leaves rows, of two classes at least where there are classes, in both.
     """
     method = choose_method(problem, scheme.method, scheme.group, scheme.time, frame)
@@ -209,7 +208,7 @@ def hold_out(
     for draw in range(N_DRAWS):
         random = numpy_generator(seed, "hold_out", draw)
         if clock is not None:
-            held_out, older = _block(clock, share, random if moving else None)
+            held_out, older = _newest(clock, share)
         else:
             strata = codes if method == "stratified" and codes is not None else np.zeros(len(frame), dtype=np.int64)
             held_out = np.zeros(len(frame), dtype=np.bool_)
@@ -234,21 +233,14 @@ def _some(groups: Rows, rows: Rows, share: float, random: np.random.Generator) -
     return mask
 
 
-def _block(
-    clock: "_Clock", share: float, random: np.random.Generator | None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return masks of a block of about a share of the rows, and of the older rows that are clear of it."""
+def _newest(clock: "_Clock", share: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return masks of about a share of the rows, the newest, and of the older rows that are clear of them."""
     n, n_moments = len(clock.moments), int(clock.moments.max()) + 1
-    n_held = _counts(n, share)
-    n_older = n - n_held if random is None else int(random.integers((n - n_held) // 2, n - n_held, endpoint=True))
-    nothing = np.zeros(n, dtype=np.bool_)
     if n_moments < 2:
+        nothing = np.zeros(n, dtype=np.bool_)
         return nothing, nothing
-    start = _cut(clock.moments, n_older, range(1, n_moments))
-    end = n_moments
-    if random is not None and start + 1 < n_moments:
-        end = _cut(clock.moments, n_older + n_held, range(start + 1, n_moments + 1))
-    return (clock.moments >= start) & (clock.moments < end), clock.before(start)
+    start = _cut(clock.moments, n - _counts(n, share), range(1, n_moments))
+    return clock.moments >= start, clock.before(start)
 
 
 def _dealt(fold: Rows, since: Rows | None = None) -> pd.DataFrame:

@@ -65,8 +65,8 @@ def grouped(rng):
 def ordered_in_time(rng):
     table, params = multiclass(rng)
     table["day"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(rng.permutation(N), unit="h")
-    resampled = {"split.objective": "reshuffled", "train.stopping": "apart"}
-    return table, {**params, **resampled, "split.method": "time", "split.time": "day", "search.bayes.sampler": "gp"}
+    in_time = {"split.method": "time", "split.time": "day", "train.stopping": "apart"}
+    return table, {**params, **in_time, "search.bayes.sampler": "gp"}
 
 
 @pytest.mark.parametrize("kind", [binary, multiclass, regression, grouped, ordered_in_time])

@@ -37,7 +37,7 @@ def values(shared: float, n: int = 400) -> HeldOut:
 
 
 def test_finalists_that_err_differently_are_drawn_together_and_shares_add_up() -> None:
-    found = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto", seeds=3), seed=0)
+    found = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="greedy", seeds=3), seed=0)
     assert found.kind == "greedy"
     assert [member.config for member in found.members] == CONFIGS
     assert [(member.networks, member.epochs) for member in found.members] == [(3, 5), (3, 6)]
@@ -45,29 +45,28 @@ def test_finalists_that_err_differently_are_drawn_together_and_shares_add_up() -
     assert found.members[0].share == pytest.approx(0.5, abs=0.2)
     assert found.scores["greedy"]["networks"] == 6
     assert found.scores["greedy"]["value"] < found.scores["seeds"]["value"] < found.scores["one"]["value"]
-    assert composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="auto", seeds=3), seed=0) == found
+    assert composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="greedy", seeds=3), seed=0) == found
 
 
-@pytest.mark.parametrize("ensemble", ["auto", "greedy", "seeds", "one"])
+@pytest.mark.parametrize("ensemble", ["greedy", "seeds", "one"])
 def test_where_the_defaults_are_delivered_no_searched_config_is_a_member(ensemble: str) -> None:
     winner = {**finalists(), "default": finalists(1)["standings"][0]}
     asked = Retrain(ensemble=ensemble, seeds=3)
     found = composition.compose({**winner, "delivered": "defaults"}, values(shared=1.0), asked, seed=0)
     assert [member.config for member in found.members] == CONFIGS[:1]
     found = composition.compose({**winner, "delivered": "tuned"}, values(shared=1.0), asked, seed=0)
-    assert len(found.members) == (2 if ensemble in ("auto", "greedy") else 1)
+    assert len(found.members) == (2 if ensemble == "greedy" else 1)
 
 
-@pytest.mark.parametrize("ensemble", ["auto", "greedy"])
-def test_a_tuned_model_is_not_an_ensemble_of_the_defaults_alone(ensemble: str) -> None:
-    rows = values(shared=0.0)
+def test_a_tuned_model_is_not_an_ensemble_of_the_defaults_alone() -> None:
+    rows, asked = values(shared=0.0), Retrain(ensemble="greedy", seeds=3)
     worse = [prediction + 5 for prediction in rows.of(CONFIGS[0])]
     rows = held(REGRESSION, rows.truth, [worse, list(rows.of(CONFIGS[1]))])
     winner = {**finalists(), "delivered": "tuned"}
-    found = composition.compose(winner, rows, Retrain(ensemble=ensemble, seeds=3), seed=0)
+    found = composition.compose(winner, rows, asked, seed=0)
     assert [member.config for member in found.members] == CONFIGS[1:]
     winner |= {"default": winner["standings"][1]}
-    found = composition.compose(winner, rows, Retrain(ensemble=ensemble, seeds=3), seed=0)
+    found = composition.compose(winner, rows, asked, seed=0)
     assert (found.kind, [member.config for member in found.members]) == ("seeds", CONFIGS[:1])
     assert set(found.scores) == {"seeds", "one"}
 
@@ -89,20 +88,16 @@ def test_the_defaults_are_calibrated_as_the_tuned_model_is(sharpness: float, shi
     assert (nothing.members, nothing.temperature, nothing.threshold) == (defaults.members, 1.0, None)
 
 
-def test_what_is_no_better_than_the_average_of_seeds_is_not_taken() -> None:
-    truth, good = values(shared=0.0).truth, values(shared=0.0).of(CONFIGS[0])
-    bad = [prediction + 5 for prediction in good]
-    found = composition.compose(
-        finalists(), held(REGRESSION, truth, [list(good), bad]), Retrain(ensemble="auto", seeds=3), seed=0
-    )
-    assert (found.kind, len(found.members), found.members[0].networks) == ("seeds", 1, 3)
-    one = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble="one"), seed=0)
-    assert (one.kind, one.members[0].networks) == ("one", 1)
+@pytest.mark.parametrize(("ensemble", "networks"), [("seeds", 3), ("one", 1)])
+def test_seeds_and_one_are_networks_of_the_winner_whatever_is_better(ensemble: str, networks: int) -> None:
+    found = composition.compose(finalists(), values(shared=1.0), Retrain(ensemble=ensemble, seeds=3), seed=0)
+    assert (found.kind, len(found.members), found.members[0].networks) == (ensemble, 1, networks)
+    assert found.scores["greedy"]["value"] < found.scores[ensemble]["value"]
 
 
 def test_without_held_out_rows_of_the_winner_it_is_an_average_of_seeds() -> None:
     found = composition.compose(
-        finalists(), HeldOut(BINARY, np.zeros(5, dtype=int), None, {}), Retrain(ensemble="auto", seeds=3), seed=0
+        finalists(), HeldOut(BINARY, np.zeros(5, dtype=int), None, {}), Retrain(ensemble="greedy", seeds=3), seed=0
     )
     assert (found.kind, found.temperature, found.threshold) == ("seeds", 1.0, None)
 
@@ -154,13 +149,13 @@ def test_what_needs_no_calibration_gets_none_and_nobody_is_made_to_have_it() -> 
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "accuracy", "f1", "log_loss"])
-@pytest.mark.parametrize("ensemble", ["auto", "greedy", "seeds"])
+@pytest.mark.parametrize("ensemble", ["greedy", "seeds"])
 def test_of_a_single_group_nothing_is_learnt(metric: str, ensemble: str) -> None:
     rows = chances(3.0, 2.0, n=100)
     problem = Problem(task="binary", target="y", metric=metric, classes=("a", "b"), positive_index=1)
     single = HeldOut(problem, rows.truth, np.full(100, "clinic"), rows.predictions)
     found = composition.compose(finalists(1), single, Retrain(ensemble=ensemble), seed=0)
-    assert found.kind == ("seeds" if ensemble == "auto" else ensemble)
+    assert found.kind == ensemble
     assert (found.temperature, found.threshold, found.held_out) == (1.0, None, {})
     assert "greedy" not in found.scores
 

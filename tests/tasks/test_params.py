@@ -44,10 +44,9 @@ def test_every_key_inside_a_section_may_be_left_out():
         ({"split": {"method": "grouped"}}, "split.group: null, but split.method is grouped; name the column"),
         ({"split": {"method": "time"}}, "split.time: null, but split.method is time; name the column"),
         ({"split": {"folds": 1}}, "split.folds: 1 fold holds out everything"),
-        (
-            {"split": {"objective": "fold"}},
-            "split.objective: 'fold' must be 'holdout', 'folds' or 'reshuffled'; did you",
-        ),
+        ({"split": {"objective": "fold"}}, "split.objective: 'fold' must be 'holdout' or 'folds'; did you mean"),
+        ({"split": {"objective": "reshuffled"}}, "split.objective: 'reshuffled' must be 'holdout' or 'folds'"),
+        ({"retrain": {"ensemble": "auto"}}, "retrain.ensemble: 'auto' must be 'one', 'seeds' or 'greedy'"),
         (
             {"split": {"objective": "folds"}},
             "split.objective: folds, but split.folds is 0; set split.folds (to 5, say)",

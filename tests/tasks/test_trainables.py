@@ -45,9 +45,7 @@ def prepared(folder, sections, **dealt):
         settings=trainables.settings(params, checked.problem),
         seed=0,
         store=folder / "checkpoints",
-        objective=params.split.objective,
         n_folds=params.split.n_folds,
-        scheme=params.split.scheme,
         stopping=trainables.stopping(params),
     )
 
@@ -59,7 +57,6 @@ SHORT = {
 OBJECTIVES = {
     "holdout": {},
     "folds": {"split": {"objective": "folds", "folds": 3}},
-    "reshuffled": {"split": {"objective": "reshuffled"}},
     "apart": {"train": {"stopping": "apart", "stopping_rows": 0.2}},
 }
 
@@ -104,10 +101,8 @@ def test_over_folds_each_network_is_scored_on_its_fold(tmp_path):
     assert not (trainable.store / "s-0001.safetensors").exists()
 
 
-@pytest.mark.parametrize("objective", ["folds", "reshuffled"])
-def test_replays_are_scored_on_what_they_name_whatever_the_objective(objective, tmp_path):
-    asked = {"split": {**OBJECTIVES[objective]["split"], "folds": 3}}
-    found = prepared(tmp_path / "a", asked), prepared(tmp_path / "b", {"split": {"folds": 3}})
+def test_replays_are_scored_on_what_they_name_whatever_the_objective(tmp_path):
+    found = prepared(tmp_path / "a", OBJECTIVES["folds"]), prepared(tmp_path / "b", {"split": {"folds": 3}})
     for fold in (None, 1):
         again = trial(0, 2, origin="replay", replicate=1, fold=fold)
         one, other = (trainable(again) for trainable in found)
@@ -159,7 +154,7 @@ def test_what_trains_what_stops_and_what_scores_are_apart_by_the_splits_own_meth
     trainable = prepared(tmp_path, sections, **dealt)
     for number in range(3):
         assert trainable(trial(number, 1)).state is State.COMPLETE
-    assert len(seen) == {"folds": 3, "reshuffled": 3}.get(objective, 1)
+    assert len(seen) == (3 if objective == "folds" else 1)
     for learnt, scored, stopping in seen:
         parts = [set(part["hour"]) for part in (learnt, stopping, scored)]
         assert all(parts)
@@ -174,8 +169,6 @@ def test_what_trains_what_stops_and_what_scores_are_apart_by_the_splits_own_meth
         if "time" in dealt:
             assert learnt["hour"].max() + 4 < stopping["hour"].min()  # every hour has a row
             assert stopping["hour"].max() + 4 < scored["hour"].min()
-    if objective == "reshuffled":
-        assert len({tuple(sorted(scored["hour"])) for _, scored, _ in seen}) > 1
 
 
 def test_the_rows_of_a_former_stage_are_let_go(monkeypatch, tmp_path):
