@@ -201,6 +201,7 @@ def main(
     kept = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     there = {(one["rows"], one["set"]) for one in kept}
     asked = [name for name in SETS if name in sets.split(",")]
+    out.parent.mkdir(parents=True, exist_ok=True)
     missing = [name for name in asked if (rows, name) not in there]
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for one in pool.map(trained, missing, [rows] * len(missing), [configs] * len(missing)):
