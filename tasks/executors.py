@@ -1,14 +1,16 @@
 """Where trials run: a pool of processes that heals itself, dies with its parent and computes on one thread each."""
 
+import contextlib
 import ctypes
 import importlib
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
+from multiprocessing import resource_tracker
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -35,12 +37,13 @@ class WorkerPool(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Return a future of ``fn(*args, **kwargs)``; it raises BrokenExecutor if its worker dies."""
-        try:
-            future = self._pool.submit(fn, *args, **kwargs)
-        except BrokenExecutor:
-            self._pool.shutdown(wait=False)
-            self._pool = self._start()
-            future = self._pool.submit(fn, *args, **kwargs)
+        with _without_ctrl_c():
+            try:
+                future = self._pool.submit(fn, *args, **kwargs)
+            except BrokenExecutor:
+                self._pool.shutdown(wait=False)
+                self._pool = self._start()
+                future = self._pool.submit(fn, *args, **kwargs)
         self._unfinished.add(future)
         future.add_done_callback(self._unfinished.discard)
         return future
@@ -57,7 +60,8 @@ class WorkerPool(Executor):
         if wait or cancel_futures:
             # Asked to end by themselves, all would wait for ever for one that dies while it holds the queue's lock.
             self.kill()
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        with contextlib.suppress(RuntimeError):  # Ctrl-C came before the pool's thread was started: nothing to join
+            self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def kill(self) -> None:
         """End the workers at once, whatever they are doing."""
@@ -75,12 +79,24 @@ class WorkerPool(Executor):
         )
 
 
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Have processes that are started here not hear of Ctrl-C: before `_prepare_worker` it would show a traceback."""
+    resource_tracker.ensure_running()  # which leaves signals unblocked when it begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _import_what_trains() -> None:
     importlib.import_module("tasks.trainables")
 
 
 def _prepare_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

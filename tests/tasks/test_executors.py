@@ -118,3 +118,26 @@ def test_a_worker_that_dies_at_the_end_does_not_hold_up_the_others():
     ended.start()
     ended.join(60)
     assert not ended.is_alive()
+
+
+def test_a_pool_that_was_interrupted_as_it_started_ends_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    pool = WorkerPool(1)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(os.getpid)
+    monkeypatch.undo()
+    pool.shutdown(cancel_futures=True)
+
+
+def test_a_worker_that_starts_does_not_hear_of_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    with WorkerPool(1) as pool:
+        future = pool.submit(os.getpid)
+        (worker,) = pool._pool._processes
+        while not future.done():
+            os.kill(worker, signal.SIGINT)
+            time.sleep(0.02)
+        assert future.result() == worker
+    assert capfd.readouterr().err == ""
