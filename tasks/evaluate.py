@@ -143,6 +143,7 @@ def run(stage: Stage) -> None:
     findings = _findings(problem.metric, scores, found, winner, len(rows), params.confidence, groups)
     if (less_reliable := _less_reliable(stage, problem, truth, networks, errors, groups, winner)) is not None:
         findings.append(less_reliable)
+    findings += _never_predicted(problem, truth, networks["tuned"])
     findings += _judged_before(stage, rows)
     diagnostics.write(stage, problem, rows, truth, networks["tuned"].prediction)
     for name, table in tables.items():
@@ -312,6 +313,17 @@ def _less_reliable(
     gain = bootstrap.interval(value, drawn["defaults"] - drawn["tuned"], params.confidence)
     message = wording.calibration_sentence(wording.NAMES["tuned"], errors, gain, params.confidence)
     return None if message is None else {"severity": "warning", "message": message}
+
+
+def _never_predicted(problem: Problem, truth: NDArray[Any], model: Predicted) -> list[Finding]:
+    """Return that there are classes among the test rows for which the model never decides, if there are."""
+    if problem.classes is None:
+        return []
+    label = calibration.decide(problem, model.prediction, model.threshold)
+    counts = np.bincount(truth, minlength=problem.n_classes)
+    missing = np.setdiff1d(np.flatnonzero(counts), label)
+    named = {str(problem.classes[code]): int(counts[code]) for code in missing}
+    return [{"severity": "warning", "message": wording.never_predicted(problem, named, len(truth))}] if named else []
 
 
 def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:

@@ -294,7 +294,7 @@ class _Registry:
             if champion is not None:
                 why = self._differs(champion, line)
                 if kept is None:
-                    self._warn_of(champion, number, why)
+                    self._warn_of(champion, number)
                 decision += f": {why}; not compared"
             self._promote(number, line_number, kept)
             return f"{decision}{':' if champion is None else ';'} {own}; {judged}{_stays(kept, number)}"
@@ -339,8 +339,8 @@ class _Registry:
         except Exception:  # its files may be gone, and it is not needed
             return f"features, target, classes or metric are not those of version {former}"
 
-    def _warn_of(self, champion: "ModelVersion", number: str, why: str) -> None:
-        """Warn that version `number`, of a new line, takes the champion's place. why: in what the lines differ."""
+    def _warn_of(self, champion: "ModelVersion", number: str) -> None:
+        """Warn that version `number`, of another line, takes the champion's place. The decision says why."""
         former = str(champion.version)
         if (kept := champion.tags.get(LINE)) is None:
             there = f"models:/{self._name}/{former}"
@@ -348,7 +348,7 @@ class _Registry:
             there = f"models:/{self._name}@{champions.alias(kept)}"
         self._warn(
             f"registry: version {number} of {self._name!r} is {CHAMPION} in place of version {former}, without a "
-            f"comparison: {why}. The former champion is {there}; `hone champion --set {former}` brings it back"
+            f"comparison. The former champion is {there}; `hone champion --set {former}` brings it back"
         )
 
     def _compare(self, challenger: "_Model", champion: "ModelVersion", rows: pd.DataFrame) -> _Verdict:

@@ -297,6 +297,20 @@ def calibration_sentence(ours: str, errors: Mapping[str, float], gain: Interval,
     )
 
 
+def never_predicted(problem: "Problem", counts: Mapping[str, int], n_rows: int) -> str:
+    """Return that a model never decides for some classes, and the remedies. counts: test rows of each such class."""
+    named = ", ".join(f"{name!r} ({plural(count, 'row')})" for name, count in list(counts.items())[:SHOWN])
+    more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
+    remedies = []
+    if problem.task == "binary" and problem.metric not in ("f1", "balanced_accuracy"):
+        remedies.append("set data.metric to f1 or balanced_accuracy, which choose the probability from which to decide")
+    remedies += ["decide by the probabilities that `hone predict` writes", "set train.class_weight to balanced"]
+    return (
+        f"The model never predicts what some of the {plural(n_rows, 'test row')} are: {named}{more}. "
+        f"Remedies: {', or '.join(remedies)}."
+    )
+
+
 def is_worse(gain: Interval) -> bool:
     """Return whether a gain is a loss beyond chance."""
     return gain.value < 0 and gain.high < 0
@@ -331,7 +345,7 @@ def audited(
     elif any(finding["kind"] in QUESTIONS for finding in findings):
         found = f"no warning, but a question {where}: answer it {before}"
     else:
-        found = "nothing obvious found" + (f" beyond the notes {where}" if findings else "")
+        found = "nothing obvious found" + (f" beyond what is said {where}" if findings else "")
     return f"{found}. Tested: {'; '.join(report['tested'])}"
 
 
@@ -340,10 +354,10 @@ KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A gr
 
 def composed(metric: str, model: Mapping[str, Any]) -> str:
     """Return what the final model is made of, why, and at which cost. model: its part of retrain's metrics.json."""
-    found = model["held_out"]
+    found = _compared(model["held_out"])
     text = f"{KINDS[model['kind']]}: {plural(model['networks'], 'network')} of {plural(model['configs'], 'config')}"
     text += f", {number(model['times_one'], 1)} times the work of one for each prediction."
-    if found:
+    if len(found) > 1:
         order = sorted(found, key=list(KINDS).index)
         scores = ", ".join(f"{KINDS[kind].lower()} {number(found[kind]['value'])}" for kind in order)
         text += f" On held-out rows, {label(metric)}: {scores}."
@@ -361,6 +375,21 @@ def composed(metric: str, model: Mapping[str, Any]) -> str:
             f" ({label(metric)} on held-out rows {number(gain['before'])}, then {number(gain['after'])})."
         )
     return text
+
+
+def _compared(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    """Return the kinds that were compared on held-out rows: without those that are the same networks there.
+
+    With one replay an average over seeds is that one network; a greedy ensemble of its config only is the same again.
+    """
+
+    def same(first: str, second: str, *keys: str) -> bool:
+        pairs = [(scores.get(first, {}).get(key, math.nan), scores.get(second, {}).get(key, math.nan)) for key in keys]
+        return all(math.isclose(*pair) for pair in pairs)
+
+    left = {"greedy"} if same("greedy", "seeds", "value", "networks") else set()
+    left |= {"seeds"} if same("one", "seeds", "value") else set()
+    return {kind: score for kind, score in scores.items() if kind not in left}
 
 
 def gap_sentence(metric: str, validation: float, test: float, gap: Gap) -> str:
