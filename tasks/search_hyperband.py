@@ -96,8 +96,8 @@ def run(stage: Stage) -> None:
     n, seeds = replayed_within(found.replays, prices, asked.seeds)
     if (n, seeds) != (len(best), asked.seeds):
         stage.reporter.message(
-            f"replay: the time limit pays for {found.replays} trainings: {n} of {len(best)} finalists,"
-            f" {seeds} of {asked.seeds} seeds"
+            f"replay: the time limit leaves {n} of {len(best)} finalists, beside the defaults, and {seeds} of "
+            f"{asked.seeds} seeds"
         )
     configs = (found.full.default, *best[:n])
     again = Replay(
