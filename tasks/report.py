@@ -187,7 +187,7 @@ def _result(found: Findings) -> Section:
             *_big(evaluation.get("defaults", {}).get(metric), bounds["defaults"].get(metric), share),
         ),
         Card("Gain", *_big(gain, gained, share, sign=True), tone=_tone(found)),
-        Card("Search", plural(len(found.results), "trial"), f"{spent:,.0f} epochs in three phases"),
+        Card("Search", plural(len(found.results), "trial"), f"budget spent: {spent:,.0f} epochs of the default config"),
     ]
     names = metrics.in_order(metric, evaluation["tuned"])
     rows = [
@@ -221,7 +221,7 @@ def _result(found: Findings) -> Section:
 def _baselines(found: Findings) -> Section:
     metric, baseline, winner = found.metric, found.baseline, found.winner
     rows: list[tuple[str, float, float | None]] = [
-        *((f"{name} (mean of {one['n']})", one["value"], one["std"]) for name, one in networks(winner)),
+        *((f"{name} ({_replays(one['n'])})", one["value"], one["std"]) for name, one in networks(winner)),
         *((model(name), baseline.get(name, {}).get(metric), None) for name in VALIDATED),
     ]
     there = sorted((row for row in rows if row[1] is not None), key=lambda row: row[1], reverse=_larger(metric))
@@ -263,7 +263,7 @@ def _search(found: Findings) -> Section:
     figure, n_cut = report_figures.search(found.results, metric)
     caption = (
         "Each dot is a trial; point at one for its number. "
-        "Trials of few epochs or part of the rows score lower by nature."
+        "Trials of few epochs or part of the rows are worse by nature."
     )
     if n_cut:
         caption += f" Lines at the edge: {plural(n_cut, 'trial')} that {'was' if n_cut == 1 else 'were'} worse still."
@@ -285,7 +285,7 @@ def _search(found: Findings) -> Section:
                 best.trial.origin if best else DASH,
             ]
         )
-    columns = ["phase", "trials", "diverged", "failed", "epochs spent", "epochs a trial", "of the rows", "best", "from"]
+    columns = ["phase", "trials", "diverged", "failed", "budget spent", "epochs a trial", "of the rows", "best", "from"]
     errors = pd.Series([str(r.error) for r in found.results if r.error], dtype=str).value_counts(sort=False)
     blocks: list[Block] = [Figure("search", [figure], caption), Table(columns, rows)]
     if len(errors):
@@ -293,7 +293,11 @@ def _search(found: Findings) -> Section:
         blocks.append(
             Table(["why trials did not complete", "trials"], [[str(text), str(count)] for text, count in worst])
         )
-    lead = "From coarse to fine: short trials all over the space, then more of them by a model, then long ones."
+    lead = (
+        "From coarse to fine: short trials all over the space, then more of them by a model, then long ones. "
+        "The budget is counted in epochs of the default config over all training rows: an epoch of a config that "
+        "costs more counts more."
+    )
     return Section("search", "The search", lead, blocks)
 
 
@@ -374,12 +378,9 @@ def _winner(found: Findings) -> Section:
     standings = winner["standings"]
     default = identity(winner["default"]["config"])
     tuned = is_tuned(found.evaluation)
-    places = ["winner" if tuned else "delivered", *(f"finalist {place}" for place in range(2, len(standings) + 1))]
-    names = [
-        f"{place}: the defaults" if identity(one["config"]) == default else place
-        for place, one in zip(places, standings, strict=True)
-    ]
-    tried = {result.trial.identity: _name(result) for result in found.results}  # the last one has most epochs
+    tried: dict[str, str] = {}
+    for result in found.results:
+        tried.setdefault(result.trial.identity, _name(result))  # the first: later ones continue it
     rows = [
         [
             name,
@@ -388,26 +389,42 @@ def _winner(found: Findings) -> Section:
             str(one["n"]),
             str(one["epochs"] or DASH),
         ]
-        for name, one in zip(names, standings, strict=True)
+        for name, one in zip(_places(standings, default, tuned), standings, strict=True)
     ]
     searched = winner if tuned else winner.get("candidate", winner)
     configs = [searched["config"], winner["default"]["config"]]
     hyperparameters = [name for name in found.space.names if any(name in config for config in configs)]
     compared = [[name, *(_cell(config, name) for config in configs)] for name in hyperparameters]
     folds = found.params.split.folds
-    over = plural(max(one["n"] + one["n_failed"] for one in standings) // max(1, folds), "seed")
-    over += f" and {plural(folds, 'fold')}" if folds else ""
-    lead = f"The finalists were trained anew over {over}. "
+    n_replays = max(one["n"] + one["n_failed"] for one in standings)
+    over = f"over {plural(n_replays // max(1, folds), 'seed')}" + (f" and {plural(folds, 'fold')}" if folds else "")
+    lead = f"The finalists were trained anew {over if n_replays > 1 else 'with one new seed'}. "
     if tuned:
-        lead += "The best mean wins, not the luckiest run."
+        lead += "The best mean wins, not the luckiest run." if n_replays > 1 else "The best score wins."
     else:
         lead += f"The defaults are delivered: {why_defaults(winner)}."
+    score = f"mean {label(metric)}" if any(one["n"] > 1 for one in standings) else label(metric)
     blocks: list[Block] = [
-        Table(["config", "trial", f"mean {label(metric)}", "trainings", "epochs carried over"], rows, strong=0),
+        Table(["config", "trial", score, "trainings", "epochs carried over"], rows, strong=0),
         Text(f"The final model. {composed(metric, found.retrained['model'])}"),
         Table(["hyperparameter", "winner" if tuned else "best searched", "defaults"], compared, prose=True),
     ]
     return Section("winner", "The winner", lead, blocks)
+
+
+def _places(standings: Sequence[Mapping[str, Any]], default: str, tuned: bool) -> list[str]:
+    """Return what the rows of the finalists are called. default: the identity of the default config.
+
+    Searched configs are numbered in their order; the winner is the first of them.
+    """
+    names, number_searched = [], 0
+    for place, one in enumerate(standings):
+        if identity(one["config"]) == default:
+            names.append("the defaults" if place else "delivered: the defaults")
+            continue
+        number_searched += 1
+        names.append("winner" if tuned and not place else f"finalist {number_searched}")
+    return names
 
 
 def _test(found: Findings) -> Section:
@@ -545,10 +562,11 @@ def _drift(found: Findings) -> Section:
         "(nothing in common): Kolmogorov–Smirnov for numbers, total variation for levels. Chance stays below its "
         "limits in 95 of 100 tables, all columns together. The test rows were compared after every decision."
     )
-    if found.audit["method"].startswith(("time", "grouped")):
+    at_random = not found.audit["method"].startswith(("time", "grouped"))
+    if not at_random:
         lead += " The limits hold for rows dealt at random; parts that are split by time or groups differ more."
     texts = [
-        Text(f"The {part} rows differ from the training rows by more than chance in {_some(names)}.", warning=True)
+        Text(f"The {part} rows differ from the training rows by more than chance in {_some(names)}.", warning=at_random)
         for part, names in beyond.items()
         if names
     ]
@@ -622,8 +640,9 @@ def _audit(found: Findings) -> Section:
 
 def _provenance(found: Findings) -> Section:
     params = {name: section for name, section in found.params.model_dump(mode="json").items() if name not in IDLE}
+    hashes = found.hashes.items()
     blocks: list[Block] = [
-        Table(["made from", "SHA-256"], [[name, digest] for name, digest in found.hashes.items()], prose=True),
+        Table(["made from", "SHA-256, first 16 digits"], [[name, digest[:16]] for name, digest in hashes], prose=True),
         Fold("params.yaml, as it was used", yaml.safe_dump(params, sort_keys=False, allow_unicode=True)),
         Fold("The delivered config", json.dumps(found.winner["config"], indent=2, sort_keys=True)),
     ]
@@ -653,9 +672,14 @@ def _big(value: float | None, bounds: Sequence[float | None] | None, share: str,
 
 
 def _constant_caption(rows: Sequence[tuple[str, float, float | None]]) -> str:
-    text = "Bars are standard deviations over seeds."
+    texts = ["Bars are standard deviations over replays."] if any(std for *_, std in rows) else []
     constant = next((value for name, value, _ in rows if name == "constant"), None)
-    return text if constant is None else f"{text} Not drawn: the constant, at {number(constant)}."
+    texts += [] if constant is None else [f"Not drawn: the constant, at {number(constant)}."]
+    return " ".join(texts)
+
+
+def _replays(count: int) -> str:
+    return "one replay" if count == 1 else f"mean of {count}"
 
 
 def _networks(found: Findings, name: str) -> str:

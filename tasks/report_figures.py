@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,15 @@ MOST_POINTS = 2000  # of a cloud
 REACH = 5  # how far an axis goes beyond the best quarter of the trials, as a multiple of its width
 NONE = 0.0  # where parallel coordinates put what a config does not have
 START = 0.08  # where the axis begins then
+SMALLEST, CHARACTER, GAP = 193.0, 7.6, 6.0
+"""In pixels: the narrowest small plot (see figure.grid in `report_page`), a character of a label, and between labels.
+
+Of the plot's 205 pixels, what lies between its labels of the y axis and its marks is left out.
+"""
 
 
 def search(results: Sequence[Result], metric: str) -> tuple[Plot, int]:
-    """Return the metric of every trial against the epochs spent, with the best so far, and how many are off the axis.
+    """Return the metric of every trial against the budget spent, with the best so far, and how many are off the axis.
 
     results: of all phases, in the order they ran. Trials so bad that they would press the good ones together are
     short lines at the edge.
@@ -43,7 +49,9 @@ def search(results: Sequence[Result], metric: str) -> tuple[Plot, int]:
     low, high = _focused(complete["value"], larger_is_better)
     beyond = complete["value"] < low if larger_is_better else complete["value"] > high
     end = float(table["spent"].max()) if len(table) else 1.0
-    x = Axis("epochs spent, over all training rows", -0.01 * end, 1.01 * end, numbers(0, end, 6, whole=end > 1))
+    x = Axis(
+        "budget spent, in epochs of the default config", -0.01 * end, 1.01 * end, numbers(0, end, 6, whole=end > 1)
+    )
     plot = Plot(x, axis(label(metric), low, high), height=380)
     for spent in list(table.groupby("study", sort=False)["spent"].max())[:-1]:
         plot.line([(spent, low), (spent, high)], "c-soft", "dotted")
@@ -123,7 +131,9 @@ def slices(results: Sequence[Result], hyperparameters: Sequence[str], space: Sea
     plots = []
     for name in hyperparameters:
         domain = space.domains[name]
-        plot = Plot(Axis(name, -0.06, 1.06, ticks(domain)), axis(label(metric), low, high, 5), height=210)
+        y = axis(label(metric), low, high, 5)
+        room = SMALLEST - CHARACTER * max((len(text) for _, text in y.shown), default=0)
+        plot = Plot(Axis(name, -0.06, 1.06, apart(ticks(domain), room / 1.12)), y, height=210)
         for study, phase in PHASE_NAMES.items():
             part = [r for r in complete if r.trial.study == study and name in r.trial.config][-MOST_POINTS:]
             xs = [domain.encode(r.trial.config[name]) + _jitter(domain, index) for index, r in enumerate(part)]
@@ -206,7 +216,7 @@ def calibration(table: pd.DataFrame, ours: str = "tuned") -> Plot:
     low = min(0.9, max(0.0, float(np.floor(10 * table[["predicted", "observed"]].min().min()) / 10)))
     plot = Plot(_shares("predicted probability", low), _shares("observed frequency", low), height=310)
     plot.line([(low, low), (1, 1)], "c-soft", "dotted")
-    for index, (name, part) in enumerate(table.groupby("curve", sort=False)):
+    for index, (name, part) in reversed(list(enumerate(table.groupby("curve", sort=False)))):  # the first on top
         colour = _series(str(name), index)
         model = ours if name == "tuned" else short(name)
         points = list(zip(part["predicted"].tolist(), part["observed"].tolist(), strict=True))
@@ -216,7 +226,7 @@ def calibration(table: pd.DataFrame, ours: str = "tuned") -> Plot:
         ]
         plot.line(points, colour, "thin")
         plot.dots(points, colour, texts)
-        plot.legend.append(("line", colour, model))
+        plot.legend.insert(0, ("line", colour, model))
     return plot
 
 
@@ -254,12 +264,37 @@ def ticks(domain: Domain) -> list[Tick]:
     return [(domain.encode(value), short(value)) for value in typed]
 
 
-def short(value: object) -> str:
-    """Return a value as a label: few digits, at most 28 characters."""
+def apart(ticks: Sequence[Tick], room: float) -> list[Tick]:
+    """Return every tick, or every second, third and so on, so that no labels touch where a unit has `room` pixels.
+
+    Names are first cut to the room that each has, but to no less than 5 characters.
+    """
+    each = room / max(1, len(ticks)) - GAP
+    cut = [(at, text if _is_number(text) else short(text, max(5, int(each / CHARACTER)))) for at, text in ticks]
+
+    def touch(kept: Sequence[Tick]) -> bool:
+        return any(
+            room * (at - before) < CHARACTER * (len(text) + len(former)) / 2 + GAP
+            for (before, former), (at, text) in pairwise(kept)
+        )
+
+    return next((kept for step in range(1, len(cut)) if not touch(kept := cut[::step])), cut[:1])
+
+
+def short(value: object, most: int = 28) -> str:
+    """Return a value as a label: few digits, at most so many characters."""
     if isinstance(value, float):
         return f"{value:.3g}"
     text = str(value)
-    return text if len(text) <= 28 else text[:27] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shares(text: str, low: float = 0.0) -> Axis:

@@ -424,7 +424,7 @@ td { padding: 6.5px 12px; border-bottom: 1px solid var(--line); vertical-align: 
 tbody tr:last-child td { border-bottom: 0; }
 .numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; white-space: nowrap; }
 table.small { width: auto; min-width: min(460px, 100%); }
-.prose td { min-width: 9ch; } .prose td:last-child { overflow-wrap: anywhere; }
+.prose td { min-width: 9ch; overflow-wrap: break-word; }
 .prose td:first-child { white-space: nowrap; }
 tr.strong td { font-weight: 650; background: var(--tint); }
 .data td, .data th { white-space: nowrap; padding: 5px 10px; }
@@ -520,19 +520,21 @@ pre { margin: 10px 0 0; padding: 14px 16px; background: var(--ground); border-ra
   td, th { padding-left: 4px; padding-right: 4px; } td small { font-size: 11px; white-space: normal; }
   .parallel .axis span { font-size: 11px; }
   .y.by-name ~ .x span:nth-child(even) { display: none; } .numbers td:not(:first-child) { white-space: normal; }
-  .prose td:first-child { white-space: normal; } }
+  .prose td:first-child { white-space: normal; } .prose td:nth-child(4):last-child { min-width: 22ch; } }
 @page { size: A4; margin: 14mm 13mm; }
 @media print { * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   html { font-size: 13px; } body { display: block; background: white; font-size: 13px; }
   nav, details, .sortable, #trials { display: none; } main { max-width: none; padding: 0 8px; }
   section { padding: 0; border: 0; margin: 0 0 20px; } p { orphans: 3; widows: 3; }
-  .cards, figure.grid { grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 10px; } .card { padding: 9px 11px; }
+  .cards { grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 10px; }
+  figure.grid { grid-template-columns: repeat(2, minmax(0, 1fr)); } .card { padding: 9px 11px; }
   .matrix td, .matrix th { padding: 3px 4px; font-size: 11px; } .matrix tbody td { min-width: 24px; }
   .pair { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   h2, .lead, .caption, thead { break-after: avoid; } figure, .plot, .parallel, .cards, .card, tr, .lead,
   .warning, .headline, .pair { break-inside: avoid; } figure { margin-bottom: 10px; }
   .scroll { overflow: visible; } table { font-size: 11.5px; } td, th { padding: 4px 7px; }
-  .prose td { font-size: 10.5px; }
+  .prose td, .prose th { min-width: 10.5ch; padding: 4px 5px; font-size: 10.5px; overflow-wrap: anywhere; }
+  .prose th:first-child { min-width: 15.5ch; }
   th, .numbers td:not(:first-child), .numbers th:not(:first-child), .prose td:first-child { white-space: normal; }
   .card .value { font-size: 21px; }
   .parallel { grid-auto-rows: 52px; } .axis b { top: 3px; } .axis span { top: 28px; } }

@@ -46,7 +46,9 @@ def show(root: Path, reporter: Reporter) -> None:
     winner = files.read_json(root / WINNER) if (root / WINNER).exists() else None
     if winner is not None and (root / BASELINE).exists():
         rows = _on_validation(files.read_json(root / BASELINE), winner, found["metric"])
-        title = f"Validation rows, {wording.label(found['metric'])}; networks: mean of replays, all at one epoch"
+        most = max(one["n"] for _, one in wording.networks(winner))
+        replays = "mean of replays, all at one epoch" if most > 1 else "one replay each"
+        title = f"Validation rows, {wording.label(found['metric'])}; networks: {replays}"
         reporter.table(title, ("model", "score"), rows)
     for table in (scoreboard.by_class(found), scoreboard.rivals(found)):
         if table is not None:
@@ -58,8 +60,10 @@ def show(root: Path, reporter: Reporter) -> None:
         reporter.message(edge["message"])
     _say(verdict, reporter)
     reporter.table(summary.title, summary.columns, summary.rows[: wording.SHOWN])
-    if summary.convention is not None:
-        reporter.message(summary.convention)
+    left = len(summary.rows) - wording.SHOWN
+    more = f"The report has {wording.plural(left, 'more metric')}." if left > 0 else None
+    if about := " ".join(text for text in (summary.convention, more) if text):
+        reporter.message(about)
     reporter.message(wording.NEXT)
 
 

@@ -1,9 +1,11 @@
 """The report's page: what it shows, how large it is, and how a browser, a phone and a printer show it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,18 +141,94 @@ def test_figures_of_delivered_defaults_name_no_tuned_model(stage: Stage) -> None
 
 def test_finalists_name_the_trials_they_come_from(stage: Stage) -> None:
     found = report.read(replace(stage, name="report"))
-    tried = found.results[-1]
+    tried = found.results[3]
+    later = replace(found.results[-1], trial=replace(found.results[-1].trial, config=tried.trial.config))
+    results = [*found.results[:-1], later]  # it is continued in a later phase
     standings = [*found.winner["standings"][:1], found.winner["standings"][0] | {"config": dict(tried.trial.config)}]
-    section = report._winner(replace(found, winner=found.winner | {"standings": standings}))
+    section = report._winner(replace(found, results=results, winner=found.winner | {"standings": standings}))
     table = next(block for block in section.blocks if isinstance(block, report.Table))
-    assert table.rows[1][1] == f"{tried.trial.study.removeprefix('search_')} {tried.trial.number}"
+    assert table.rows[1][1] == f"{tried.trial.study.removeprefix('search_')} {tried.trial.number}"  # as in MLflow
+
+
+@pytest.mark.parametrize(
+    ("order", "delivered", "names"),
+    [
+        ([0, 1, 2], "tuned", ["winner", "finalist 2", "finalist 3"]),
+        ([1, 0, 2], "tuned", ["winner", "the defaults", "finalist 2"]),
+        ([0, 1, 2], "defaults", ["delivered: the defaults", "finalist 1", "finalist 2"]),
+    ],
+)
+def test_searched_finalists_are_numbered_from_one(
+    stage: Stage, order: list[int], delivered: str, names: list[str]
+) -> None:
+    found = report.read(replace(stage, name="report"))
+    default = found.winner["default"]
+    others = [default | {"config": dict(result.trial.config)} for result in found.results[:3]]
+    configs = [default if delivered == "defaults" or 0 in order[1:] else others[2], *others[:2]]
+    winner = {**found.winner, "delivered": delivered, "standings": [configs[place] for place in order]}
+    section = report._winner(replace(found, winner=winner, evaluation={**found.evaluation, "delivered": delivered}))
+    table = next(block for block in section.blocks if isinstance(block, report.Table))
+    assert [row[0] for row in table.rows] == names
+
+
+def test_one_replay_is_neither_called_a_mean_nor_given_a_deviation(stage: Stage) -> None:
+    winner = files.read_json(stage.path("artifacts/search_hyperband/winner.json"))
+    once = {"n": 1, "n_failed": 0, "std": 0.0}
+    content = changed(
+        stage,
+        "search_hyperband/winner.json",
+        **once,
+        default={**winner["default"], **once},
+        standings=[{**one, **once} for one in winner["standings"]],
+    )
+    before = page_of(stage).read_text(encoding="utf-8")
+    for words in ("mean of 3", "Bars are standard deviations", "mean ROC AUC", "best mean", "over 3 seeds"):
+        assert (words in before, words in content) == (True, False), words
+    assert "network, defaults <small>(one replay)</small>" in content
+    assert "The finalists were trained anew with one new seed. The best score wins." in content
+
+
+def test_the_budget_is_counted_in_epochs_of_the_default_config(stage: Stage) -> None:
+    content = page_of(stage).read_text(encoding="utf-8")
+    assert "epochs spent" not in content
+    assert "epochs in three phases" not in content
+    assert content.count("budget spent, in epochs of the default config") == 1  # the axis
+    assert re.search(r"budget spent: \d+ epochs of the default config", content)
+    assert '<th scope="col">budget spent</th>' in content
+    assert content.count("an epoch of a config that costs more counts more") == 1
+    assert "are worse by nature" in content
+
+
+@pytest.mark.parametrize(
+    ("method", "is_warned"), [("random", True), ("stratified by target", True), ("grouped", False), ("time", False)]
+)
+def test_drift_is_no_warning_where_the_parts_are_split_by_time_or_groups(
+    stage: Stage, method: str, is_warned: bool
+) -> None:
+    found = report.read(replace(stage, name="report"))
+    drift = [{**one, "test": 0.9} for one in found.diagnostics["drift"][:1]]
+    audit, diagnostics = {**found.audit, "method": method}, {**found.diagnostics, "drift": drift}
+    (text,) = (
+        block
+        for block in report._drift(replace(found, audit=audit, diagnostics=diagnostics)).blocks
+        if isinstance(block, report.Text) and "test rows differ" in block.text
+    )
+    assert text.warning == is_warned
+
+
+def test_the_delivered_model_is_drawn_above_the_defaults() -> None:
+    rows = {"predicted": [0.1, 0.9] * 2, "observed": [0.2, 0.8] * 2, "n_rows": [5] * 4}
+    plot = report_figures.calibration(pd.DataFrame({**rows, "curve": ["tuned"] * 2 + ["defaults"] * 2}), "delivered")
+    marks = [mark for mark in plot.marks if "c-tuned" in mark or "c-defaults" in mark]
+    assert ["c-tuned" in mark for mark in marks] == [False, False, True, True]
+    assert [text for *_, text in plot.legend] == ["delivered", "defaults"]
 
 
 @pytest.mark.parametrize(
     ("severities", "said"),
     [
         ([], "Nothing obvious found. Tested: ids; the order of rows."),
-        (["info"], "Nothing obvious found beyond the notes below. Tested: ids; the order of rows."),
+        (["info"], "Nothing obvious found beyond what is said below. Tested: ids; the order of rows."),
         (
             ["warning", "warning"],
             "2 warnings below: look into them before you trust a score. Tested: ids; the order of rows.",
@@ -353,6 +431,84 @@ def test_paper_shows_every_column_and_no_buttons(stage: Stage, open_page: Open) 
     tall = page.evaluate("[...document.querySelectorAll('figure')].map((one) => one.clientHeight)")
     assert max(tall) < 900  # or a page could not hold it as a whole
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(30, 41, 59)"  # ink, whatever the screen
+
+
+def broken(page: "Page", selector: str) -> list[str]:
+    """Return the words in elements of a kind that go over more than one line."""
+    return page.evaluate(
+        """(selector) => [...document.querySelectorAll(selector)].flatMap((one) => {
+          const walker = document.createTreeWalker(one, NodeFilter.SHOW_TEXT), found = [];
+          for (let node = walker.nextNode(); node; node = walker.nextNode())
+            for (const word of node.data.matchAll(/\\S+/g)) {
+              const range = document.createRange();
+              range.setStart(node, word.index);
+              range.setEnd(node, word.index + word[0].length);
+              if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) found.push(word[0]);
+            }
+          return found;
+        })""",
+        selector,
+    )
+
+
+@pytest.fixture(scope="module")
+def wide(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with long numbers in the tables of how the space narrowed, and long words in that of mistakes."""
+    found = report.read(replace(stage, name="report"))
+    between = "0.000376574 to 0.0777296 (log)"
+    reason = "the best 22 of 86 trials lie between 0.000474779 and 0.0616518"
+    change = {"name": "label_smoothing", "before": between, "after": between, "reason": reason}
+    words = ["0123456789abcdef" * 4, "https://example.org/a/path/without/a/space", *["word" * 20] * 3]
+    mistakes = found.diagnostics["mistakes"]
+    mistakes = {
+        "columns": ["a_long_name_of_a_column", *"bcde"],
+        "rows": [{**one, "values": words} for one in mistakes["rows"]],
+    }
+    path = tmp_path_factory.mktemp("wide") / "report.html"
+    diagnostics = {**found.diagnostics, "mistakes": mistakes}
+    found = replace(found, changes={study: [change] for study in found.changes}, diagnostics=diagnostics)
+    path.write_text(report.page(found), encoding="utf-8")
+    return path
+
+
+def test_a_phone_breaks_no_number_in_a_table_of_prose(wide: Path, open_page: Open) -> None:
+    page = open_page(wide.as_uri(), width=PHONE, height=844, is_mobile=True, has_touch=True)
+    assert broken(page, "#narrowing td, #winner td, #provenance td") == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE
+    assert beyond(page, "*") == []  # what is wider lies in a box that scrolls
+    digests = page.locator("#provenance tbody td:nth-child(2)").all_inner_texts()
+    assert digests
+    assert all(re.fullmatch("[0-9a-f]{16}", text) for text in digests)
+
+
+def test_paper_cuts_no_table_of_long_words(wide: Path, open_page: Open) -> None:
+    page = open_page(wide.as_uri(), width=PAPER, height=1000)
+    page.emulate_media(media="print")
+    assert beyond(page, "*") == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
+    assert broken(page, "#narrowing td, #narrowing th, #mistakes th:nth-child(-n + 3)") == []
+
+
+@pytest.mark.parametrize(("width", "media"), [(1440, "screen"), (1201, "screen"), (PHONE, "screen"), (PAPER, "print")])
+def test_labels_of_small_figures_do_not_touch(
+    stage: Stage, open_page: Open, tmp_path: Path, width: int, media: str
+) -> None:
+    space = search_space(stage.params)
+    names = ["weight_decay", "embedding", "units_1", "dropout"]
+    figure = report_page.Figure("slices", report_figures.slices(many(stage, 50), names, space, "roc_auc"))
+    section = report_page.Section("one", "One", "", [figure])
+    content = report_page.render("Title", [], report_page.Headline("All."), [section])
+    (tmp_path / "page.html").write_text(content, encoding="utf-8")
+    page = open_page((tmp_path / "page.html").as_uri(), width=width)
+    page.emulate_media(media=media)
+    axes = page.evaluate(
+        """[...document.querySelectorAll('.plot .x')].map((axis) => [...axis.children].map(
+          (one) => [one.textContent, one.getBoundingClientRect().left, one.getBoundingClientRect().right]))"""
+    )
+    assert len(axes) == len(names)
+    for labels in axes:
+        assert len(labels) > 1
+        assert all(right + 2 < left for (_, _, right), (_, left, _) in pairwise(labels)), labels
 
 
 def test_the_page_shows_the_run_that_lies_beside_it_and_no_other(stage: Stage, open_page: Open, tmp_path: Path) -> None:

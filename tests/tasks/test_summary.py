@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import summary
+from hone import metrics
+from tasks import summary, wording
 from tasks.reporting import PlainReporter
 
 
@@ -55,3 +56,53 @@ def test_the_tuned_metric_comes_first_and_missing_defaults_are_dashes(
     assert shown.index("class 9") < warning < verdict < last < convention < where
     assert "the 10 commonest of 12" in shown
     assert "class 1 " not in shown
+    assert "The report has" not in shown  # both metrics are in the table
+
+
+@pytest.mark.parametrize(
+    ("n_metrics", "convention", "said"),
+    [
+        (wording.SHOWN, "ROC AUC is that of 'yes'.", "ROC AUC is that of 'yes'."),
+        (wording.SHOWN + 1, "ROC AUC is that of 'yes'.", "ROC AUC is that of 'yes'. The report has 1 more metric."),
+        (wording.SHOWN + 3, None, "The report has 3 more metrics."),
+    ],
+)
+def test_metrics_that_the_table_leaves_out_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], n_metrics: int, convention: str | None, said: str
+) -> None:
+    write(tmp_path, n_metrics, convention)
+    summary.show(tmp_path, PlainReporter())
+    assert f"\n{said}\n{wording.NEXT}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [((1, 1), "networks: one replay each"), ((3, 2), "networks: mean of replays, all at one epoch")],
+)
+def test_one_replay_is_not_called_a_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], counts: tuple[int, int], said: str
+) -> None:
+    write(tmp_path, 1, None)
+    default, tuned = ({"n": n, "value": 0.9, "std": 0.0} for n in counts)
+    for name, content in ((summary.WINNER, {"default": default, **tuned, "edges": []}), (summary.BASELINE, {})):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(json.dumps(content))
+    summary.show(tmp_path, PlainReporter())
+    assert f"Validation rows, ROC AUC; {said}\n" in capsys.readouterr().out
+
+
+def write(root: Path, n_metrics: int, convention: str | None) -> None:
+    """Write what `evaluate` found, with so many metrics."""
+    names = ["roc_auc", *(name for name in metrics.METRICS if name != "roc_auc")][:n_metrics]
+    found = {
+        "metric": "roc_auc",
+        "confidence": 0.9,
+        "convention": convention,
+        "tuned": dict.fromkeys(names, 0.9),
+        "intervals": {"tuned": {}, "defaults": {}, "gain": {}},
+        "n_rows": 1200,
+        "findings": [{"severity": "info", "message": "Tuning helped."}],
+        "per_class": [],
+    }
+    (root / summary.EVALUATION).parent.mkdir(parents=True)
+    (root / summary.EVALUATION).write_text(json.dumps(found))

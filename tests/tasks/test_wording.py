@@ -277,6 +277,33 @@ def test_a_temperature_below_one_sharpens_and_one_above_softens(temperature: flo
     assert f"Probabilities are {word} by a temperature of {temperature:.2f}" in wording.composed("accuracy", model)
 
 
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ({"one": (1, 0.68), "seeds": (5, 0.68), "greedy": (5, 0.68)}, None),  # one replay: the same network thrice
+        ({"one": (1, 0.68), "seeds": (5, 0.68)}, None),
+        (
+            {"one": (1, 0.68), "seeds": (5, 0.68), "greedy": (10, 0.71)},
+            "one network 0.6800, a greedily chosen ensemble 0.7100.",
+        ),
+        (
+            {"one": (1, 0.68), "seeds": (5, 0.70), "greedy": (5, 0.70)},
+            "one network 0.6800, an average over seeds 0.7000.",
+        ),
+        (
+            {"one": (1, 0.68), "seeds": (5, 0.70), "greedy": (10, 0.70)},
+            "one network 0.6800, an average over seeds 0.7000, a greedily chosen ensemble 0.7000.",
+        ),
+    ],
+)
+def test_only_what_was_compared_is_said_of_held_out_rows(scores: dict[str, tuple[int, float]], said: str) -> None:
+    model = {"kind": "seeds", "networks": 5, "configs": 1, "times_one": 5.0, "threshold": None, "temperature": 1}
+    held_out = {kind: {"networks": count, "value": value} for kind, (count, value) in scores.items()}
+    text = wording.composed("roc_auc", {**model, "held_out": held_out})
+    assert text.startswith("An average over seeds: 5 networks of 1 config, 5.0 times the work of one")
+    assert text.partition(" On held-out rows, ROC AUC: ")[2] == (said or "")
+
+
 def test_worse_calibration_than_the_defaults_is_said_where_it_is_beyond_chance() -> None:
     errors = {"tuned": 0.034, "defaults": 0.002}
     worse, doubtful = Interval(-0.032, -0.045, -0.02, 0.01, 100), Interval(-0.032, -0.045, 0.01, 0.01, 100)
