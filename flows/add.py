@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hone import models
@@ -35,12 +35,18 @@ def add(root: Path, table: Path | str, target: str | None, look: Callable[[], ob
     of_pictures = pictures.are_at(table)
     if of_pictures:
         _check_pictures(table, target)
-    column = None if of_pictures else _target(table, target, params)
     place = root / RAW / table.name
+    source = place.relative_to(root).as_posix()
+    if of_pictures:
+        column, columns = None, []
+    else:
+        column, columns = _target(table, target, params)
+    if params.data.source != source and not sources.is_sklearn(params.data.source):
+        _check_settings(params, table.name, column, columns)
     written = [root / "params.yaml", place.with_name(f"{place.name}.dvc"), place.with_name(".gitignore")]
     with project.lock(root, "hone add"), _copied(table, place), files.undone_if_refused(*written):
         versioning.track(root, place)
-        set_params(root / "params.yaml", {"source": place.relative_to(root).as_posix(), "target": column})
+        set_params(root / "params.yaml", {"source": source, "target": column})
         family = models.family_for(params.model.family, "pictures" if of_pictures else "table")
         if family != params.model.family:
             set_params(root / "params.yaml", {"family": family}, "model")
@@ -48,8 +54,8 @@ def add(root: Path, table: Path | str, target: str | None, look: Callable[[], ob
     return place
 
 
-def _target(table: Path, target: str | None, params: Params) -> str:
-    """Return the column of a table that is to be predicted; UserError if it has no such column."""
+def _target(table: Path, target: str | None, params: Params) -> tuple[str, list[str]]:
+    """Return the column of a table that is to be predicted, and all its columns; UserError if it has no such column."""
     frame = tables.read_table(table)
     column = target if target is not None else params.data.target
     if column is None:
@@ -57,7 +63,28 @@ def _target(table: Path, target: str | None, params: Params) -> str:
             f"--target: not given; name the column to predict, one of {', '.join(map(str, frame.columns[:12]))}"
         )
     schema.check_column("--target" if target is not None else "data.target", column, frame.columns)
-    return column
+    return column, list(map(str, frame.columns))
+
+
+def _check_settings(params: Params, name: str, target: str | None, columns: Sequence[str]) -> None:
+    """Raise UserError that names all settings of the former table that do not fit the one that is added.
+
+    name: of the file that is added. columns: of its table; none if it is of pictures.
+    """
+    known = set(columns) - {target}
+    asked: dict[str, Sequence[str]] = {"data.drop": params.data.drop, "data.kinds": list(params.data.kinds)}
+    asked |= {f"split.{key}": [value] for key in ("group", "time") if (value := getattr(params.split, key)) is not None}
+    odd = {key: names for key, all_names in asked.items() if (names := [one for one in all_names if one not in known])}
+    if not odd:
+        return
+    listed = "; ".join(f"{key}: {', '.join(map(repr, names))}" for key, names in odd.items())
+    method = params.split.method
+    if {"grouped": "split.group", "time": "split.time"}.get(method) in odd:
+        listed += f" (then set split.method: auto, in place of {method})"
+    raise UserError(
+        f"params.yaml still holds settings of the former table {params.data.source} that do not fit {name}, "
+        f"where there are no such columns to learn from: {listed}. Remove them from params.yaml, and add it again"
+    )
 
 
 def _check_pictures(place: Path, target: str | None) -> None:

@@ -239,7 +239,7 @@ def predict(
     read piece by piece: it may be larger than the memory. Of pictures, the path stands beside each prediction.
     """
     here = Path.cwd()
-    table, out = _from_here(table), out.absolute() if out is not None else None
+    table, out = _from_here(table), Path(_from_here(str(out))) if out is not None else None
     if model is not None and not model.startswith("models:/"):
         model = str(Path(model).absolute())
 
@@ -464,8 +464,18 @@ def _invoke(arguments: list[str]) -> int | None:
 
 
 def _from_here(source: str) -> str:
-    """Return a source that stays the same in the project's root: an address, or an absolute path."""
-    return source if sources.is_address(source) else str(Path(source).absolute())
+    """Return a source that stays the same in the project's root: an address, or a path.
+
+    In the root, the path is as it was typed, so that messages show it so; below the root, it is an absolute one.
+    """
+    path = Path(source)
+    if sources.is_address(source) or path.name in ("", ".."):  # a folder's own name is needed
+        return source if sources.is_address(source) else str(path.resolve())
+    with contextlib.suppress(UserError):  # outside of a project: it is said later
+        if project.find_root() == Path.cwd():
+            return str(path)
+    # links are not followed in the last part: DVC may keep the file itself in its cache, under another name
+    return str(path.parent.resolve() / path.name)
 
 
 def _answered(answer: Callable[[Reporter], int]) -> int:

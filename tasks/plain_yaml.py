@@ -114,7 +114,10 @@ def _said(error: yaml.YAMLError) -> str:
     """Return what is wrong and where, without the line itself, which may hold half of a password."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        where = f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        # A mistake of form is often noticed only where the next line starts; our own refusals name the right line.
+        is_of_form = not isinstance(error, yaml.constructor.ConstructorError)
+        return f"{where}; the mistake may be on the line before" if is_of_form and mark.line else where
     return " ".join(str(error).split())
 
 

@@ -153,14 +153,32 @@ def check_file(path: Path, name: str) -> None:
             raise UserError(f"{name} is a folder without tables; name a table ({READ}), or a folder of parts of one")
         return
     if not path.exists():
-        siblings = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, [other for other in siblings if ending(other)], n=1)
-        hint = f"did you mean {beside(name, near[0])}?" if near else "add it with `hone add FILE`, or mend the path"
+        near = _nearest(path)
+        hint = f"did you mean {beside(name, near)}?" if near else "add it with `hone add FILE`, or mend the path"
         raise UserError(f"{name}: there is no such file; {hint}")
     if not ending(path.name):
         raise UserError(f"{name} is of a kind that is not read; {conversion(name.removeprefix('data.source: '))}")
     if path.stat().st_size == 0:
         raise UserError(f"{name} is empty; it needs a header and rows")
+
+
+def _nearest(path: Path) -> str | None:
+    """Return the name of the table beside a path that is not there whose name is most like its; None if none is.
+
+    Endings are left out of it: with them, any two names that end in .csv are alike.
+    """
+    siblings = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
+    stems: dict[str, list[str]] = {}
+    for name in siblings:
+        if ending(name):
+            stems.setdefault(_stem(name), []).append(name)
+    near = difflib.get_close_matches(_stem(path.name), stems, n=1)
+    return difflib.get_close_matches(path.name, stems[near[0]], n=1, cutoff=0.0)[0] if near else None
+
+
+def _stem(name: str) -> str:
+    known = ending(name)
+    return (name[: -len(known)] if known else Path(name).stem).lower()
 
 
 def check(source: str) -> None:

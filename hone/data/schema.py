@@ -74,8 +74,10 @@ class Schema:
         """Raise UserError naming the columns that the network sees and the frame lacks."""
         lacking = [name for name in self.used if name not in frame.columns]
         if lacking:
+            them = "it" if len(lacking) == 1 else "them"
             raise UserError(
-                f"the table lacks {describe(lacking)}; the network was trained with it: add it, empty if unknown"
+                f"the table lacks {describe(lacking)}; the network was trained with {them}: "
+                f"add {them}, empty if unknown"
             )
 
     def apply(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -181,7 +183,7 @@ def check_column(key: str, name: str, columns: Iterable[str]) -> None:
         else f"the columns are {', '.join(map(repr, names[:8]))}{' …' * (len(names) > 8)}"
     )
     if key == "data.drop":  # of a former table, perhaps
-        hint += f"; remove it from {key} in params.yaml"
+        hint += f" If not, remove it from {key}" if near else f"; remove it from {key} in params.yaml"
     raise UserError(f"{key}: there is no column {name!r}; {hint}")
 
 

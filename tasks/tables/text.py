@@ -7,6 +7,7 @@ from itertools import chain
 from typing import IO
 
 from hone.errors import UserError
+from tasks import sources
 from tasks.tables.parts import Part
 
 MARKS = (
@@ -21,6 +22,21 @@ LOOKED_AT = 4096
 MOSTLY = 0.7
 """Share of every other byte that is zero in UTF-16 of Western languages."""
 NOT_IN_1252 = b"\x81\x8d\x8f\x90\x9d"
+CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
+MOST_CONTROLS = 0.01
+"""Share of control characters among the first bytes, from which on a file is no text in any encoding."""
+MAGIC = (
+    (b"PAR1", "a Parquet file", ".parquet"),
+    (b"ARROW1", "an Arrow file", ".arrow"),
+    (b"PK\x03\x04", "a zip", ".zip"),
+    (b"\x1f\x8b", "packed by gzip", ".gz"),
+    (b"BZh", "packed by bzip2", ".bz2"),
+    (b"\xfd7zXZ\0", "packed by xz", ".xz"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", ".zst"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an old Excel, perhaps", ".xls"),
+    (b"SQLite format 3\0", "an SQLite database", ".sqlite"),
+)
+"""How other kinds of files start, what they are called, and the ending by which they are known."""
 
 
 def lines(part: Part) -> Iterator[str]:
@@ -32,6 +48,7 @@ def lines(part: Part) -> Iterator[str]:
         head = file.read(LOOKED_AT)
         other = _encoding(head)
         if other is None:
+            _check_is_text(part, head)
             yield from _of_utf8(part, head, file)
     if other is not None:
         yield from _decoded(part, other)
@@ -62,6 +79,25 @@ def _encoding(head: bytes) -> str | None:
     if len(head) >= 8 and even.count(0) >= MOSTLY * len(even) and odd.count(0) == 0:
         return "utf-16-be"
     return None
+
+
+def _check_is_text(part: Part, head: bytes) -> None:
+    """Raise UserError for a file that starts as another kind of file does, or has control characters all over."""
+    if sum(byte in CONTROLS for byte in head) <= MOST_CONTROLS * len(head):
+        return  # no packed file has so few
+    what, ending = next(((what, ending) for magic, what, ending in MAGIC if head.startswith(magic)), ("", ""))
+    if ending == ".zip" and any(name in head for name in (b"[Content_Types].xml", b"xl/", b"docProps/")):
+        what, ending = "an Excel workbook", ".xlsx"
+    if what:
+        new = f"{part.kind}{ending}" if ending in sources.COMPRESSED else ending
+        then = "" if sources.ending(new) else ": Hone then says how to convert it"
+        raise UserError(
+            f"{part.shown} does not look like text: it seems to be {what}. If so, rename it to end in {new}{then}"
+        )
+    raise UserError(
+        f"{part.shown} does not look like text (UTF-8, or UTF-16 with a byte order mark); "
+        f"the kinds of files that are read are {sources.READ}"
+    )
 
 
 def _decoded(part: Part, encoding: str) -> Iterator[str]:

@@ -123,6 +123,72 @@ def test_a_missing_table_is_named(project: Path, tmp_path: Path) -> None:
         add(project, tmp_path / "nothing.csv", "a")
 
 
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [("add", "nothing.csv"), ("add", "../data/nothing.csv"), ("add", "../data/bytes.csv"), ("predict", "../no.csv")],
+)
+def test_a_path_is_shown_as_it_was_typed(
+    command: str, typed: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "bytes.csv").write_bytes(bytes(100))
+    assert cli.main([command, typed]) == 2
+    shown = capsys.readouterr().err
+    assert f" {typed}" in shown
+    assert str(tmp_path) not in shown
+
+
+def test_a_path_below_the_root_is_absolute_and_without_dots(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project / "hone" / "data")
+    assert cli.main(["add", "../nothing.csv"]) == 2
+    assert f" {project}/hone/nothing.csv: there is no such file" in capsys.readouterr().err
+
+
+FORMER = {
+    "data": {"drop": ["rooms"], "kinds": {"area": "categorical"}, "missing": []},
+    "split": {"method": "grouped", "group": "area"},
+}
+
+
+def test_all_settings_of_the_former_table_that_do_not_fit_are_named_at_once(
+    project: Path, table: Path, tmp_path: Path
+) -> None:
+    add(project, table, "price")
+    for section, values in FORMER.items():
+        set_params(project / "params.yaml", values, section)
+    before = everything(project)
+    other = tmp_path / "loans.csv"
+    other.write_text("amount,rooms,late\n" + "".join(f"{i % 9},{i % 4},{'yno'[i % 2]}\n" for i in range(80)))
+    with pytest.raises(UserError) as refused:
+        add(project, other, "late")
+    assert str(refused.value) == (
+        "params.yaml still holds settings of the former table data/raw/houses.csv that do not fit loans.csv, where "
+        "there are no such columns to learn from: data.kinds: 'area'; split.group: 'area' (then set split.method: "
+        "auto, in place of grouped). Remove them from params.yaml, and add it again"
+    )
+    with pytest.raises(UserError, match=r"loans\.csv, .*: data\.drop: 'rooms'; data\.kinds: 'area'; split\.group: "):
+        add(project, other, "rooms")
+    with pytest.raises(UserError, match=r"do not fit pets, .*: data\.drop: 'rooms'; data\.kinds: 'area'; split"):
+        add(project, pictures(tmp_path / "pets"), None)
+    assert everything(project) == before
+    set_params(project / "params.yaml", {"kinds": {}})
+    set_params(project / "params.yaml", {"method": "auto", "group": None}, "split")
+    add(project, other, "late")
+    data = load_params(project).data
+    assert (data.source, data.drop, data.missing) == ("data/raw/loans.csv", ["rooms"], [])
+
+
+def test_settings_that_were_written_before_the_first_table_are_not_called_a_former_one_s(
+    project: Path, table: Path
+) -> None:
+    set_params(project / "params.yaml", {"drop": ["room"]})
+    add(project, table, "price")
+    with pytest.raises(UserError, match=r"^data\.drop: there is no column 'room'; did you mean 'rooms'\? If not, "):
+        check(project, PlainReporter())
+
+
 def test_what_dvc_refuses_is_undone(project: Path, table: Path) -> None:
     (project / ".gitignore").write_text("*.dvc\n")  # DVC refuses to write a .dvc file that git ignores
     before = everything(project)

@@ -12,7 +12,7 @@ NOTE = {"kind": "words", "severity": "info"}
     ("remarks", "findings", "said"),
     [
         ([], [], "nothing obvious found."),
-        ([NOTE], [], "nothing obvious found beyond the notes above."),
+        ([NOTE], [], "nothing obvious found beyond what is said above."),
         ([WARNING], [], "1 warning above: look"),
         ([WARNING], [WARNING], "2 warnings above: look"),
         ([NOTE], [WARNING] * 8, "8 warnings above: look"),

@@ -89,7 +89,7 @@ def test_check_shows_the_problem_and_writes_nothing(
     assert cli.main(["check"]) == 0
     shown = capsys.readouterr().out
     assert "sklearn:wine: multiclass of 'target', by accuracy" in shown
-    assert "nothing obvious found beyond the notes above. Tested: missing values that tell the target; " in shown
+    assert "nothing obvious found beyond what is said above. Tested: missing values that tell the target; " in shown
     assert "fine" not in shown
     assert everything(project) == before
 

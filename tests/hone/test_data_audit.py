@@ -320,6 +320,59 @@ def test_an_id_needs_no_name_to_be_told_if_rows_are_alike():
     assert ("group", "warning", "code") in kinds(audited(frame, "total_UPDRS")[0])
 
 
+def loans(name="customer", text=False, n=1200):
+    """Loans of customers who come back, of whom job and branch stay the same; that does not tell the target."""
+    random = np.random.default_rng(0)
+    customer = random.integers(0, 540, n)
+    amount = random.integers(1, 400, n) * 50
+    frame = pd.DataFrame(
+        {
+            name: [f"C{number:05}" for number in customer] if text else customer + 10_000,
+            "job": random.choice(list("abcdefgh"), 540)[customer],
+            "branch": random.choice(list("uvwxyz"), 540)[customer],
+            "age": random.integers(20, 70, 540)[customer] + random.integers(0, 2, n),
+            "amount": amount,
+            "months": random.choice([12, 24, 36, 48], n),
+        }
+    )
+    return frame.assign(target=np.where(amount / 8000 + random.normal(size=n) > 1.2, "good", "bad"))
+
+
+@pytest.mark.parametrize("name", ["customer", "Client-Nr", "userId", "ref"])
+@pytest.mark.parametrize("text", [False, True])
+def test_an_id_that_repeats_in_several_parts_is_noted_even_if_it_does_not_flatter(name, text):
+    frame = loans(name, text)
+    report, split = audited(frame, "target")
+    assert kinds(report) == {("shared", "info", name)}
+    parts = [set(frame[name].iloc[rows]) for rows in (split.train, split.validation, split.test)]
+    count = int(frame[name].map(lambda value: sum(value in part for part in parts) > 1).sum())
+    assert messages(report, "shared") == [
+        f"{count} of 1,200 rows share {name!r} with rows of another part. If such rows belong together, "
+        f"set split.method: grouped, split.group: {name}"
+    ]
+    assert kinds(audited(frame, "target", group=name)[0]) == set()
+    assert kinds(audited(frame, "target", drop=[name])[0]) == {("shared", "info", name)}
+
+
+@pytest.mark.parametrize("name", ["customer_age", "cost_per_user", "n_user", "paid"])
+def test_whole_numbers_whose_name_says_that_they_measure_are_no_ids(name):
+    assert kinds(audited(loans(name).drop(columns=["job", "branch"]), "target")[0]) == set()
+
+
+def test_whole_numbers_from_which_other_columns_are_computed_and_ordinary_categories_are_no_ids():
+    random = np.random.default_rng(0)
+    age, place = random.integers(18, 90, 700), random.integers(0, 30, 700)
+    frame = pd.DataFrame({"years": age, "decade": age // 10, "adult": age > 30, "half": age // 5 * 5})
+    frame = frame.assign(place=place, region=place % 4, zone=place % 3, target=age + 30 * random.normal(size=700))
+    assert not messages(audited(frame, "target")[0], "shared")
+
+
+def test_no_note_is_told_beside_the_warning_of_ids_that_repeat():
+    report, _ = audited(patients(), "total_UPDRS")
+    assert messages(report, "group")
+    assert not messages(report, "shared")
+
+
 def test_a_date_that_rows_are_in_order_of_is_named_until_they_are_split_by_it():
     bike = TRAPS["bike"].make().drop(columns=["instant", "casual", "registered"])
     assert kinds(audited(bike, "cnt")[0]) == {("time_order", "warning", "dteday")}
@@ -362,7 +415,10 @@ def test_a_clean_table_raises_no_alarm(make):
         frame, given = make(np.random.default_rng(seed))
         report, _ = audited(frame, "target", **given)
         assert [finding for finding in report["findings"] if finding["severity"] == "warning"] == []
-        assert not {"group", "time_order"} & {finding["kind"] for finding in report["findings"]}
+        noted = {finding["kind"] for finding in report["findings"]}
+        assert not {"group", "time_order"} & noted
+        # its customers do come again, whatever that says
+        assert ("shared" in noted) == (make.__name__ == "repeats_that_say_nothing")
 
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])

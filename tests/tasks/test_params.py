@@ -118,6 +118,14 @@ def test_a_refusal_names_key_value_and_remedy(content, message):
     ("text", "message"),
     [
         ("data: [", "params.yaml: not valid YAML"),
+        (
+            "seed: 0\ntrain:\n  patience 12\n  epochs: 54\n",
+            "(line 4, column 9: mapping values are not allowed here; the mistake may be on the line before)",
+        ),
+        (
+            "seed: 0\nseed: 1\n",
+            "(line 2, column 1: the key 'seed' stands there twice; remove one of them)",
+        ),
         ("- a\n- b\n", "params.yaml: holds a list; it must hold sections such as `data:`"),
     ],
 )

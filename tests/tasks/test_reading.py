@@ -223,6 +223,15 @@ def test_folders_of_months_are_text_in_all_parts_or_numbers_in_all(tmp_path, end
         ("iris.csv", b"5.1,3.5,a\n4.9,3.0,b\n", r"iris\.csv has no header: its first line \('5\.1', '3\.5', 'a'\)"),
         ("t.csv", "a\ncaf\xe9\n".encode("latin1"), r"`iconv -f WINDOWS-1252 -t UTF-8 \S+/t\.csv > \S+/t\.utf8\.csv`"),
         ("t.csv", b"a\ncaf\x81\n", r"`iconv -f LATIN1 "),
+        ("t.csv", "имя,кто\nда,я\n".encode("cp1251"), r"t\.csv is not UTF-8: .*`iconv -f WINDOWS-1252"),
+        ("t.csv", bytes(range(256)) * 20, r"t\.csv does not look like text .*kinds of files that are read are \.csv, "),
+        ("t.csv", b"a\0b\0\0\0\1\2\n", r"t\.csv does not look like text \(UTF-8, or UTF-16 with a byte order mark\); "),
+        ("t.jsonl", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"t\.jsonl does not look like text"),
+        ("t.csv", gzip.compress(CSV.encode()), r"it seems to be packed by gzip\. If so, rename it to end in \.csv\.gz"),
+        ("t.csv", zipped(t__csv=CSV), r"it seems to be a zip\. If so, rename it to end in \.zip"),
+        ("t.csv", zipped(**{"xl/workbook__xml": "x"}), r"an Excel workbook\. If so, rename it to end in \.xlsx"),
+        ("t.tsv", b"PAR1\x15\x04\x15\0\0\1", r"it seems to be a Parquet file\. If so, rename it to end in \.parquet"),
+        ("t.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", r"old Excel.* end in \.xls: Hone then says how to convert"),
     ],
 )
 def test_what_is_not_read_is_refused_with_the_remedy(tmp_path, name, content, message):

@@ -17,7 +17,7 @@ from hone.data import cells, preprocessing, splitting
 from hone.data.problem import Problem
 from hone.data.schema import Schema
 from hone.errors import UserError
-from tasks import files, ingest, split, tables
+from tasks import files, ingest, sources, split, tables
 from tasks.executors import WorkerPool
 from tasks.params import Params, parse_params
 from tasks.reporting import NullReporter
@@ -274,6 +274,19 @@ def test_a_file_that_cannot_be_read_is_named_with_place_and_remedy(root, name, c
         split.check(root, params) if door == "check" else ingest.run(stage(root, "ingest", params))
     assert str(caught.value).count("\n") <= 1
     assert hashes(root) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("nothere.csv", None), ("Energy.csv", "energie.csv"), ("energie.tsv", "energie.csv"), ("shop.gz", None)],
+)
+def test_a_file_that_is_not_there_has_a_near_one_only_if_the_names_are_alike(tmp_path, name, near):
+    for other in ("energie.csv", "energie.txt", "gz.csv"):
+        (tmp_path / other).write_text(CSV)
+    with pytest.raises(UserError) as caught:
+        sources.check_kind(tmp_path / name)
+    hint = f"did you mean {tmp_path / near}?" if near else "add it with `hone add FILE`, or mend the path"
+    assert str(caught.value) == f"{tmp_path / name}: there is no such file; {hint}"
 
 
 def test_an_unknown_set_is_named_with_the_nearest(root):

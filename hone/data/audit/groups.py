@@ -1,6 +1,7 @@
 """Ids that repeat, such as a patient's: rows of one id are alike, and a random split puts them into several parts."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +28,24 @@ MOST_PER_LEVEL = 50  # rows
 NAME = re.compile(
     r"(^|[_\-\s.#])(id|ids|uuid|guid|subject|patient|person|people|user|customer|client|account|household|participant"
     r"|visitor|session|device|player|student|employee|member|respondent|animal|individual)s?([_\-\s.#]|$)"
-    r"|[a-z](ID|Id)$",
+    r"|(?-i:[a-z](ID|Id))$",
     re.IGNORECASE,
 )
+
+
+ENTITY = re.compile(
+    r"(^|[_\-\s.#])(subject|patient|person|user|customer|client|account|household|participant|visitor|player|student"
+    r"|employee|member|respondent|individual)([_\-\s.#]*(id|no|nr|number|key|code|name))?#?$"
+    r"|(^|[_\-\s.#])(id|uuid|guid)$|(?-i:[a-z](ID|Id))$",
+    re.IGNORECASE,
+)
+"""Names of columns that say whom a row is of. `customer_age` and `cost_per_user` are measurements."""
+MEASURES = re.compile(r"(^|[_\-\s.])(n|num|count|per|by|of)[_\-\s.]", re.IGNORECASE)
+FEWEST_SHARED = 0.1  # of the rows share their level with another part
+FEWEST_LEVELS_UNNAMED, MOST_PER_LEVEL_UNNAMED = 50, 10  # without a name that says so: many levels, few rows of each
+REPEATED_UNNAMED = 0.5  # of the training rows share their level with another
+MOST_RUNS = 1.2  # for each value of a column along sorted numbers, if it is computed from them
+SAME = 0.9  # agreement within levels beyond chance, from which a column counts as the same in all rows of a level
 
 
 @dataclass(frozen=True)
@@ -79,17 +95,100 @@ def as_finding(repeats: Repeats) -> Finding:
     return finding("group", "warning", [name], message, int(repeats.codes.max()) + 1)
 
 
-def _codes(series: "pd.Series[float]") -> NDArray[np.int64] | None:
-    """Return a code for each row; None for fractions, for missing values, and for cells that cannot be compared."""
+def shared(
+    frame: pd.DataFrame, parts: Mapping[str, NDArray[np.int64]], schema: Schema, target: str, seed: int
+) -> list[Finding]:
+    """Return a note on a column that looks like an id, if rows of the same level stand in several parts; or none.
+
+    It looks like one by its name; or it is text, or whole numbers, with many levels of few training rows each, within
+    which other columns do not change. Whether it flatters is not measured: for that there is `find`.
+    """
+    rows = np.concatenate(list(parts.values()))
+    part = np.repeat(np.arange(len(parts)), [len(each) for each in parts.values()])
+    most: tuple[int, str] | None = None
+    for column in schema.columns:
+        left_out = column.kind == "dropped" and column.reason != "listed in data.drop"
+        if left_out or column.kind in ("image", "date", "boolean"):
+            continue
+        codes = _codes(frame[column.name].iloc[rows], missing=True)
+        if codes is None or codes.max() + 1 < FEWEST_LEVELS:
+            continue
+        known = codes >= 0
+        n_parts = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+        for each in range(len(parts)):
+            n_parts += np.bincount(codes[known & (part == each)], minlength=len(n_parts)) > 0
+        count = int((n_parts[codes[known]] > 1).sum())
+        if count < FEWEST_SHARED * len(rows) or (most is not None and count <= most[0]):
+            continue
+        if _names_an_entity(column.name) or _is_unnamed_id(frame.iloc[parts["train"]], column.name, target, seed):
+            most = (count, column.name)
+    if most is None:
+        return []
+    count, name = most
+    message = (
+        f"{count:,} of {len(rows):,} rows share {name!r} with rows of another part. If such rows belong together, "
+        f"set split.method: grouped, split.group: {yaml_name(name)}"
+    )
+    return [finding("shared", "info", [name], message, count)]
+
+
+def _names_an_entity(name: str) -> bool:
+    return ENTITY.search(name) is not None and MEASURES.search(name) is None
+
+
+def _is_unnamed_id(train: pd.DataFrame, name: str, target: str, seed: int) -> bool:
+    """Return whether a column has many levels of few rows each, within which several other columns do not change."""
+    codes = _codes(train[name])
+    if codes is None or codes.max() + 1 < FEWEST_LEVELS_UNNAMED:
+        return False
+    counts = np.bincount(codes)
+    if counts.mean() > MOST_PER_LEVEL_UNNAMED or counts[counts > 1].sum() < REPEATED_UNNAMED * len(codes):
+        return False
+    rows = _of_some_levels(codes, seed)
+    order = rows[np.argsort(codes[rows], kind="stable")]
+    if pd.api.types.is_numeric_dtype(train[name].dtype):
+        order = order[np.argsort(train[name].iloc[order].to_numpy(dtype=np.float64), kind="stable")]
+    levels = np.unique(codes[order], return_inverse=True)[1]
+    fixed = 0
+    for other in train.columns.drop([name, target]):
+        values = _codes(train[other].iloc[order])
+        fixed += values is not None and _is_fixed(levels, values)
+        if fixed >= FEWEST_FIXED:
+            return True
+    return False
+
+
+def _is_fixed(levels: NDArray[np.int64], values: NDArray[np.int64]) -> bool:
+    """Return whether a column says the same in all rows of a level, and neither names it nor is computed from it.
+
+    levels, values: [n] codes, of rows sorted by level. Bins of a measurement are runs of its sorted values.
+    """
+    n_values = int(values.max()) + 1
+    if n_values >= SAME * len(np.unique(levels)) or (np.diff(values) != 0).sum() < MOST_RUNS * n_values:
+        return False
+    counts = np.bincount(values)
+    by_chance = float((counts * (counts - 1)).sum()) / (len(values) * (len(values) - 1))
+    together = np.unique(levels * n_values + values, return_counts=True)[1]
+    sizes = np.bincount(levels)
+    agree = float((together * (together - 1)).sum()) / max(1, int((sizes * (sizes - 1)).sum()))
+    return by_chance < 1 and (agree - by_chance) / (1 - by_chance) >= SAME
+
+
+def _codes(series: "pd.Series[float]", *, missing: bool = False) -> NDArray[np.int64] | None:
+    """Return a code for each row; None for fractions, and for cells that cannot be compared.
+
+    missing: whether a missing value has the code -1; if not, and there is one, None is returned.
+    """
     if pd.api.types.is_float_dtype(series.dtype):
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        if np.isnan(values).any() or (values != np.round(values)).any():
+        values = values[~np.isnan(values)]
+        if (values != np.round(values)).any():
             return None
     try:
         codes = pd.factorize(series)[0].astype(np.int64)
     except TypeError:
         return None
-    return None if (codes < 0).any() else codes
+    return None if not len(codes) or ((codes < 0).any() and not missing) else codes
 
 
 def _repeats(codes: NDArray[np.int64]) -> bool:

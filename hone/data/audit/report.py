@@ -1,6 +1,6 @@
 """The audit: all findings of a table and its split, the likeliest leaks first, and what was looked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def audit(
     tests = _Tests()
     named: set[str] = set()
     if schema.image is None:
-        named = _leaks(tests, train, values, problem, schema, split.method, group, time, seed)
+        named = _leaks(tests, frame, parts, values, problem, schema, split.method, group, time, seed)
     tests.add("equal rows in several parts", duplicates.duplicates(frame, target, parts, schema))
     if schema.image is not None:
         tests.add(
@@ -83,7 +83,8 @@ class _Tests:
 
 def _leaks(
     tests: _Tests,
-    train: pd.DataFrame,
+    frame: pd.DataFrame,
+    parts: Mapping[str, NDArray[np.int64]],
     target: NDArray[np.float64],
     problem: Problem,
     schema: Schema,
@@ -93,6 +94,7 @@ def _leaks(
     seed: int,
 ) -> set[str]:
     """Look for leaks among training rows, and return the columns that are named: a later test passes them over."""
+    train = frame.iloc[parts["train"]]
     at_random = method in ("random", "stratified")
     repeats = groups.find(train, target, problem, schema, seed) if at_random else None
     drawn = sample.draw(train, target, problem, schema, seed)
@@ -112,8 +114,11 @@ def _leaks(
         if problem.classes is None:
             named |= tests.add("columns that add up or multiply to it", formulas.formulas(drawn.without(named)))
     if at_random:
-        found = [] if repeats is None else [groups.as_finding(repeats)]
-        named |= tests.add("ids that repeat in several parts", found)
+        if repeats is None:
+            # a note about a split: the column itself stays in what is tested
+            tests.add("ids that repeat in several parts", groups.shared(frame, parts, schema, problem.target, seed))
+        else:
+            named |= tests.add("ids that repeat in several parts", [groups.as_finding(repeats)])
     numbered = ids.ids(train, schema, ignore={*named, *([time] if time is not None else [])})
     found_ids = tests.add("ids and running numbers", numbered)
     named |= found_ids
