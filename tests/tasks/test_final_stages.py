@@ -507,7 +507,9 @@ def test_the_table_of_classes_is_of_the_decisions_that_are_delivered(finished: A
         assert one["support"] == actual.sum()
         assert one["recall"] == pytest.approx((actual & predicted).sum() / max(actual.sum(), 1))
         assert one["precision"] == pytest.approx((actual & predicted).sum() / max(predicted.sum(), 1))
-    assert found["convention"] in summed_up(stage).messages
+    (said,) = (text for text in summed_up(stage).messages if text.startswith(found["convention"]))
+    left = len(found["tuned"]) - wording.SHOWN
+    assert said.removeprefix(found["convention"]) == (f" The report has {left} more metrics." if left > 0 else "")
     (rows,) = (rows for title, rows in summed_up(stage).tables.items() if title.startswith("Sealed test rows by class"))
     assert rows[0] == ["class", "precision", "recall", "F1", "support"]
     assert len(rows) == 1 + problem.n_classes

@@ -296,7 +296,9 @@ def test_a_temperature_below_one_sharpens_and_one_above_softens(temperature: flo
         ),
     ],
 )
-def test_only_what_was_compared_is_said_of_held_out_rows(scores: dict[str, tuple[int, float]], said: str) -> None:
+def test_only_what_was_compared_is_said_of_held_out_rows(
+    scores: dict[str, tuple[int, float]], said: str | None
+) -> None:
     model = {"kind": "seeds", "networks": 5, "configs": 1, "times_one": 5.0, "threshold": None, "temperature": 1}
     held_out = {kind: {"networks": count, "value": value} for kind, (count, value) in scores.items()}
     text = wording.composed("roc_auc", {**model, "held_out": held_out})
