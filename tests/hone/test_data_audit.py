@@ -9,7 +9,7 @@ import pytest
 from hone.data import checks, splitting
 from hone.data import problem as problems
 from hone.data import schema as schemas
-from hone.data.audit import findings, predictions
+from hone.data.audit import findings, groups, ids, predictions
 from hone.data.audit.report import audit
 from hone.errors import UserError
 from tasks import plain_yaml, tables
@@ -530,3 +530,9 @@ def test_a_table_that_cannot_be_learnt_from_is_named(frame, message):
 
 def test_values_of_columns_that_are_dropped_do_not_matter():
     checks.check_table(TABLE.assign(x=np.inf), ignore=["x"])
+
+
+@pytest.mark.parametrize("pattern", [ids.NAME, groups.NAME])
+def test_a_word_that_ends_in_id_is_no_name_of_an_id(pattern) -> None:
+    assert all(pattern.search(name) for name in ("id", "customer_id", "customerID", "userId"))
+    assert not any(pattern.search(name) for name in ("paid", "humid", "PAID", "valid"))

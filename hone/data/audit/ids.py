@@ -11,7 +11,9 @@ from hone.data import cells
 from hone.data.audit.findings import Finding, drop, finding, named
 from hone.data.schema import Schema
 
-NAME = re.compile(r"(^|[_\-\s.])(id|uuid|guid|key|index|nr|no|number)$|^unnamed: \d+$|[a-z](ID|Id)$", re.IGNORECASE)
+NAME = re.compile(
+    r"(^|[_\-\s.])(id|uuid|guid|key|index|nr|no|number)$|^unnamed: \d+$|(?-i:[a-z](ID|Id))$", re.IGNORECASE
+)
 FEWEST_ROWS = 20
 MOST_MISSING = 0.05
 MOST_GAPS = 3  # times as many numbers as rows lie between the smallest and the largest of a running number
