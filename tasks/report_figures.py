@@ -23,6 +23,7 @@ MOST_POINTS = 2000  # of a cloud
 REACH = 5  # how far an axis goes beyond the best quarter of the trials, as a multiple of its width
 NONE = 0.0  # where parallel coordinates put what a config does not have
 START = 0.08  # where the axis begins then
+LONGEST = 28  # characters of a label
 SMALLEST, CHARACTER, GAP = 193.0, 7.6, 6.0
 """In pixels: the narrowest small plot (see figure.grid in `report_page`), a character of a label, and between labels.
 
@@ -267,10 +268,8 @@ def ticks(domain: Domain) -> list[Tick]:
 def apart(ticks: Sequence[Tick], room: float) -> list[Tick]:
     """Return every tick, or every second, third and so on, so that no labels touch where a unit has `room` pixels.
 
-    Names are first cut to the room that each has, but to no less than 5 characters.
+    Before names are left out, they are cut, but to no less than 5 characters.
     """
-    each = room / max(1, len(ticks)) - GAP
-    cut = [(at, text if _is_number(text) else short(text, max(5, int(each / CHARACTER)))) for at, text in ticks]
 
     def touch(kept: Sequence[Tick]) -> bool:
         return any(
@@ -278,10 +277,15 @@ def apart(ticks: Sequence[Tick], room: float) -> list[Tick]:
             for (before, former), (at, text) in pairwise(kept)
         )
 
-    return next((kept for step in range(1, len(cut)) if not touch(kept := cut[::step])), cut[:1])
+    cut = list(ticks)
+    for most in range(LONGEST, 4, -1):
+        cut = [(at, text if _is_number(text) else short(text, most)) for at, text in ticks]
+        if not touch(cut):
+            return cut
+    return next((kept for step in range(2, len(cut)) if not touch(kept := cut[::step])), cut[:1])
 
 
-def short(value: object, most: int = 28) -> str:
+def short(value: object, most: int = LONGEST) -> str:
     """Return a value as a label: few digits, at most so many characters."""
     if isinstance(value, float):
         return f"{value:.3g}"

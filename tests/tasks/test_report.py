@@ -534,3 +534,17 @@ def test_an_axis_of_one_large_number_is_wide_enough_for_its_ticks() -> None:
     found = axis("x", 1e20, 1e20)
     assert found.low < 1e20 < found.high
     assert found.ticks
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        (["none", "piecewise_linear"], ["none", "piecewise_line…"]),
+        (["adamw", "sgd"], ["adamw", "sgd"]),
+        (["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1"], ["1e-06", "0.0001", "0.01"]),
+        (["only"], ["only"]),
+    ],
+)
+def test_labels_are_cut_or_left_out_only_where_they_would_touch(labels: list[str], shown: list[str]) -> None:
+    ticks = [((index + 0.5) / len(labels), text) for index, text in enumerate(labels)]
+    assert [text for _, text in report_figures.apart(ticks, 160)] == shown
