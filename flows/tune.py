@@ -118,8 +118,8 @@ def _tune(root: str | None, quiet: bool, began: float, overrides: Mapping[str, o
     ):
         shown = artifacts.ToPrefect(reporter)
         params_file.restore(folder, shown.warning)
-        if overrides:
-            load_params(folder)  # a file that can't be read is refused in its own words
+        if overrides and not params_file.is_mapping(folder):
+            load_params(folder)  # refuses it in words
         for key, value in overrides.items():
             shown.message(f"for this run only: {key}: {value}")
         with params_file.overridden(folder, overrides, shown.warning):

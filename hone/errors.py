@@ -9,10 +9,10 @@ SECRET = "password|passwd|pwd|secret|token|credential|api_?key|access_?key|signa
 """What names of secrets hold."""
 _BY_QUOTES = r"[^\s'\"`<>]*@"
 """The rest of an address up to its last @: in a text, an address ends at a space or a quote."""
-_BY_COLON = r"[^\s/:@\['\"`<>]*:(?!\d+(?:\W|$))(?:(?!://|['\"`][\s,;.)])[^\n@])*@(?=[\w\[*.-])"
+_BY_COLON = r"[^\s/:@\['\"`<>]*:(?!\s|\d{1,5}(?:[/?#:;,.)\s]|$))(?:(?!://|['\"`][\s,;.)])[^\n@])*@(?=[\w\[*.-])"
 """A user and a password with a space or a quote in it, up to the @ before a host. No port is behind the colon, and no
 quote before a space, which ends what is quoted."""
-_PARAMETER = rf"(?:(?<=[?&;])sig|\b[\w.-]*(?:{SECRET})[\w.-]*)="
+_PARAMETER = rf"(?:(?<=[?&;])sig|(?<![\w.-])[\w.-]{{0,200}}?(?:{SECRET})[\w.-]{{0,64}})="
 """The name of a secret parameter: "sig" is Azure's."""
 LONGEST = 600
 """Characters of a line in it: what a message quotes may be any cell, name or file."""

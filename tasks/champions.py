@@ -35,6 +35,8 @@ LOOKS, BY_HAND = "hone.looks", "hone.by_hand"
 """Tags of a version: how many models its sealed rows had judged with it, and what people changed, in words."""
 FIRST, NEW, NEW_LINE = "first champion", "new champion", "new line"
 """How the decision of a version begins that became champion."""
+STAYS = "as it was set by hand"
+"""In the decision on a version: another line's champion stays, which a person has set."""
 SET, RETIRED, SET_BY_RUN = "set by hand", "retired by hand", "set by a run"
 """How the notes in `BY_HAND` begin. `SET_BY_RUN` ends what `SET` began."""
 MOST_NAMED = 3
@@ -275,9 +277,12 @@ def status(registered: Registered, version: "ModelVersion") -> str:
         return RETIRED
     if registered.aliases.get(alias(tags.get(LINE, ""))) == number:
         return "line's champion"
-    outcome = tags.get(DECISION, "not decided").partition(":")[0].partition(",")[0]
-    if outcome.startswith((FIRST, NEW, NEW_LINE, CHAMPION)) or last.startswith((SET, SET_BY_RUN)):
+    decision = tags.get(DECISION, "not decided")
+    outcome = decision.partition(":")[0].partition(",")[0]
+    if last.startswith((SET, SET_BY_RUN)):
         return "former champion"
+    if outcome.startswith((FIRST, NEW, NEW_LINE, CHAMPION)):
+        return "line's former champion" if STAYS in decision else "former champion"
     return outcome.removesuffix(" beyond chance")
 
 

@@ -22,7 +22,7 @@ from hone.seeds import derive
 from hone.trial import Config
 from tasks import composition, diagnostics, files, model_store, start_from, trainables, wording
 from tasks.held_out import HeldOut
-from tasks.params import Retrain
+from tasks.params import Params, Retrain
 from tasks.stage import Stage
 from tasks.trainables import read_problem
 from tasks.wording import RIVALS
@@ -143,7 +143,7 @@ def run(stage: Stage) -> None:
     findings = _findings(problem.metric, scores, found, winner, len(rows), params.confidence, groups)
     if (less_reliable := _less_reliable(stage, problem, truth, networks, errors, groups, winner)) is not None:
         findings.append(less_reliable)
-    findings += _never_predicted(problem, truth, networks["tuned"])
+    findings += _never_predicted(stage.params, problem, truth, networks["tuned"])
     findings += _judged_before(stage, rows)
     diagnostics.write(stage, problem, rows, truth, networks["tuned"].prediction)
     for name, table in tables.items():
@@ -315,7 +315,7 @@ def _less_reliable(
     return None if message is None else {"severity": "warning", "message": message}
 
 
-def _never_predicted(problem: Problem, truth: NDArray[Any], model: Predicted) -> list[Finding]:
+def _never_predicted(params: Params, problem: Problem, truth: NDArray[Any], model: Predicted) -> list[Finding]:
     """Return that there are classes among the test rows for which the model never decides, if there are."""
     if problem.classes is None:
         return []
@@ -323,7 +323,16 @@ def _never_predicted(problem: Problem, truth: NDArray[Any], model: Predicted) ->
     counts = np.bincount(truth, minlength=problem.n_classes)
     missing = np.setdiff1d(np.flatnonzero(counts), label)
     named = {str(problem.classes[code]): int(counts[code]) for code in missing}
-    return [{"severity": "warning", "message": wording.never_predicted(problem, named, len(truth))}] if named else []
+    if not named:
+        return []
+    message = wording.never_predicted(
+        problem,
+        named,
+        len(truth),
+        threshold=params.retrain.threshold,
+        is_balanced=params.train.class_weight == "balanced",
+    )
+    return [{"severity": "warning", "message": message}]
 
 
 def _judged_before(stage: Stage, rows: pd.DataFrame) -> list[Finding]:

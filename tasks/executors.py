@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -83,11 +84,19 @@ class WorkerPool(Executor):
 def _without_ctrl_c() -> Iterator[None]:
     """Have processes that are started here not hear of Ctrl-C: before `_prepare_worker` it would show a traceback."""
     resource_tracker.ensure_running()  # which leaves signals unblocked when it begins
+    heard: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    # Another thread may get the signal, which Python then raises in this one: half a start is none.
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if is_main else None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if is_main:
+            signal.signal(signal.SIGINT, handler if handler is not None else signal.SIG_DFL)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _import_what_trains() -> None:

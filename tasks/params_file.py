@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -52,6 +53,14 @@ def edited(text: str, values: Mapping[str, object]) -> str:
     written = StringIO()
     yaml.dump(content, written)
     return written.getvalue()
+
+
+def is_mapping(root: Path) -> bool:
+    """Return whether params.yaml can be read, and holds keys and values, or nothing."""
+    try:
+        return isinstance(plain_yaml.parse((root / PARAMS).read_text(encoding="utf-8-sig")) or {}, dict)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return False
 
 
 @contextlib.contextmanager

@@ -513,10 +513,7 @@ def _stays(kept: "ModelVersion | None", best: str) -> str:
     """
     if kept is None:
         return ""
-    return (
-        f"; version {kept.version} stays {CHAMPION}, as it was {champions.SET}: "
-        f"`hone champion --set {best}` changes that"
-    )
+    return f"; version {kept.version} stays {CHAMPION}, {champions.STAYS}: `hone champion --set {best}` changes that"
 
 
 def _next(lines: Mapping[str, str]) -> str:

@@ -297,14 +297,21 @@ def calibration_sentence(ours: str, errors: Mapping[str, float], gain: Interval,
     )
 
 
-def never_predicted(problem: "Problem", counts: Mapping[str, int], n_rows: int) -> str:
-    """Return that a model never decides for some classes, and the remedies. counts: test rows of each such class."""
+def never_predicted(
+    problem: "Problem", counts: Mapping[str, int], n_rows: int, *, threshold: bool, is_balanced: bool
+) -> str:
+    """Return that a model never decides for some classes, and the remedies. counts: test rows of each such class.
+
+    threshold, is_balanced: what `retrain.threshold` and `train.class_weight` say.
+    """
     named = ", ".join(f"{name!r} ({plural(count, 'row')})" for name, count in list(counts.items())[:SHOWN])
     more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
-    remedies = []
-    if problem.task == "binary" and problem.metric not in ("f1", "balanced_accuracy"):
-        remedies.append("set data.metric to f1 or balanced_accuracy, which choose the probability from which to decide")
-    remedies += ["decide by the probabilities that `hone predict` writes", "set train.class_weight to balanced"]
+    remedies = ["decide by the probabilities that `hone predict` writes"]
+    if problem.task == "binary" and (not threshold or problem.metric not in ("f1", "balanced_accuracy")):
+        choose = "with data.metric f1 or balanced_accuracy and retrain.threshold: true, Hone looks for the probability"
+        remedies.append(f"{choose} from which to decide")
+    if not is_balanced:
+        remedies.append("set train.class_weight to balanced")
     return (
         f"The model never predicts what some of the {plural(n_rows, 'test row')} are: {named}{more}. "
         f"Remedies: {', or '.join(remedies)}."
@@ -354,7 +361,7 @@ KINDS = {"one": "One network", "seeds": "An average over seeds", "greedy": "A gr
 
 def composed(metric: str, model: Mapping[str, Any]) -> str:
     """Return what the final model is made of, why, and at which cost. model: its part of retrain's metrics.json."""
-    found = _compared(model["held_out"])
+    found = _compared(model["held_out"], model["kind"])
     text = f"{KINDS[model['kind']]}: {plural(model['networks'], 'network')} of {plural(model['configs'], 'config')}"
     text += f", {number(model['times_one'], 1)} times the work of one for each prediction."
     if len(found) > 1:
@@ -377,8 +384,8 @@ def composed(metric: str, model: Mapping[str, Any]) -> str:
     return text
 
 
-def _compared(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
-    """Return the kinds that were compared on held-out rows: without those that are the same networks there.
+def _compared(scores: Mapping[str, Mapping[str, float]], chosen: str) -> dict[str, Mapping[str, float]]:
+    """Return the kinds that were compared on held-out rows: the chosen one, and those that are not the same there.
 
     With one replay an average over seeds is that one network; a greedy ensemble of its config only is the same again.
     """
@@ -388,7 +395,8 @@ def _compared(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[st
         return all(math.isclose(*pair) for pair in pairs)
 
     left = {"greedy"} if same("greedy", "seeds", "value", "networks") else set()
-    left |= {"seeds"} if same("one", "seeds", "value") else set()
+    left |= {"one" if chosen == "seeds" else "seeds"} if same("one", "seeds", "value") else set()
+    left -= {chosen}
     return {kind: score for kind, score in scores.items() if kind not in left}
 
 

@@ -59,7 +59,7 @@ class SpoolingTracker(Tracker):
         self._handle: TextIO | None = None
         self._closing = False
         self._abandoned = False
-        self._unwritten = False
+        self._unwritten = self._hurry = False
         self._down = False
         self._warned: set[str] = set()
         # A daemon: a server that never answers must not keep the process from ending.
@@ -90,6 +90,8 @@ class SpoolingTracker(Tracker):
             try:
                 self._rewrite()
             except OSError:
+                self._hurry, self._down = True, False  # it may be a minute to the next attempt
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: not self._entries or self._down, self._patience)
                 if self._entries:
                     raise
@@ -132,7 +134,8 @@ class SpoolingTracker(Tracker):
                     self._changed.notify_all()
                     if last_attempt or self._abandoned:
                         break
-                    self._changed.wait_for(lambda: self._closing, wait)
+                    self._changed.wait_for(lambda: self._closing or self._hurry, wait)
+                    self._hurry = False
                 wait = min(2 * wait, LONGEST_WAIT)
                 continue
             wait = self._retry

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import BrokenExecutor, wait
+from concurrent.futures import BrokenExecutor, Future, wait
 
 import psutil
 import pytest
@@ -141,3 +141,25 @@ def test_a_worker_that_starts_does_not_hear_of_ctrl_c(capfd: pytest.CaptureFixtu
             time.sleep(0.02)
         assert future.result() == worker
     assert capfd.readouterr().err == ""
+
+
+def test_a_ctrl_c_is_raised_once_a_worker_has_been_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[bool] = []
+    with WorkerPool(1) as pool, monkeypatch.context() as patched:
+        stop = threading.Event()
+        other = threading.Thread(target=stop.wait)  # the kernel gives the signal to this one
+        other.start()
+
+        def slow(*_: object) -> Future[None]:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            started.append(True)
+            return Future()
+
+        patched.setattr(pool._pool, "submit", slow)
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(os.getpid)
+        stop.set()
+        other.join()
+        pool._unfinished.clear()
+    assert started

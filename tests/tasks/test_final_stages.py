@@ -41,7 +41,7 @@ from tasks import (
     trials,
     wording,
 )
-from tasks.params import parse_params, search_space
+from tasks.params import Params, parse_params, search_space
 from tasks.reporting import NullReporter
 from tasks.stage import Stage
 from tasks.tracking.entry import Entry, NullTracker
@@ -648,14 +648,17 @@ def test_rivals_that_cannot_be_fitted_cost_their_comparisons_only(
 def test_classes_for_which_the_model_never_decides_are_named_with_the_remedy() -> None:
     problem = Problem(task="binary", target="y", metric="roc_auc", classes=("no", "yes"), positive_index=1)
     truth, never = np.array([0, 0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
-    (said,) = evaluate._never_predicted(problem, truth, evaluate.Predicted(never))
+    params = Params()
+    (said,) = evaluate._never_predicted(params, problem, truth, evaluate.Predicted(never))
     assert said["severity"] == "warning"
     assert "never predicts what some of the 4 test rows are: 'yes' (1 row)." in said["message"]
-    assert "set data.metric to f1 or balanced_accuracy" in said["message"]
-    assert evaluate._never_predicted(problem, truth, evaluate.Predicted(never, threshold=0.35)) == []
-    assert evaluate._never_predicted(problem, truth[:3], evaluate.Predicted(never[:3])) == []
-    (said,) = evaluate._never_predicted(replace(problem, metric="f1"), truth, evaluate.Predicted(never))
+    assert "with data.metric f1 or balanced_accuracy" in said["message"]
+    assert evaluate._never_predicted(params, problem, truth, evaluate.Predicted(never, threshold=0.35)) == []
+    assert evaluate._never_predicted(params, problem, truth[:3], evaluate.Predicted(never[:3])) == []
+    params = params.model_copy(update={"train": params.train.model_copy(update={"class_weight": "balanced"})})
+    (said,) = evaluate._never_predicted(params, replace(problem, metric="f1"), truth, evaluate.Predicted(never))
     assert "data.metric" not in said["message"]
+    assert "class_weight" not in said["message"]
 
 
 def test_which_plots_there_are_depends_on_the_task_alone(finished: Any) -> None:

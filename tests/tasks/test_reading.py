@@ -227,7 +227,11 @@ def test_folders_of_months_are_text_in_all_parts_or_numbers_in_all(tmp_path, end
         ("t.csv", bytes(range(256)) * 20, r"t\.csv does not look like text .*kinds of files that are read are \.csv, "),
         ("t.csv", b"a\0b\0\0\0\1\2\n", r"t\.csv does not look like text \(UTF-8, or UTF-16 with a byte order mark\); "),
         ("t.jsonl", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"t\.jsonl does not look like text"),
-        ("t.csv", gzip.compress(CSV.encode()), r"it seems to be packed by gzip\. If so, rename it to end in \.csv\.gz"),
+        (
+            "t.csv",
+            gzip.compress(CSV.encode(), mtime=0),
+            r"it seems to be packed by gzip\. If so, rename it to end in \.csv\.gz",
+        ),
         ("t.csv", zipped(t__csv=CSV), r"it seems to be a zip\. If so, rename it to end in \.zip"),
         ("t.csv", zipped(**{"xl/workbook__xml": "x"}), r"an Excel workbook\. If so, rename it to end in \.xlsx"),
         ("t.tsv", b"PAR1\x15\x04\x15\0\0\1", r"it seems to be a Parquet file\. If so, rename it to end in \.parquet"),

@@ -582,7 +582,7 @@ def test_a_champion_set_by_hand_stays_when_a_model_of_another_line_wins_or_loses
     assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "3", "challenger": "5"}
     (warning,) = passengers.warnings  # that two models could not be compared
     assert f"version 3 stays champion of its line{stays('1', '3')}; version 5 is registered" in warning
-    assert passengers.status("3") == "line's champion"
+    assert [passengers.status(version) for version in "234"] == ["former champion", "line's champion", "worse"]
     passengers.set("3")
     assert aliases(root) == {"champion": "3", "line-1": "1", "line-2": "3", "challenger": "5"}
 
@@ -603,6 +603,14 @@ def test_a_champion_set_by_hand_stays_when_a_new_line_begins(root: Path, passeng
     assert again.decision.startswith("champion of its line: ROC AUC ")
     assert again.decision.endswith(stays("1", "2"))
     assert aliases(root) == {"champion": "1", "line-1": "1", "line-2": "2", "challenger": "2"}
+
+
+def test_what_was_champion_of_its_line_only_is_called_no_former_champion(root: Path, passengers: Passengers) -> None:
+    passengers.publish("leaking")
+    passengers.set("1")
+    passengers.publish("poor")
+    passengers.publish("honest")
+    assert [passengers.status(version) for version in "23"] == ["line's former champion", "line's champion"]
 
 
 def test_a_champion_set_by_hand_is_defended_like_any_other_of_its_line(root: Path, publish: Publish) -> None:

@@ -284,7 +284,7 @@ def test_a_temperature_below_one_sharpens_and_one_above_softens(temperature: flo
         ({"one": (1, 0.68), "seeds": (5, 0.68)}, None),
         (
             {"one": (1, 0.68), "seeds": (5, 0.68), "greedy": (10, 0.71)},
-            "one network 0.6800, a greedily chosen ensemble 0.7100.",
+            "an average over seeds 0.6800, a greedily chosen ensemble 0.7100.",
         ),
         (
             {"one": (1, 0.68), "seeds": (5, 0.70), "greedy": (5, 0.70)},
