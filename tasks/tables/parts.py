@@ -226,8 +226,8 @@ def _in_zip(path: Path, name: str) -> Part:
 
 
 def _member(path: Path, member: zipfile.ZipInfo) -> IO[bytes]:
-    # the archive stays open for as long as the member is
-    return zipfile.ZipFile(path).open(member)
+    with zipfile.ZipFile(path) as archive:  # its file stays open for as long as the member is, and no longer
+        return archive.open(member)
 
 
 def _one_line(error: Exception) -> str:

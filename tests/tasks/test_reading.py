@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.feather
 import pytest
@@ -267,6 +268,15 @@ def test_the_command_in_the_message_mends_the_file_and_leaves_it_as_it_was(tmp_p
     found = tables.read_table(mended)
     assert list(found) == columns
     assert len(found) == 2
+
+
+def test_a_zip_is_closed_with_the_table_that_is_read_from_it(tmp_path):
+    path = tmp_path / "t.zip"
+    path.write_bytes(zipped(t__csv="a,b\n1,2\n3,4\n"))
+    (part,) = parts.parts_of(path, "t.zip")
+    with part.open() as file:
+        assert file.read() == b"a,b\n1,2\n3,4\n"
+    assert str(path) not in {opened.path for opened in psutil.Process().open_files()}
 
 
 @pytest.mark.parametrize("place", ["zip", "folder", "download", "zipped download"])
