@@ -274,7 +274,7 @@ def test_a_zip_is_closed_with_the_table_that_is_read_from_it(tmp_path):
     path = tmp_path / "t.zip"
     path.write_bytes(zipped(t__csv="a,b\n1,2\n3,4\n"))
     (part,) = parts.parts_of(path, "t.zip")
-    with part.open() as file:
+    with part.content() as file:
         assert file.read() == b"a,b\n1,2\n3,4\n"
     assert str(path) not in {opened.path for opened in psutil.Process().open_files()}
 
